@@ -1,0 +1,15 @@
+import type { Writable } from 'node:stream'
+import type { Clock, Random } from '../core/clock.ts'
+
+/** What a command may touch of the process; passed in, so that tests run commands as functions. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number }
+  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number }
+  readonly clock: Clock
+  readonly random: Random
+  /** Aborted on SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+}

@@ -1,0 +1,220 @@
+import type { Clock, Random } from '../core/clock.ts'
+import type { Http } from '../core/http.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Proof } from '../core/proof.ts'
+import type { Fingerprint, Secret } from '../core/secret.ts'
+import type { CredentialVault } from '../store/credentials.ts'
+
+/**
+ * The contract of a provider: one object that says as data what it can do, and opens sessions that
+ * list, kill and look. Shared code asks `supports`, never `id`.
+ */
+export interface Provider {
+  readonly id: string
+  readonly title: string
+  readonly supports: {
+    readonly inventory: boolean
+    /** What one kill call can reach. */
+    readonly kill: readonly ReachKind[]
+    /** The rungs of the ladder that the provider can give evidence for. */
+    readonly prove: readonly Proof[]
+    readonly block: boolean
+  }
+  /**
+   * Logs in and says who we are there.
+   *
+   * @throws RescindError `config_invalid`, `not_authenticated`, `login_needed`, or one of the HTTP codes
+   */
+  open(tenant: TenantConfig, means: Means): Promise<ProviderSession>
+}
+
+/** One tenant as `rescind.yaml` has it, with `${env:…}` and `${file:…}` resolved to secrets. */
+export interface TenantConfig {
+  readonly name: string
+  readonly provider: string
+  readonly url: string
+  /** The provider's own keys; it validates them. Secrets are `Secret` values. */
+  readonly login: Readonly<Record<string, unknown>>
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** What a provider works with; all of it is passed in. */
+export interface Means {
+  readonly http: Http
+  readonly clock: Clock
+  readonly random: Random
+  readonly vault: CredentialVault
+  /** Fingerprints handles under the store's key. */
+  readonly fingerprint: (secret: Secret) => Fingerprint
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** One short line for the person who waits; never a secret. */
+  readonly notice: (line: string) => void
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Whose tokens they are, and who we are there. */
+export interface Account {
+  /** Stable id at the provider (Salesforce: the 18-character org id). */
+  readonly id: string
+  readonly name: string
+  readonly url: string
+  readonly caller: { readonly userId: string; readonly userName: string }
+}
+
+export interface ProviderSession {
+  readonly account: Account
+  /** Says what this credential may do, before a plan is made. */
+  check(): Promise<readonly Capability[]>
+  /**
+   * Streams one snapshot of the live tokens. Apps and users come before the tokens that name them;
+   * `end` comes last and states whether the provider's own part was whole.
+   */
+  inventory(signal?: AbortSignal): AsyncIterable<InventoryPart>
+  /** Sends one kill, once. Trouble is an outcome, not an exception; only an abort throws. */
+  kill(kill: Kill, signal?: AbortSignal): Promise<KillAnswer>
+  /**
+   * Looks which of these tokens are in the provider's list now.
+   *
+   * @throws RescindError when the list cannot be read
+   */
+  look(tokens: readonly KillToken[], signal?: AbortSignal): Promise<LookAnswer>
+  /**
+   * Lists the fingerprints of all tokens that a kill would reach at this moment, so that a coarse
+   * kill is never sent when something outside the plan stands in its way.
+   */
+  reachNow(kill: Kill, signal?: AbortSignal): Promise<ReadonlySet<Fingerprint>>
+  /** Puts an app out, so that it cannot come back, or says what a person must click. */
+  block?(app: AppRow, signal?: AbortSignal): Promise<BlockAnswer>
+  /** Undoes what the undo record of {@link ProviderSession.block} says. */
+  unblock?(undo: unknown, signal?: AbortSignal): Promise<BlockAnswer>
+  close(): Promise<void>
+}
+
+export interface Capability {
+  readonly name: string
+  readonly can: 'yes' | 'no' | 'unknown'
+  /** Why, and what to do about a `no`. */
+  readonly why: string
+}
+
+/** What one kill call can reach. */
+export type ReachKind = 'token' | 'user_app' | 'app'
+
+export type Reach =
+  | { readonly kind: 'token'; readonly token: Fingerprint }
+  | { readonly kind: 'user_app'; readonly user: string; readonly app: string }
+  | { readonly kind: 'app'; readonly app: string }
+
+/** `grant`: listed with a handle. `session`: an access token without a refresh token. */
+export type TokenKind = 'grant' | 'session'
+
+/** How sure the app of a token is: by the vendor's id, by its label alone, or not at all. */
+export type AppMatch = 'id' | 'label' | 'none'
+
+export interface TokenRow {
+  readonly kind: TokenKind
+  readonly handle: Secret
+  readonly userId: string | null
+  readonly appId: string | null
+  readonly appMatch: AppMatch
+  /** Milliseconds since the epoch, or null when the provider does not say. */
+  readonly createdAt: number | null
+  readonly lastUsedAt: number | null
+  readonly useCount: number | null
+  /** Belongs, or may belong, to the credential that Rescind works with. */
+  readonly own: boolean
+}
+
+export interface UserRow {
+  readonly id: string
+  /** The login name, unique at the provider. */
+  readonly name: string
+  readonly displayName: string | null
+  /** Null when the provider does not say. */
+  readonly active: boolean | null
+  readonly frozen: boolean | null
+  readonly type: string | null
+  readonly profile: string | null
+  readonly lastLoginAt: number | null
+}
+
+export interface AppRow {
+  /** The vendor's id, or `label:NAME` for an app that is known by its label alone. */
+  readonly id: string
+  readonly label: string
+  /** The vendor's word for what it is: `connected`, `external`, `uninstalled`, … */
+  readonly kind: string
+  readonly match: AppMatch
+  readonly installed: boolean | null
+  readonly adminApproved: boolean | null
+  /** The kills that the provider has for this app's tokens, coarsest first. */
+  readonly reaches: readonly ReachKind[]
+  /** How the app can come back after its tokens are dead. */
+  readonly comeback: Comeback
+  readonly comebackWhy: string
+}
+
+/** `at_once`: without a person. `one_consent`: one click of a user. `admin`: only by an admin. */
+export type Comeback = 'at_once' | 'one_consent' | 'admin' | 'blocked' | 'unknown'
+
+export type InventoryPart =
+  | { readonly type: 'counted'; readonly when: 'before' | 'after'; readonly count: number }
+  | { readonly type: 'users'; readonly users: readonly UserRow[] }
+  | { readonly type: 'apps'; readonly apps: readonly AppRow[] }
+  | { readonly type: 'tokens'; readonly slice: number; readonly tokens: readonly TokenRow[] }
+  /** Forget what was read of a slice: it moved, and is read again. */
+  | { readonly type: 'slice_again'; readonly slice: number }
+  /** A fact that belongs on every page made from the inventory. */
+  | { readonly type: 'note'; readonly text: string }
+  | {
+      readonly type: 'end'
+      /** All slices are provably whole, within what `covers` says. */
+      readonly whole: boolean
+      /** Why it is whole, or why it is not: one sentence. */
+      readonly why: string
+      readonly covers: 'all' | { readonly users: readonly string[] }
+    }
+
+/** A token as a kill or a look needs it. */
+export interface KillToken {
+  readonly fingerprint: Fingerprint
+  readonly kind: TokenKind
+  readonly handle: Secret
+  readonly userId: string | null
+  readonly appId: string | null
+  readonly createdAt: number | null
+}
+
+export interface Kill {
+  readonly reach: Reach
+  /** All tokens that the kill is meant to reach; one for a `token` reach. */
+  readonly tokens: readonly KillToken[]
+}
+
+export interface KillAnswer {
+  readonly outcome: Outcome
+  /** The vendor's error code or HTTP status, safe to print: `invalid_token`, `http_503`. */
+  readonly code: string
+  /** How long the provider asks to wait. */
+  readonly retryAfterMs?: number | undefined
+  /** The provider is short of capacity or quota: slow down. */
+  readonly congested?: boolean | undefined
+  /** Our own credential is the trouble: more kills would fare no better. */
+  readonly credentialTrouble?: boolean | undefined
+}
+
+export interface LookAnswer {
+  /** In the list now. */
+  readonly present: ReadonlySet<Fingerprint>
+  /** Could not be looked at (the list could not be shown whole). The rest is absent. */
+  readonly unclear: ReadonlySet<Fingerprint>
+}
+
+export interface BlockAnswer {
+  readonly app: string
+  readonly done: boolean
+  /** What was done, or what a person must click. */
+  readonly text: string
+  /** What `unblock` needs; JSON, without secrets. */
+  readonly undo?: unknown
+}
