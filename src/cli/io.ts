@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Clock, Random } from '../core/clock.ts'
+import type { ExitCode } from '../core/errors.ts'
 
 /** What a command may touch of the process; passed in, so that tests run commands as functions. */
 export interface Io {
@@ -12,4 +13,6 @@ export interface Io {
   readonly random: Random
   /** Aborted on SIGINT and SIGTERM. */
   readonly signal: AbortSignal
+  /** What the process exits with; a command sets it, and only `main` exits. */
+  exitCode: ExitCode
 }

@@ -28,7 +28,11 @@ export interface CredentialVault {
    * Takes the one lease to spend the credential, durably, before it is presented.
    * `busy` when another holder has it; `needs_login` when it may be spent already.
    */
-  begin(tenant: string, name: string, leaseMs: number): Promise<Lease | 'busy' | 'needs_login' | 'none'>
+  begin(
+    tenant: string,
+    name: string,
+    leaseMs: number,
+  ): Promise<Lease | 'busy' | 'needs_login' | 'none'>
   /** Stores the successor (or the same secret, where the server does not rotate) and ends the lease. */
   commit(lease: Lease, successor: Secret): Promise<void>
   /** Ends the lease with the credential unspent: the server was not reached, or said so. */

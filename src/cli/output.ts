@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import { RISKS, type Risk } from '../core/url.ts'
+import type { Io } from './io.ts'
+
+/** The options that every command takes. */
+export interface CommonOptions {
+  readonly json?: boolean
+  readonly debug?: boolean
+  readonly acceptRisk?: readonly Risk[]
+}
+
+/** Adds the options that every command takes. */
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'one JSON object on standard output; words go to standard error')
+    .option('--debug', 'print the details and the stack of an error')
+    .option('--accept-risk <name>', `accept a named risk: ${RISKS.join(', ')}`, collectRisk, [])
+}
+
+function collectRisk(value: string, before: readonly Risk[]): readonly Risk[] {
+  if (!(RISKS as readonly string[]).includes(value)) {
+    throw new TypeError(`There is no risk named "${value}". Known: ${RISKS.join(', ')}.`)
+  }
+  return [...before, value as Risk]
+}
+
+/** Where a command prints: results to standard output, words to standard error under `--json`. */
+export interface Output {
+  readonly json: boolean
+  readonly color: ReturnType<typeof pc.createColors>
+  /** A line for a person; standard error under `--json`. */
+  say(line?: string): void
+  /** A line of progress or advice; always standard error. */
+  note(line: string): void
+  /** The command's one JSON object; printed under `--json` alone. */
+  result(value: unknown): void
+}
+
+/** Opens a command's output as its options say. Colors are on for a terminal without NO_COLOR. */
+export function openOutput(io: Io, options: CommonOptions): Output {
+  const json = options.json ?? false
+  const stream = json ? io.stderr : io.stdout
+  const color = pc.createColors(stream.isTTY === true && !io.env.NO_COLOR)
+  return {
+    json,
+    color,
+    say: (line = '') => void stream.write(`${line}\n`),
+    note: (line) => void io.stderr.write(`${line}\n`),
+    result: (value) => {
+      if (json) io.stdout.write(`${JSON.stringify(value)}\n`)
+    },
+  }
+}
