@@ -1,0 +1,163 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { RescindError } from '../core/errors.ts'
+import { Secret } from '../core/secret.ts'
+import { parseYaml } from '../core/yaml-file.ts'
+import type { TenantConfig } from '../providers/provider.ts'
+
+/** A tenant's name appears in file names and tables. */
+const TENANT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
+
+const tenantSchema = z.strictObject({
+  provider: z.string().describe('The provider: salesforce'),
+  url: z.string().describe('The address of the tenant: https://acme.my.salesforce.com'),
+  login: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe('How to log in; the keys are those of the provider'),
+  options: z.record(z.string(), z.unknown()).default({}),
+})
+
+/** The schema of `rescind.yaml`. */
+export const configSchema = z.strictObject({
+  home: z.string().optional().describe('The folder of the store and its key'),
+  tenants: z
+    .record(
+      z.string().regex(TENANT_NAME, 'letters, digits, dot, dash and underscore'),
+      tenantSchema,
+    )
+    .default({}),
+})
+
+export interface Config {
+  /** The file it came from, or the one that `tenant add` will make. */
+  readonly path: string
+  readonly exists: boolean
+  /** The folder of the store and its key. */
+  readonly home: string
+  readonly tenants: ReadonlyMap<string, TenantConfig>
+}
+
+/** What decides where the configuration is. */
+export interface ConfigPlace {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  /** `--config FILE` */
+  readonly file?: string | undefined
+}
+
+/**
+ * Reads `rescind.yaml`: `--config`, else RESCIND_CONFIG, else the one in this folder, else the one
+ * in the home folder. A missing file is an empty configuration, unless it was named.
+ *
+ * @throws RescindError `config_missing`, `config_invalid`
+ */
+export function loadConfig(place: ConfigPlace): Config {
+  const { env, cwd } = place
+  const standardHome = env.RESCIND_HOME ?? join(env.HOME ?? homedir(), '.rescind')
+  const named = place.file ?? env.RESCIND_CONFIG
+  const candidates = named
+    ? [resolve(cwd, named)]
+    : [join(cwd, 'rescind.yaml'), join(standardHome, 'rescind.yaml')]
+  for (const path of candidates) {
+    const text = readIfThere(path)
+    if (text !== undefined) return readConfig(path, text, env, standardHome)
+  }
+  const path = candidates[0] ?? join(cwd, 'rescind.yaml')
+  if (place.file === undefined && named) {
+    throw new RescindError('config_missing', `RESCIND_CONFIG names ${path}, which is not there.`)
+  }
+  return { path, exists: false, home: resolve(cwd, standardHome), tenants: new Map() }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    const message = `${path} cannot be read (${(error as NodeJS.ErrnoException).code}). Check its permissions.`
+    throw new RescindError('config_missing', message, { cause: error })
+  }
+}
+
+function readConfig(
+  path: string,
+  text: string,
+  env: ConfigPlace['env'],
+  standardHome: string,
+): Config {
+  const raw = parseYaml(text.trim() === '' ? '{}' : text, configSchema, path, 'config_invalid')
+  const folder = dirname(path)
+  const tenants = new Map<string, TenantConfig>()
+  for (const [name, tenant] of Object.entries(raw.tenants)) {
+    const fill = (value: unknown, at: string) => resolveReferences(value, at, { env, folder, path })
+    tenants.set(name, {
+      name,
+      provider: tenant.provider,
+      url: plain(fill(tenant.url, `tenants.${name}.url`)),
+      login: fill(tenant.login, `tenants.${name}.login`) as Record<string, unknown>,
+      options: tenant.options,
+    })
+  }
+  const home = env.RESCIND_HOME ?? (raw.home ? resolve(folder, raw.home) : standardHome)
+  return { path, exists: true, home, tenants }
+}
+
+interface Sources {
+  readonly env: ConfigPlace['env']
+  readonly folder: string
+  readonly path: string
+}
+
+/** A value is wholly one reference: a secret is never glued to other text. */
+const REFERENCE = /^\$\{(env|file):([^}]+)\}$/
+
+/**
+ * Replaces `${env:NAME}` and `${file:path}` by a Secret, at any depth. The reference is left as a
+ * function of when it is needed: a tenant that is not used may miss its variables.
+ */
+function resolveReferences(value: unknown, at: string, sources: Sources): unknown {
+  if (typeof value === 'string') {
+    const [, kind, name] = REFERENCE.exec(value) ?? []
+    if (kind === undefined || name === undefined) return value
+    return kind === 'env' ? fromEnv(name, at, sources) : fromFile(name, at, sources)
+  }
+  if (Array.isArray(value))
+    return value.map((item, i) => resolveReferences(item, `${at}.${i}`, sources))
+  if (value !== null && typeof value === 'object') {
+    const filled: Record<string, unknown> = {}
+    for (const [key, inner] of Object.entries(value)) {
+      Object.defineProperty(filled, key, {
+        enumerable: true,
+        get: () => resolveReferences(inner, `${at}.${key}`, sources),
+      })
+    }
+    return filled
+  }
+  return value
+}
+
+function fromEnv(name: string, at: string, { env, path }: Sources): Secret {
+  const value = env[name]
+  if (value === undefined || value === '') {
+    const message = `${path}: ${at} wants the environment variable ${name}, which is not set.`
+    throw new RescindError('config_invalid', message)
+  }
+  return new Secret(value)
+}
+
+function fromFile(name: string, at: string, { folder, path }: Sources): Secret {
+  const file = isAbsolute(name) ? name : join(folder, name)
+  try {
+    return new Secret(readFileSync(file, 'utf8').replace(/\r?\n$/, ''))
+  } catch (error) {
+    const message = `${path}: ${at} wants the file ${file}, which cannot be read.`
+    throw new RescindError('config_invalid', message, { cause: error })
+  }
+}
+
+function plain(value: unknown): string {
+  return value instanceof Secret ? value.reveal() : String(value)
+}

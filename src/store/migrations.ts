@@ -1,0 +1,77 @@
+import { type Kysely, sql } from 'kysely'
+import type { Migration } from 'kysely/migration'
+
+/** Every version of the schema, oldest first. A published one is never changed. */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_sweep': { up: createSweep },
+}
+
+async function createSweep(db: Kysely<unknown>): Promise<void> {
+  for (const statement of SWEEP_TABLES) await sql.raw(statement).execute(db)
+}
+
+/** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
+const SWEEP_TABLES: readonly string[] = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)`,
+  `CREATE TABLE credential (
+    tenant TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL, version INTEGER NOT NULL,
+    state TEXT NOT NULL, lease_until INTEGER, updated_at INTEGER NOT NULL, why TEXT,
+    PRIMARY KEY (tenant, name))`,
+  `CREATE TABLE inventory (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, provider TEXT NOT NULL,
+    account TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL, taken_at INTEGER NOT NULL,
+    finished_at INTEGER, counted_before INTEGER, counted_after INTEGER, tokens INTEGER NOT NULL,
+    users INTEGER NOT NULL, apps INTEGER NOT NULL, covers TEXT NOT NULL, whole INTEGER NOT NULL,
+    notes TEXT NOT NULL)`,
+  `CREATE INDEX inventory_by_tenant ON inventory (tenant, taken_at)`,
+  `CREATE TABLE inventory_user (
+    inventory INTEGER NOT NULL REFERENCES inventory ON DELETE CASCADE, id TEXT NOT NULL,
+    name TEXT NOT NULL, display_name TEXT, active INTEGER, frozen INTEGER, type TEXT, profile TEXT,
+    last_login_at INTEGER, PRIMARY KEY (inventory, id))`,
+  `CREATE TABLE inventory_app (
+    inventory INTEGER NOT NULL REFERENCES inventory ON DELETE CASCADE, id TEXT NOT NULL,
+    label TEXT NOT NULL, kind TEXT NOT NULL, match TEXT NOT NULL, installed INTEGER,
+    admin_approved INTEGER, reaches TEXT NOT NULL, comeback TEXT NOT NULL,
+    comeback_why TEXT NOT NULL, PRIMARY KEY (inventory, id))`,
+  `CREATE TABLE token (
+    inventory INTEGER NOT NULL REFERENCES inventory ON DELETE CASCADE, fingerprint TEXT NOT NULL,
+    slice INTEGER NOT NULL, kind TEXT NOT NULL, handle BLOB NOT NULL, "user" TEXT, app TEXT,
+    app_match TEXT NOT NULL, created_at INTEGER, last_used_at INTEGER, use_count INTEGER,
+    own INTEGER NOT NULL, PRIMARY KEY (inventory, fingerprint))`,
+  `CREATE TABLE plan (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, tenant TEXT NOT NULL,
+    account TEXT NOT NULL, inventory INTEGER NOT NULL REFERENCES inventory, policy TEXT NOT NULL,
+    policy_hash TEXT NOT NULL, created_at INTEGER NOT NULL, chosen INTEGER NOT NULL,
+    spared INTEGER NOT NULL, undecided INTEGER NOT NULL, untouched INTEGER NOT NULL,
+    notes TEXT NOT NULL)`,
+  `CREATE TABLE plan_kill (
+    plan INTEGER NOT NULL REFERENCES plan ON DELETE CASCADE, seq INTEGER NOT NULL,
+    kind TEXT NOT NULL, app TEXT, "user" TEXT, token TEXT, count INTEGER NOT NULL,
+    rule TEXT NOT NULL, PRIMARY KEY (plan, seq))`,
+  `CREATE TABLE plan_token (
+    plan INTEGER NOT NULL REFERENCES plan ON DELETE CASCADE, fingerprint TEXT NOT NULL,
+    verdict TEXT NOT NULL, kill INTEGER, rule TEXT NOT NULL, reason TEXT,
+    PRIMARY KEY (plan, fingerprint))`,
+  `CREATE INDEX plan_token_by_kill ON plan_token (plan, kill)`,
+  `CREATE TABLE run (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, plan INTEGER NOT NULL REFERENCES plan,
+    tenant TEXT NOT NULL, state TEXT NOT NULL, why TEXT, actor TEXT NOT NULL,
+    started_at INTEGER NOT NULL, finished_at INTEGER, holder TEXT, lease_until INTEGER,
+    after INTEGER REFERENCES inventory, second INTEGER REFERENCES inventory)`,
+  `CREATE TABLE run_kill (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, seq INTEGER NOT NULL,
+    kind TEXT NOT NULL, app TEXT, "user" TEXT, token TEXT, state TEXT NOT NULL, attempts INTEGER NOT NULL, outcome TEXT, code TEXT, intent_at INTEGER,
+    answered_at INTEGER, PRIMARY KEY (run, seq))`,
+  `CREATE TABLE run_token (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, fingerprint TEXT NOT NULL,
+    kill INTEGER NOT NULL, proof TEXT NOT NULL, proof_at INTEGER, evidence TEXT, seen_at INTEGER,
+    PRIMARY KEY (run, fingerprint))`,
+  `CREATE INDEX run_token_by_kill ON run_token (run, kill)`,
+  `CREATE TABLE run_return (
+    run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE, fingerprint TEXT NOT NULL, "user" TEXT,
+    app TEXT, seen_at INTEGER NOT NULL, PRIMARY KEY (run, fingerprint))`,
+  `CREATE TABLE run_event (
+    seq INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+    at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL)`,
+  `CREATE INDEX run_event_by_run ON run_event (run, seq)`,
+]

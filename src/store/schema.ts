@@ -1,0 +1,174 @@
+import type { Generated } from 'kysely'
+import type { Outcome } from '../core/outcome.ts'
+import type { Proof } from '../core/proof.ts'
+
+/** Booleans are 0 and 1, times are milliseconds since the epoch, sealed columns are bytes. */
+type Flag = 0 | 1
+
+/** What the store remembers. One typed schema for every database behind it. */
+export interface Schema {
+  meta: { key: string; value: string }
+  credential: {
+    tenant: string
+    name: string
+    sealed: Uint8Array
+    version: number
+    state: 'ready' | 'refreshing' | 'needs_login'
+    lease_until: number | null
+    updated_at: number
+    why: string | null
+  }
+  inventory: InventoryTable
+  inventory_user: {
+    inventory: number
+    id: string
+    name: string
+    display_name: string | null
+    active: Flag | null
+    frozen: Flag | null
+    type: string | null
+    profile: string | null
+    last_login_at: number | null
+  }
+  inventory_app: {
+    inventory: number
+    id: string
+    label: string
+    kind: string
+    match: string
+    installed: Flag | null
+    admin_approved: Flag | null
+    reaches: string
+    comeback: string
+    comeback_why: string
+  }
+  token: TokenTable
+  plan: PlanTable
+  plan_kill: {
+    plan: number
+    seq: number
+    kind: 'token' | 'user_app' | 'app'
+    app: string | null
+    user: string | null
+    token: string | null
+    count: number
+    rule: string
+  }
+  plan_token: {
+    plan: number
+    fingerprint: string
+    verdict: 'kill' | 'spare' | 'undecided'
+    kill: number | null
+    rule: string
+    reason: string | null
+  }
+  run: RunTable
+  /** The journal: a row a kill, copied from the plan, and one for each finer kill of a split one. */
+  run_kill: {
+    run: number
+    seq: number
+    kind: 'token' | 'user_app' | 'app'
+    app: string | null
+    user: string | null
+    token: string | null
+    state: 'planned' | 'intent' | 'answered'
+    attempts: number
+    outcome: Outcome | null
+    code: string | null
+    intent_at: number | null
+    answered_at: number | null
+  }
+  run_token: {
+    run: number
+    fingerprint: string
+    kill: number
+    proof: Proof
+    proof_at: number | null
+    evidence: string | null
+    /** When it was last seen in the provider's list after its kill was sent. */
+    seen_at: number | null
+  }
+  run_return: {
+    run: number
+    fingerprint: string
+    user: string | null
+    app: string | null
+    seen_at: number
+  }
+  run_event: { run: number; seq: Generated<number>; at: number; kind: string; text: string }
+}
+
+export interface InventoryTable {
+  no: Generated<number>
+  id: string
+  tenant: string
+  provider: string
+  /** JSON of the provider's `Account`. */
+  account: string
+  state: 'running' | 'complete' | 'partial'
+  why: string
+  taken_at: number
+  finished_at: number | null
+  counted_before: number | null
+  counted_after: number | null
+  tokens: number
+  users: number
+  apps: number
+  /** JSON: `"all"` or `{"users":[…]}`. */
+  covers: string
+  whole: Flag
+  /** JSON array of sentences. */
+  notes: string
+}
+
+export interface TokenTable {
+  inventory: number
+  fingerprint: string
+  slice: number
+  kind: 'grant' | 'session'
+  handle: Uint8Array
+  user: string | null
+  app: string | null
+  app_match: 'id' | 'label' | 'none'
+  created_at: number | null
+  last_used_at: number | null
+  use_count: number | null
+  own: Flag
+}
+
+export interface PlanTable {
+  no: Generated<number>
+  id: string
+  hash: string
+  tenant: string
+  account: string
+  inventory: number
+  /** Canonical JSON of the policy. */
+  policy: string
+  policy_hash: string
+  created_at: number
+  chosen: number
+  spared: number
+  undecided: number
+  untouched: number
+  /** JSON array of sentences. */
+  notes: string
+}
+
+export interface RunTable {
+  no: Generated<number>
+  id: string
+  plan: number
+  tenant: string
+  state: 'running' | 'stopped' | 'finished'
+  why: string | null
+  actor: string
+  started_at: number
+  finished_at: number | null
+  /** The process that has the run; taken over when its lease ran out. */
+  holder: string | null
+  lease_until: number | null
+  /** Inventories that prove: the first look and the second. */
+  after: number | null
+  second: number | null
+}

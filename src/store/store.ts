@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Migrator } from 'kysely/migration'
+import { type Clock, systemClock } from '../core/clock.ts'
+import { RescindError } from '../core/errors.ts'
+import { type Fingerprint, fingerprinter, type Secret } from '../core/secret.ts'
+import { type CredentialVault, openCredentials } from './credentials.ts'
+import { type InventoryStore, openInventories } from './inventories.ts'
+import { loadKey } from './key.ts'
+import { MIGRATIONS } from './migrations.ts'
+import { openPlans, type PlanStore } from './plans.ts'
+import { openRuns, type RunStore } from './runs.ts'
+import { createSealer, type Sealer } from './sealing.ts'
+import { type Database, openSqlite } from './sqlite.ts'
+
+export interface StoreOptions {
+  /** The folder of `rescind.db` and `key`; made with mode 0700. */
+  readonly home: string
+  /** The value of RESCIND_KEY, instead of the key file. */
+  readonly key?: string | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** Where Rescind remembers: credentials, inventories, plans, runs. Secrets are sealed. */
+export interface Store {
+  readonly path: string
+  readonly credentials: CredentialVault
+  readonly inventories: InventoryStore
+  readonly plans: PlanStore
+  readonly runs: RunStore
+  readonly fingerprint: (secret: Secret) => Fingerprint
+  close(): Promise<void>
+}
+
+/** What the parts of the store share. */
+export interface StoreParts extends Database {
+  readonly sealer: Sealer
+  readonly fingerprint: (secret: Secret) => Fingerprint
+  readonly clock: Clock
+}
+
+/**
+ * Opens the store of a home folder, and brings its schema up to date.
+ *
+ * @throws RescindError `store_unwritable`, `store_locked`, `store_full`, `store_corrupt`,
+ * `store_newer`, `key_invalid`, `store_unsealable` (another key)
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  makeHome(options.home)
+  const key = loadKey(join(options.home, 'key'), options.key)
+  const path = join(options.home, 'rescind.db')
+  const database = openSqlite(path)
+  try {
+    await migrate(database, path)
+    const sealer = createSealer(key)
+    await checkKey(database, sealer, path)
+    const clock = options.clock ?? systemClock
+    const parts: StoreParts = { ...database, sealer, fingerprint: fingerprinter(key), clock }
+    return {
+      path,
+      credentials: openCredentials(parts),
+      inventories: openInventories(parts),
+      plans: openPlans(parts),
+      runs: openRuns(parts),
+      fingerprint: parts.fingerprint,
+      close: database.close,
+    }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Makes an id that a person can read out: a prefix and ten letters and digits, 50 bits. */
+export function newId(prefix: string): string {
+  const letters = '0123456789abcdefghjkmnpqrstvwxyz'
+  return `${prefix}_${[...randomBytes(10)].map((byte) => letters[byte & 31]).join('')}`
+}
+
+function makeHome(home: string): void {
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new RescindError(
+      'store_unwritable',
+      `The folder ${home} cannot be made. Check its parent's permissions, or set RESCIND_HOME.`,
+      { cause: error },
+    )
+  }
+}
+
+async function migrate({ db }: Database, path: string): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
+  })
+  await refuseNewer(db, path)
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}
+
+/** A store that a newer Rescind wrote holds migrations that this one does not know. */
+async function refuseNewer(db: Database['db'], path: string): Promise<void> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some((table) => table.name === 'kysely_migration')) return
+  const applied = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .execute()
+  const unknown = applied.find(({ name }) => !(name in MIGRATIONS))
+  if (unknown) {
+    throw new RescindError(
+      'store_newer',
+      `The store ${path} was written by a newer Rescind (schema ${unknown.name}). Update Rescind, or use another folder with RESCIND_HOME.`,
+    )
+  }
+}
+
+/** A wrong key is found at once, and not at the first secret that it cannot open. */
+async function checkKey({ db }: Database, sealer: Sealer, path: string): Promise<void> {
+  await db
+    .insertInto('meta')
+    .values({ key: 'key_id', value: sealer.keyId })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  const row = await db
+    .selectFrom('meta')
+    .select('value')
+    .where('key', '=', 'key_id')
+    .executeTakeFirstOrThrow()
+  if (row.value !== sealer.keyId) {
+    throw new RescindError(
+      'store_unsealable',
+      `The store ${path} was sealed with another key. Set RESCIND_KEY, or the key file beside it, to that key.`,
+    )
+  }
+}
