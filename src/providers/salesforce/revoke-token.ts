@@ -1,0 +1,154 @@
+import type { Clock } from '../../core/clock.ts'
+import { parseRetryAfter } from '../../core/http.ts'
+import { type OAuthClient, secretsOf } from '../../protocol/client-auth.ts'
+import type { ServerMetadata } from '../../protocol/discovery.ts'
+import type { LifeSign } from '../../protocol/introspect.ts'
+import { type OAuthErrorBody, readOAuthError } from '../../protocol/oauth-error.ts'
+import { captureRequest, type Way } from '../../protocol/oauth-request.ts'
+import {
+  type HeldToken,
+  introspectionLook,
+  type Look,
+  type RevocationTarget,
+} from '../../protocol/revocation-target.ts'
+import type { RevocationAnswer } from '../../protocol/revoke.ts'
+
+/** Where the OAuth endpoints stand below the host, or below an Experience Cloud site's path. */
+const OAUTH_PATH = '/services/oauth2'
+
+export interface SalesforceTargetOptions {
+  /** The instance host (My Domain), a login host, or an Experience Cloud site with its path. */
+  readonly url: URL
+  /** An app that may introspect; without it, refresh tokens cannot be looked at. */
+  readonly client?: OAuthClient | undefined
+}
+
+/**
+ * Returns the target of Salesforce's own revocation: possession of the token is the authority, so
+ * no client authenticates; errors are 400 and form-encoded; a second revocation is an error.
+ *
+ * @see https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_revoke_token.htm&type=5
+ */
+export function salesforceTarget({ url, client }: SalesforceTargetOptions): RevocationTarget {
+  const base = url.origin + url.pathname.replace(/\/+$/, '') + OAUTH_PATH
+  const endpoint = new URL(`${base}/revoke`)
+  const send = (held: HeldToken, way: Way) => sendSalesforceRevocation(endpoint, held, way)
+  return {
+    endpoint,
+    secrets: client ? secretsOf(client) : [],
+    build: (held) => captureRequest((way) => send(held, way)),
+    send,
+    judge: processSalesforceRevocation,
+    looks: [
+      ...(client ? [introspectionLook({ server: introspectionServer(base), client })] : []),
+      userinfoLook(`${base}/userinfo`),
+    ],
+  }
+}
+
+/** Asks: the token goes in the body, for a query string is logged on the way. */
+function sendSalesforceRevocation(
+  endpoint: URL,
+  { token }: HeldToken,
+  way: Way,
+): Promise<Response> {
+  return way.fetch(endpoint.href, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8' },
+    body: new URLSearchParams({ token: token.reveal() }).toString(),
+    redirect: 'manual',
+    signal: way.signal ?? null,
+  })
+}
+
+/** Judges one answer of Salesforce's revocation endpoint. */
+export async function processSalesforceRevocation(
+  response: Response,
+  clock: Pick<Clock, 'now'>,
+): Promise<RevocationAnswer> {
+  const text = await response.clone().text()
+  const body = await readOAuthError(response)
+  const { status } = response
+  const retryAfter = response.headers.get('retry-after') ?? undefined
+  // Seen in the field: 404 with this text, and the token lives on.
+  const badId = status === 404 && /\bBad_Id\b/.test(text) ? 'Bad_Id' : undefined
+  const outcome = judgeOutcome(status, body)
+  return {
+    outcome,
+    proof: outcome === 'revoked' ? 'acked' : 'sent',
+    code: badId ?? body.error ?? `http_${status}`,
+    description: body.description,
+    retryAfterMs: parseRetryAfter(retryAfter, clock.now()),
+    busy: status === 503 || status === 429 || badId !== undefined,
+    // No credential of ours takes part, so none can be the trouble.
+    credentialTrouble: false,
+  }
+}
+
+function judgeOutcome(status: number, body: OAuthErrorBody): RevocationAnswer['outcome'] {
+  const { error, isWebPage } = body
+  // A login or maintenance page with a 200 is no answer of this endpoint.
+  if (status >= 200 && status < 300 && isWebPage) return 'in_doubt'
+  if (status >= 200 && status < 300) return error === undefined ? 'revoked' : 'refused'
+  // Dead before, or mangled, or of another org or instance: not a proof of death.
+  if (status === 400 && error === 'invalid_token') return 'already_dead'
+  // A session id, for instance, ends by other calls; so this is a no, not "no call can".
+  if (status === 400) return 'refused'
+  if (status >= 500 && status !== 503) return 'in_doubt'
+  return 'failed'
+}
+
+function introspectionServer(base: string): ServerMetadata {
+  return { issuer: base, introspection_endpoint: `${base}/introspect` }
+}
+
+/** Returns the look by userinfo, which an access token opens and a dead one does not. */
+function userinfoLook(url: string): Look {
+  return {
+    name: 'userinfo',
+    proves: 'rejected',
+    fits: isAccessToken,
+    look: async ({ token }, way) => {
+      const headers = { authorization: `Bearer ${token.reveal()}`, accept: 'application/json' }
+      const init = {
+        method: 'GET',
+        headers,
+        redirect: 'manual',
+        signal: way.signal ?? null,
+      } as const
+      return await processSalesforceUserinfo(await way.fetch(url, init))
+    },
+  }
+}
+
+/** An access token starts with the org's id, or is a JWT; a refresh token must not be sent here. */
+function isAccessToken({ token, hint }: HeldToken): boolean {
+  if (hint === 'refresh_token') return false
+  return /^(00D[A-Za-z0-9]{12,15}!|eyJ[\w-]+\.[\w-]+\.)/.test(token.reveal())
+}
+
+/**
+ * Judges one answer of userinfo. Only the errors that mean a dead token count: a session that may
+ * not use this API, or an app that may not, gets a 401 or 403 while its token lives.
+ */
+export async function processSalesforceUserinfo(response: Response): Promise<LifeSign> {
+  const text = await response.text()
+  if (response.status === 200) {
+    return /"user_id"|"sub"/.test(text)
+      ? { life: 'alive', code: 'http_200' }
+      : { life: 'unclear', code: 'answer_invalid' }
+  }
+  const refused = response.status === 401 || response.status === 403
+  const challenge = response.headers.get('www-authenticate') ?? ''
+  const deadError = DEAD_ERRORS.find((shape) => shape.test(`${text}\n${challenge}`))
+  return refused && deadError
+    ? { life: 'dead', code: `http_${response.status}` }
+    : { life: 'unclear', code: `http_${response.status}` }
+}
+
+const DEAD_ERRORS: readonly RegExp[] = [
+  /\bBad_OAuth_Token\b/,
+  /\berror="?invalid_token\b/,
+  /"error"\s*:\s*"invalid_token"/,
+  /\bSession expired or invalid\b/,
+]
