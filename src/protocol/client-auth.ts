@@ -28,6 +28,12 @@ export type OAuthClient =
       /** A private key as PEM or JWK text. */
       readonly key: Secret
     }
+  | {
+      readonly method: 'private_key_jwt'
+      readonly clientId: string
+      /** An assertion that was signed elsewhere, where the key cannot leave. */
+      readonly assertion: Secret
+    }
 
 /** The algorithms that a kind of key can sign with, the most widely supported first. */
 const ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
@@ -73,7 +79,7 @@ export async function openClientAuth(
     case 'client_secret_post':
       return oauth.ClientSecretPost(client.secret.reveal())
     case 'private_key_jwt':
-      return privateKeyJwt(client.key, algorithms)
+      return 'key' in client ? privateKeyJwt(client.key, algorithms) : presentJwt(client.assertion)
   }
 }
 
@@ -91,7 +97,7 @@ export function secretsOf(client: OAuthClient): readonly Secret[] {
     case 'client_secret_post':
       return [client.secret]
     case 'private_key_jwt':
-      return [client.key]
+      return ['key' in client ? client.key : client.assertion]
   }
 }
 
@@ -108,6 +114,14 @@ export function chooseMethod(
   const postOnly =
     supported?.includes('client_secret_post') && !supported.includes('client_secret_basic')
   return postOnly ? 'client_secret_post' : 'client_secret_basic'
+}
+
+function presentJwt(assertion: Secret): oauth.ClientAuth {
+  return (_server, client, body) => {
+    body.set('client_id', client.client_id)
+    body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+    body.set('client_assertion', assertion.reveal())
+  }
 }
 
 async function privateKeyJwt(

@@ -21,6 +21,8 @@ export interface ClientWish {
   readonly clientAuth?: ClientAuthMethod | undefined
   readonly clientSecret?: Secret | undefined
   readonly clientKey?: Secret | undefined
+  /** An assertion that was signed elsewhere, instead of a key. */
+  readonly clientAssertion?: Secret | undefined
 }
 
 /**
@@ -41,7 +43,8 @@ export async function openRfc7009Target(wish: TargetWish, way: Way): Promise<Rev
  * @throws RescindError `usage` when what was given does not fit together
  */
 export function chooseClient(wish: ClientWish, supported?: readonly string[]): OAuthClient {
-  const { clientId, clientSecret: secret, clientKey: key } = wish
+  const { clientId, clientSecret: secret, clientAssertion: assertion } = wish
+  const key = wish.clientKey ?? assertion
   if (secret && key) {
     throw usage('A client has a secret or a private key: give one of the two.')
   }
@@ -58,7 +61,9 @@ export function chooseClient(wish: ClientWish, supported?: readonly string[]): O
       return { method, clientId: needed(clientId, method), secret }
     case 'private_key_jwt':
       if (!key) throw usage(`${method} needs the client's private key: --client-key FILE.`)
-      return { method, clientId: needed(clientId, method), key }
+      return assertion
+        ? { method, clientId: needed(clientId, method), assertion }
+        : { method, clientId: needed(clientId, method), key }
   }
 }
 
