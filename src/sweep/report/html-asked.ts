@@ -1,13 +1,13 @@
 import { formatCount, formatMoment } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { InventoryFacts, ReportModel } from './model.ts'
-import { endSentence } from './verdict.ts'
+import { sentence } from './verdict.ts'
 
 /** Writes what was asked: why, who, when, by which policy and plan. */
 export function askedSection(model: ReportModel): Markup {
   const { summary, account, policy } = model
   return html`<section id="asked"><h2>What was asked</h2>
-<p class="lead">${name(endSentence(policy.why === '' ? 'No reason was given' : policy.why))}</p>
+<p class="lead">${name(sentence(policy.why === '' ? 'no reason was given' : policy.why))}</p>
 <dl class="facts">
 ${fact('Tenant', [name(summary.tenant), ' – ', name(account.name), html` <code>${account.id}</code>`])}
 ${fact('Address', name(account.url))}
@@ -31,7 +31,7 @@ function fact(title: string, value: Content): Markup {
 function chosenTable(model: ReportModel): Markup {
   const row = (title: string, count: number, more: string) =>
     html`<tr><th scope="row">${title}</th><td class="num">${formatCount(count)}</td><td>${more}</td></tr>`
-  return html`<table><caption>What the policy made of the inventory</caption>
+  return html`<table class="words"><caption>What the policy made of the inventory</caption>
 <thead><tr><th scope="col">Tokens</th><th scope="col" class="num">Count</th><th scope="col">Meaning</th></tr></thead>
 <tbody>
 ${row('chosen', model.chosen, 'a rule asked for their death')}
@@ -83,8 +83,8 @@ function inventoryCard(title: string, facts: InventoryFacts | null, purpose: str
   const { before, after } = facts.counted
   return html`<article class="look"><h3>${title}</h3>
 <p class="state ${facts.complete ? 'is-whole' : 'is-part'}">${facts.complete ? '● Complete' : '◐ Partial'}</p>
-<p>${capitalised(endSentence(facts.why))}</p>
-${facts.notes.map((note) => html`<p>${capitalised(endSentence(note))}</p>`)}
+<p>${sentence(facts.why)}</p>
+${facts.notes.map((note) => html`<p>${sentence(note)}</p>`)}
 <dl class="facts small">
 ${fact('Tokens', formatCount(facts.tokens))}
 ${fact('Counted', `${countOf(before)} before, ${countOf(after)} after`)}
@@ -95,8 +95,4 @@ ${fact('Inventory', html`<code>${facts.inventory}</code>`)}
 
 function countOf(count: number | null): string {
   return count === null ? 'not' : formatCount(count)
-}
-
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1)
 }

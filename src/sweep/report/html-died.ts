@@ -5,7 +5,7 @@ import type { AppTally, ReportModel, Tally, UserTally } from './model.ts'
 import { sumTallies, survivorsFirst } from './totals.ts'
 
 /** Apps that stand open; the rest folds away. */
-const APPS_OPEN_MAX = 25
+const APPS_OPEN_MAX = 20
 /** Users that are named; the rest is summed up, and stands in the CSV. */
 const USERS_MAX = 20
 

@@ -1,15 +1,12 @@
 import { describeOutcome, OUTCOMES } from '../../core/outcome.ts'
 import { describeProof, isDead, PROOFS, type Proof } from '../../core/proof.ts'
-import type { Comeback } from '../../providers/provider.ts'
 import { shareBar } from './charts.ts'
 import { formatCount, formatCounted, formatMomentShort } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
-import type { AppTally, ReportModel } from './model.ts'
+import type { ReportModel } from './model.ts'
 import { checkTotals } from './totals.ts'
 import { endSentence } from './verdict.ts'
 
-/** Apps in the table of returns that stand open. */
-const RETURNS_OPEN_MAX = 25
 /** Events that stand open. */
 const EVENTS_OPEN_MAX = 40
 
@@ -18,12 +15,12 @@ export function knownSection({ summary }: ReportModel): Markup {
   const fromTop = PROOFS.toReversed()
   const rung = (proof: Proof): Markup => {
     const count = summary.proof[proof]
-    return html`<tr class="${count === 0 ? 'zero' : ''}"><th scope="row">${proof}${shareBar(count, Math.max(1, summary.planned), isDead(proof) ? 'dead' : 'quiet')}</th><td class="num">${formatCount(count)}</td><td>${describeProof(proof)}</td></tr>`
+    return html`<tr class="${count === 0 ? 'zero' : ''}"><th scope="row">${proof}${count === 0 ? null : shareBar(count, summary.planned, isDead(proof) ? 'dead' : 'quiet')}</th><td class="num">${formatCount(count)}</td><td>${describeProof(proof)}</td></tr>`
   }
   const notDead = summary.planned - summary.dead
   return html`<section id="known"><h2>How it is known</h2>
 <p>Each token stands on the highest rung that it reached. A provider's “yes” alone is a promise, not a proof: a token is called dead from <b>absent</b> upward.</p>
-<table class="ladder"><caption>The ladder of proof, strongest first</caption>
+<table class="ladder words"><caption>The ladder of proof, strongest first</caption>
 <thead><tr><th scope="col">Rung</th><th scope="col" class="num">Tokens</th><th scope="col">What it means</th></tr></thead>
 <tbody>${fromTop.filter(isDead).map(rung)}</tbody>
 <tbody class="below"><tr class="line"><th scope="rowgroup" colspan="3">Proven dead above: ${formatCount(summary.dead)}. Not proven below: ${formatCount(notDead)}.</th></tr>
@@ -38,7 +35,7 @@ export function outcomesSection({ summary }: ReportModel): Markup {
     html`<tr class="${count === 0 ? 'zero' : ''}"><th scope="row">${title}</th><td class="num">${formatCount(count)}</td><td>${words}</td></tr>`
   const total = sumOf(OUTCOMES.map((outcome) => summary.outcomes[outcome])) + summary.unsent
   return html`<section id="outcomes"><h2>What the provider answered</h2>
-<table><caption>Outcome of each planned kill</caption>
+<table class="words"><caption>Outcome of each planned kill</caption>
 <thead><tr><th scope="col">Outcome</th><th scope="col" class="num">Tokens</th><th scope="col">What it means</th></tr></thead>
 <tbody>${OUTCOMES.map((outcome) => row(outcome, summary.outcomes[outcome], describeOutcome(outcome)))}
 ${row('unsent', summary.unsent, 'the run stopped before; nothing was sent')}</tbody>
@@ -48,63 +45,6 @@ ${row('unsent', summary.unsent, 'the run stopped before; nothing was sent')}</tb
 
 function sumOf(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0)
-}
-
-/** Writes which apps came back, and how each app can. */
-export function returnsSection(model: ReportModel): Markup {
-  const apps = model.apps.toSorted(
-    (a, b) =>
-      b.cameBack - a.cameBack ||
-      COMEBACK_ORDER.indexOf(a.comeback) - COMEBACK_ORDER.indexOf(b.comeback) ||
-      b.planned - a.planned,
-  )
-  const back = apps.filter((app) => app.cameBack > 0).length
-  const looked =
-    model.secondLook === null
-      ? 'No second look was taken, so an app may have come back unseen.'
-      : `${back === 0 ? 'No app' : formatCounted(back, 'app')} came back by the second look at ${formatMomentShort(model.secondLook.takenAt)} UTC.`
-  if (apps.length === 0) {
-    return html`<section id="returns"><h2>Apps that came back, and how they can</h2><p>${looked}</p></section>`
-  }
-  return html`<section id="returns"><h2>Apps that came back, and how they can</h2>
-<p>${looked} Revoking tokens does not keep an app out: this is how each can get a new one.</p>
-${returnsTable(apps.slice(0, RETURNS_OPEN_MAX))}
-${apps.length <= RETURNS_OPEN_MAX ? null : html`<details><summary>${formatCounted(apps.length - RETURNS_OPEN_MAX, 'more app')}</summary>${returnsTable(apps.slice(RETURNS_OPEN_MAX))}</details>`}
-</section>`
-}
-
-const COMEBACK_ORDER: readonly Comeback[] = [
-  'at_once',
-  'one_consent',
-  'unknown',
-  'admin',
-  'blocked',
-]
-
-function comebackWords(comeback: Comeback): string {
-  switch (comeback) {
-    case 'at_once':
-      return 'at once, without a person'
-    case 'one_consent':
-      return 'with one consent of a user'
-    case 'admin':
-      return 'only by an admin'
-    case 'blocked':
-      return 'not: it is blocked'
-    case 'unknown':
-      return 'not known'
-  }
-}
-
-function returnsTable(apps: readonly AppTally[]): Markup {
-  return html`<table class="returns"><caption>How each app can come back, the most pressing first</caption>
-<thead><tr><th scope="col">App</th><th scope="col" class="num">New tokens</th><th scope="col">It can come back</th></tr></thead>
-<tbody>${apps.map(
-    (
-      app,
-    ) => html`<tr><th scope="row">${name(app.label)}<code class="id">${app.id}</code></th><td class="num ${app.cameBack === 0 ? 'zero' : 'n-alive'}">${formatCount(app.cameBack)}</td><td><b>${comebackWords(app.comeback)}</b> <span class="faint">${name(app.comebackWhy)}</span></td></tr>
-`,
-  )}</tbody></table>`
 }
 
 /** Writes what happened on the way. */
@@ -137,8 +77,8 @@ export function totalsSection(model: ReportModel): Markup {
     broken === 0
       ? 'Everything that is counted twice agrees.'
       : `${formatCounted(broken, 'sum does', 'sums do')} not come out. Do not rely on this report before that is explained.`
-  return html`<section id="totals"><h2>The totals add up</h2><p class="${broken === 0 ? '' : 'n-alive'}">${words}</p>
-<table class="checks"><caption>Sums that must come out</caption>
+  return html`<section id="totals"><h2>${broken === 0 ? 'The totals add up' : 'The totals do not add up'}</h2><p class="${broken === 0 ? '' : 'n-alive'}">${words}</p>
+<table class="checks words"><caption>Sums that must come out</caption>
 <thead><tr><th scope="col">Count</th><th scope="col">Sum</th><th scope="col">Check</th></tr></thead>
 <tbody>${checks.map((check) => html`<tr><th scope="row">${check.what}</th><td>${check.sum} = <b>${formatCount(check.total)}</b></td><td class="${check.holds ? 'n-dead' : 'n-alive'}">${check.holds ? '✓ equals' : `✗ is not ${formatCount(check.expected)}`} ${check.of}</td></tr>`)}</tbody></table>
 </section>`

@@ -35,6 +35,8 @@ small{font-size:.86em;color:var(--soft)}
 .n-unknown{color:var(--unknown);font-weight:680}
 .mark{color:var(--unknown);font-weight:400;font-size:.86em}
 
+h1 span{display:inline-block}
+.words tbody th[scope=row],.words tfoot th{white-space:nowrap;overflow-wrap:normal}
 .eyebrow{color:var(--soft);font-size:.9rem}
 .judgement{display:flex;gap:.6rem;align-items:flex-start;margin-top:1.6rem;font-size:1.12rem;font-weight:640;line-height:1.35}
 .judgement .sign{flex:none;margin-top:.05rem}
@@ -76,9 +78,12 @@ tbody tr.zero th[scope=row]{font-weight:400}
 .ladder th:first-child{width:34%}
 .ladder .bar{margin-top:.25rem}
 .ladder .line th{border-top:2px dashed var(--soft);border-bottom:1px solid var(--hair);color:var(--soft);font-size:.88rem;padding:.5rem 0}
-.returns th:first-child{width:32%}
+.returns th:first-child,.returns td:first-child{width:38%}
+.returns details{margin:.2rem 0}
 .id{display:block;color:var(--soft);font-weight:400}
 .checks td:last-child,.when{white-space:nowrap;font-variant-numeric:tabular-nums}
+.events td:last-child{width:100%}
+.events th{white-space:nowrap}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:0 2.5rem}
 .pair table{align-self:start}
 
@@ -107,7 +112,8 @@ pre{background:var(--sheet);border-radius:6px;padding:1rem 1.1rem;overflow-x:aut
 .scroll{overflow-x:auto}
 .tokens{min-width:46rem;font-size:.88rem}
 .tokens td{padding-right:1.1rem}
-.tokens td:first-child{white-space:nowrap}
+.tokens td:first-child,.tokens code{white-space:nowrap}
+.tokens td:nth-child(2){width:36%}
 
 .bar{border-radius:3px;overflow:hidden}
 .top .bar{border-radius:5px}
@@ -122,8 +128,7 @@ pre{background:var(--sheet);border-radius:6px;padding:1rem 1.1rem;overflow-x:aut
 .plot{display:grid;grid-template-columns:auto 1fr;gap:.4rem .7rem;margin:1rem 0 0;font-size:.86rem;color:var(--soft);font-variant-numeric:tabular-nums}
 .plot-y{display:flex;flex-direction:column;justify-content:space-between;text-align:right;margin:-.65em 0}
 .plot-area{width:100%;height:15rem;overflow:visible}
-.plot-x{grid-column:2;position:relative;height:1.5em;margin-right:1.5rem}
-.plot-x{margin-right:0}
+.plot-x{grid-column:2;position:relative;height:1.5em}
 .plot-x span{position:absolute;transform:translateX(-50%);white-space:nowrap}
 .plot-x span:first-child{transform:none}
 .plot-area path,.swatch path{fill:none;vector-effect:non-scaling-stroke;stroke-width:2.2}
@@ -146,6 +151,7 @@ th,td{padding-right:.55rem}
 .tally,.tally thead th{font-size:.84rem}
 .facts>div{grid-template-columns:5.6rem 1fr;gap:.7rem}
 .figures{grid-template-columns:1fr 1fr}
+.events th{white-space:normal}
 .events td.when,.checks td:last-child{white-space:normal}
 .plot-area{height:12rem}}
 
@@ -157,7 +163,13 @@ h1{font-size:24pt;margin-bottom:12pt}
 h2{font-size:14pt}
 nav,summary{display:none}
 section{margin-top:16pt;padding-top:12pt}
-h2,h3,caption,thead,.legend{break-after:avoid}
+h2,h3,caption,thead,.legend,section>p{break-after:avoid}
+footer{break-before:avoid}
+.facts{break-inside:avoid}
+tfoot{display:table-row-group}
+.words{break-inside:avoid}
+.looks{grid-template-columns:repeat(3,1fr);gap:12pt;font-size:8.6pt}
+.looks .facts.small>div{grid-template-columns:3.9rem 1fr}
 tr,.todo li,.look,.keep,.figures,.caveats,.facts>div{break-inside:avoid}
 table{font-size:9pt}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line)}

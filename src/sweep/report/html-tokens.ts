@@ -68,7 +68,7 @@ function* tokenRows(model: ReportModel, all: boolean): Iterable<string> {
 function tokenRow(token: TokenLine): Markup {
   return html`<tr><td>${verdictMark(token.verdict)}</td>
 <td>${name(token.user)}<br>${name(token.app)}<br><small>${shownName(token.rule)}</small></td>
-<td><code>${token.fingerprint}</code><br><small>${token.kind}, created ${formatMomentShort(token.createdAt)}, last used ${formatMomentShort(token.lastUsedAt)}</small></td>
+<td><code>${token.fingerprint}</code><br><small>${token.kind}, created ${formatMomentShort(token.createdAt)}<br>last used ${formatMomentShort(token.lastUsedAt)}</small></td>
 <td>${token.outcome}${token.code === null ? null : html` <code>${shownName(token.code)}</code>`}<br><small>${formatMomentShort(token.answeredAt)}</small></td>
 <td>${token.proof}${token.evidence === null ? null : html` <small>${shownName(token.evidence)}</small>`}<br><small>${formatMomentShort(token.proofAt)}</small></td></tr>
 `

@@ -1,8 +1,8 @@
 import { swatch, verdictBar } from './charts.ts'
 import { formatCount, formatCounted, formatDuration, formatMoment, formatShare } from './format.ts'
-import { html, type Markup, name } from './html-markup.ts'
+import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { LeftForAPerson, ReportModel } from './model.ts'
-import { endSentence, judgeRun, type Tone, type Verdict } from './verdict.ts'
+import { judgeRun, sentence, type Tone, type Verdict } from './verdict.ts'
 
 /** Entries of what is left for a person that stand open; the rest folds away. */
 const LEFT_OPEN_MAX = 12
@@ -13,11 +13,18 @@ export function verdictSection(model: ReportModel): Markup {
   return html`<header class="top tone-${verdict.tone}">
 <p class="eyebrow">Revocation report · ${name(model.account.name)} · ${formatMoment(model.madeAt)}</p>
 <p class="judgement">${toneSign(verdict.tone)}<span>${verdict.judgement}</span></p>
-<h1>${verdict.headline}</h1>
+<h1>${clauses(verdict.headline)}</h1>
 ${model.summary.planned === 0 ? null : barWithLegend(model)}
 ${caveatList(verdict)}
 ${keyFigures(model)}
 </header>`
+}
+
+/** Keeps each count of the headline whole where the line is long enough. */
+function clauses(headline: string): Content {
+  return headline
+    .split(/(?<=;) /)
+    .map((clause, index) => html`${index === 0 ? '' : ' '}<span>${clause}</span>`)
 }
 
 function toneSign(tone: Tone): Markup {
@@ -77,7 +84,7 @@ function stateWords(state: ReportModel['summary']['state']): string {
     case 'stopped':
       return 'stopped, can be resumed'
     case 'finished':
-      return 'first kill to last look'
+      return 'from start to last look'
   }
 }
 
@@ -102,9 +109,4 @@ function leftItem(item: LeftForAPerson): Markup {
   return html`<li><span class="box" aria-hidden="true"></span><div><h3>${name(item.what)} <span class="count">${formatCount(item.count)}</span></h3>
 <p class="faint">${sentence(item.why)}</p>
 <p>${sentence(item.todo)}</p></div></li>`
-}
-
-function sentence(text: string): string {
-  const ended = endSentence(text)
-  return ended.charAt(0).toUpperCase() + ended.slice(1)
 }

@@ -7,10 +7,10 @@ import {
   footer,
   knownSection,
   outcomesSection,
-  returnsSection,
   totalsSection,
 } from './html-known.ts'
 import { html, type Markup } from './html-markup.ts'
+import { returnsSection } from './html-returns.ts'
 import { pageStyle, STYLE } from './html-style.ts'
 import { tokensSection } from './html-tokens.ts'
 import { leftSection, verdictSection } from './html-verdict.ts'

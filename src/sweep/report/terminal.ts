@@ -4,7 +4,7 @@ import { displayWidth, padWidth, shownName, visible, wrapWidth } from '../../cor
 import { renderTextTable, type TextColumn } from '../../core/text-table.ts'
 import { formatCount, formatCounted, formatDuration, formatMoment } from './format.ts'
 import type { AppTally, LeftForAPerson, ReportModel, Tally } from './model.ts'
-import { checkTotals, sumTallies, survivorsFirst } from './totals.ts'
+import { sumTallies, survivorsFirst } from './totals.ts'
 import { judgeRun, type Tone } from './verdict.ts'
 
 /** Apps in the table; a screen has 24 lines or a few more, and the HTML report has them all. */
@@ -33,7 +33,6 @@ export function renderTerminal(model: ReportModel, options: TerminalOptions): st
     verdictBlock(model, page),
     model.apps.length === 0 ? '' : appBlock(model, page),
     model.summary.planned === 0 ? '' : proofBlock(model, page),
-    totalsBlock(model, page),
     leftBlock(model.left, page),
     filesBlock(options.files ?? [], page),
   ]
@@ -128,21 +127,6 @@ function proofBlock({ summary }: ReportModel, { columns, color }: Page): string 
     color.dim(`  ${'╌'.repeat(nameWidth + countWidth + 2)}  proven dead above this line`),
     ...fromTop.filter((proof) => !isDead(proof)).flatMap(rung),
   ].join('\n')
-}
-
-function totalsBlock(model: ReportModel, { columns, color }: Page): string {
-  const broken = checkTotals(model).filter((check) => !check.holds)
-  if (broken.length === 0) return ''
-  return broken
-    .flatMap((check) =>
-      hang(
-        '! ',
-        `${check.what} does not add up: ${check.sum} is ${formatCount(check.total)}, not ${formatCount(check.expected)} ${check.of}.`,
-        columns,
-      ),
-    )
-    .map((line) => color.red(line))
-    .join('\n')
 }
 
 function leftBlock(left: readonly LeftForAPerson[], { columns, color }: Page): string {

@@ -1,5 +1,6 @@
 import { formatCount, formatCounted } from './format.ts'
 import type { InventoryFacts, ReportModel } from './model.ts'
+import { checkTotals } from './totals.ts'
 
 /** How a report looks at first glance. `good` is kept for a run with nothing left open. */
 export type Tone = 'good' | 'open' | 'bad' | 'neutral'
@@ -57,12 +58,15 @@ function judgeAllDead(model: ReportModel, stopped: string): Pick<Verdict, 'tone'
   if (!model.before.complete) {
     return { tone: 'open', judgement: `${said}, but the plan saw only a part of the tenant` }
   }
+  if (checkTotals(model).some((check) => !check.holds)) {
+    return { tone: 'open', judgement: `${said}, but the counts do not add up` }
+  }
   return { tone: stopped === '' ? 'good' : 'open', judgement: said }
 }
 
 function listCaveats(model: ReportModel): readonly string[] {
   const { summary } = model
-  const caveats: string[] = []
+  const caveats: string[] = brokenSums(model)
   if (summary.state === 'stopped') {
     caveats.push(`The run stopped before its end${because(summary.why)} It can be resumed.`)
   }
@@ -89,6 +93,15 @@ function listCaveats(model: ReportModel): readonly string[] {
   return caveats
 }
 
+function brokenSums(model: ReportModel): string[] {
+  return checkTotals(model)
+    .filter((check) => !check.holds)
+    .map(
+      (check) =>
+        `${check.what} does not add up, so do not rely on this report: ${check.sum} is ${formatCount(check.total)}, not ${formatCount(check.expected)} ${check.of}.`,
+    )
+}
+
 function because(why: string | null): string {
   return why === null ? '.' : `: ${endSentence(why)}`
 }
@@ -110,6 +123,12 @@ function caveatsOfProof(model: ReportModel): readonly string[] {
     ]
   }
   return []
+}
+
+/** Makes a text a sentence: a capital at the start, a full stop where it has no end of its own. */
+export function sentence(text: string): string {
+  const ended = endSentence(text)
+  return ended.charAt(0).toUpperCase() + ended.slice(1)
 }
 
 /** Ends a text with a full stop where it has no end of its own. */
