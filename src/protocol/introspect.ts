@@ -32,7 +32,9 @@ export async function sendIntrospection(
   way: Way,
 ): Promise<Response> {
   const { server, client, token, hint } = request
-  const algorithms = server.introspection_endpoint_auth_signing_alg_values_supported
+  const algorithms =
+    server.introspection_endpoint_auth_signing_alg_values_supported ??
+    server.token_endpoint_auth_signing_alg_values_supported
   return await oauth.introspectionRequest(
     server,
     wireClient(client),

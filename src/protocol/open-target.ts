@@ -33,7 +33,11 @@ export interface ClientWish {
  */
 export async function openRfc7009Target(wish: TargetWish, way: Way): Promise<RevocationTarget> {
   const server = await openServer(wish, way)
-  const client = chooseClient(wish, server.revocation_endpoint_auth_methods_supported)
+  // Many servers publish these for the token endpoint alone, and mean them for all.
+  const supported =
+    server.revocation_endpoint_auth_methods_supported ??
+    server.token_endpoint_auth_methods_supported
+  const client = chooseClient(wish, supported)
   return rfc7009Target({ server, client })
 }
 

@@ -58,8 +58,19 @@ export function rfc7009Target({ server, client }: Rfc7009TargetOptions): Revocat
     build: (held) => buildRevocation({ server, client, ...held }),
     send: (held, way) => sendRevocation({ server, client, ...held }, way),
     judge: processRevocationResponse,
-    looks: server.introspection_endpoint ? [introspectionLook({ server, client })] : [],
+    looks: server.introspection_endpoint
+      ? [introspectionLook({ server: introspectionServer(server), client })]
+      : [],
   }
+}
+
+/**
+ * Without metadata, the issuer is not known, and an assertion is made out to the endpoint that it
+ * goes to (RFC 7523 section 3): here that is another one.
+ */
+function introspectionServer(server: ServerMetadata): ServerMetadata {
+  const unknown = server.issuer === server.revocation_endpoint
+  return unknown ? { ...server, issuer: String(server.introspection_endpoint) } : server
 }
 
 /** Returns the look by introspection. @see RFC 7662 */

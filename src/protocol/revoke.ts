@@ -46,7 +46,10 @@ export interface RevocationAnswer {
  */
 export async function sendRevocation(request: RevocationRequest, way: Way): Promise<Response> {
   const { server, client, token, hint } = request
-  const algorithms = server.revocation_endpoint_auth_signing_alg_values_supported
+  // Many servers publish these for the token endpoint alone, and mean them for all.
+  const algorithms =
+    server.revocation_endpoint_auth_signing_alg_values_supported ??
+    server.token_endpoint_auth_signing_alg_values_supported
   return await oauth.revocationRequest(
     server,
     wireClient(client),
