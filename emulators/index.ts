@@ -1,0 +1,27 @@
+export type { App, AppKind } from './salesforce/apps.ts'
+export type { PasswordCredentials, SalesforceCredentials } from './salesforce/credentials.ts'
+export { FAULT_KINDS, type Fault, type FaultKind, type RouteName } from './salesforce/faults.ts'
+export type { Cause } from './salesforce/grants.ts'
+export {
+  DEFAULT_SIZE,
+  DEFAULT_SWITCHES,
+  type OrgSize,
+  type OrgSkew,
+  type SalesforceOptions,
+  type SalesforceSwitches,
+} from './salesforce/options.ts'
+export type { RequestRecord } from './salesforce/request-log.ts'
+export {
+  type AddGrant,
+  createSalesforce,
+  type SalesforceOrg,
+  startSalesforce,
+} from './salesforce/start.ts'
+export type {
+  AppTruth,
+  GrantTruth,
+  GroundTruth,
+  SessionTruth,
+  TruthCounts,
+  UserTruth,
+} from './salesforce/truth.ts'

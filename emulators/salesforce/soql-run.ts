@@ -1,0 +1,217 @@
+import { parseQuery, type Query } from '@jetstreamapp/soql-parser-js'
+import type { Schema } from './objects.ts'
+import type { Session } from './sessions.ts'
+import { runAggregate } from './soql-aggregate.ts'
+import { noSuchColumn, SoqlError } from './soql-error.ts'
+import type { Literal } from './soql-literal.ts'
+import { type ResolvedField, resolveField, type Scalar, type SObject } from './soql-object.ts'
+import { orderRows } from './soql-order.ts'
+import { pathOf, readWhere, type WhereTree } from './soql-where.ts'
+
+/** A query's answer: how many rows match, and those that it gives out, ready to be written. */
+export interface QueryResult {
+  readonly object: SObject
+  readonly columns: readonly Column[]
+  /** How many rows matched, before any cap. */
+  readonly matched: number
+  /** How many rows the answer says it has. */
+  readonly totalSize: number
+  readonly rows: readonly unknown[]
+  readonly write: (row: unknown, version: string) => Record<string, unknown>
+}
+
+/** One selected column, as `columns=true` describes it. */
+export interface Column {
+  readonly displayName: string
+  readonly aggregate: boolean
+}
+
+/** What a query is run with. */
+export interface QueryContext {
+  readonly schema: Schema
+  readonly caller: Session
+  readonly nowMs: number
+  readonly totalSizeOnCap: 'true-total' | 'capped'
+}
+
+/** A query that was parsed and checked against the schema. */
+export interface PreparedQuery {
+  readonly query: Query
+  readonly object: SObject
+  readonly prefixes: ReadonlySet<string>
+  readonly where: WhereTree | undefined
+}
+
+/** Runs a query. Throws SoqlError where the org refuses it. */
+export function runQuery(text: string, context: QueryContext): QueryResult {
+  const prepared = prepare(parse(text), context)
+  const { query } = prepared
+  if (isCount(query)) return countRows(prepared, context)
+  const aggregates = query.fields?.some(
+    (field) => field.type === 'FieldFunctionExpression' && field.isAggregateFn === true,
+  )
+  if (aggregates === true || query.groupBy !== undefined) return runAggregate(prepared, context)
+  return listRows(prepared, context)
+}
+
+function parse(text: string): Query {
+  try {
+    return parseQuery(text)
+  } catch (error) {
+    const message = error instanceof Error ? error.message.split('\n')[0]! : 'unexpected token'
+    throw new SoqlError('MALFORMED_QUERY', `\n${text}\n^\nERROR at Row:1:Column:1\n${message}`)
+  }
+}
+
+function prepare(query: Query, context: QueryContext): PreparedQuery {
+  const name = query.sObject ?? ''
+  const object = context.schema.get(name.toLowerCase())
+  if (object === undefined) {
+    throw new SoqlError('INVALID_TYPE', `sObject type '${name}' is not supported.`)
+  }
+  const prefixes = new Set([name.toLowerCase()])
+  if (query.sObjectAlias !== undefined) prefixes.add(query.sObjectAlias.toLowerCase())
+  const where =
+    query.where === undefined
+      ? undefined
+      : readWhere(query.where, {
+          nowMs: context.nowMs,
+          prefixes,
+          subquery: (inner) => runSemiJoin(inner, context),
+        })
+  return { query, object, prefixes, where }
+}
+
+function runSemiJoin(query: Query, context: QueryContext): readonly Literal[] {
+  const prepared = prepare(query, context)
+  const column = selectColumns(prepared)[0]
+  if (column === undefined) throw new SoqlError('MALFORMED_QUERY', 'semi join without a column')
+  const literals: Literal[] = []
+  prepared.object.select(context.caller, prepared.where, (row) => {
+    const value = column.get(row, context.caller)
+    literals.push(value === null ? { type: 'null' } : { type: 'string', value: String(value) })
+  })
+  return literals
+}
+
+function isCount(query: Query): boolean {
+  const field = query.fields?.length === 1 ? query.fields[0] : undefined
+  return field?.type === 'FieldFunctionExpression' && /^count\(\s*\)$/i.test(field.rawValue ?? '')
+}
+
+function countRows(prepared: PreparedQuery, context: QueryContext): QueryResult {
+  let matched = 0
+  prepared.object.select(context.caller, prepared.where, () => {
+    matched += 1
+  })
+  const totalSize = Math.min(matched, prepared.query.limit ?? matched)
+  const columns = [{ displayName: 'Count', aggregate: true }]
+  return { object: prepared.object, columns, matched, totalSize, rows: [], write: () => ({}) }
+}
+
+function listRows(prepared: PreparedQuery, context: QueryContext): QueryResult {
+  const { query, object, where } = prepared
+  const offset = query.offset ?? 0
+  checkOffset(object, offset)
+  const columns = selectColumns(prepared)
+  const rowsMax = Math.min(query.limit ?? Number.POSITIVE_INFINITY, object.rowsMax)
+  const keepAll = query.orderBy !== undefined
+  const kept: unknown[] = []
+  let matched = 0
+  object.select(context.caller, where, (row) => {
+    if (keepAll || (matched >= offset && matched < offset + rowsMax)) kept.push(row)
+    matched += 1
+  })
+  const rows = keepAll
+    ? orderRows(prepared, kept, context.caller).slice(offset, offset + rowsMax)
+    : kept
+  const wanted = Math.min(Math.max(matched - offset, 0), query.limit ?? Number.POSITIVE_INFINITY)
+  return {
+    object,
+    columns: columns.map((column) => ({ displayName: column.names.join('.'), aggregate: false })),
+    matched,
+    totalSize: context.totalSizeOnCap === 'capped' ? rows.length : wanted,
+    rows,
+    write: writerOf(object, columns, context.caller),
+  }
+}
+
+function checkOffset(object: SObject, offset: number): void {
+  if (offset <= object.offsetMax) return
+  throw new SoqlError(
+    'NUMBER_OUTSIDE_VALID_RANGE',
+    `Maximum SOQL offset allowed is ${object.offsetMax}`,
+  )
+}
+
+/** FIELDS(ALL) and its kin are refused without a limit of 200, as the vendor does it. */
+const FIELDS_LIMIT = 200
+
+function selectColumns(prepared: PreparedQuery): readonly ResolvedField[] {
+  const { query, object, prefixes } = prepared
+  return (query.fields ?? []).flatMap((field) => {
+    if (field.type === 'FieldFunctionExpression' && field.functionName.toUpperCase() === 'FIELDS') {
+      return allFields(prepared)
+    }
+    if (field.type === 'Field') return [resolveField(object, pathOf(field.field, prefixes))]
+    if (field.type === 'FieldRelationship') {
+      const path = pathOf([...field.relationships, field.field].join('.'), prefixes)
+      return [resolveField(object, path)]
+    }
+    throw noSuchColumn('rawValue' in field ? (field.rawValue ?? '?') : '?', object.name)
+  })
+}
+
+function allFields({ query, object }: PreparedQuery): readonly ResolvedField[] {
+  if ((query.limit ?? Number.POSITIVE_INFINITY) > FIELDS_LIMIT) {
+    throw new SoqlError(
+      'MALFORMED_QUERY',
+      `The SOQL FIELDS function must have a LIMIT of at most ${FIELDS_LIMIT}`,
+    )
+  }
+  return [...object.fields.values()].map((field) => ({
+    field,
+    names: [field.name],
+    get: field.get,
+    reach: () => 0,
+  }))
+}
+
+function writerOf(
+  object: SObject,
+  columns: readonly ResolvedField[],
+  caller: Session,
+): QueryResult['write'] {
+  return (row, version) => {
+    const id = object.fields.get('id')?.get(row, caller) ?? '000000000000000AAA'
+    const record: Record<string, unknown> = attributesOf(object.name, String(id), version)
+    for (const column of columns) {
+      const { names } = column
+      const reach = names.length === 1 ? 0 : column.reach(row)
+      const value = formatValue(column, column.get(row, caller))
+      // A missing parent is null as a whole, and not an object of nulls.
+      writeAt(record, names.slice(0, reach + 1), reach === names.length - 1 ? value : null)
+    }
+    return record
+  }
+}
+
+function attributesOf(type: string, id: string, version: string): Record<string, unknown> {
+  return { attributes: { type, url: `/services/data/v${version}/sobjects/${type}/${id}` } }
+}
+
+function writeAt(record: Record<string, unknown>, names: readonly string[], value: unknown): void {
+  let target = record
+  for (const name of names.slice(0, -1)) {
+    const inner = target[name] ?? { attributes: { type: name } }
+    target[name] = inner
+    target = inner as Record<string, unknown>
+  }
+  target[names.at(-1)!] = value
+}
+
+/** Writes a value as the REST API does: datetimes with milliseconds and `+0000`. */
+export function formatValue(column: ResolvedField, value: Scalar): Scalar {
+  if (column.field.type !== 'datetime' || typeof value !== 'number') return value
+  return new Date(value).toISOString().replace('Z', '+0000')
+}

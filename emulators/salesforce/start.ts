@@ -1,0 +1,166 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createCredentials, type SalesforceCredentials } from './credentials.ts'
+import type { Fault, RouteName } from './faults.ts'
+import type { NewGrant } from './grants.ts'
+import { appendGrant } from './grants.ts'
+import type { SalesforceOptions } from './options.ts'
+import { createOrg, expireSessions, type Org, setAppBlocked, setUserActive } from './org.ts'
+import { shortId } from './record-id.ts'
+import { createRequestLog, type RequestRecord } from './request-log.ts'
+import { createQueryDesk } from './rest-query.ts'
+import { createHandler, type Estate } from './server.ts'
+import { createSigningKeys } from './signing-keys.ts'
+import { createTruth, type GroundTruth } from './truth.ts'
+import type { User } from './users.ts'
+
+/** A grant to add to a running org. Times are milliseconds since 1970. */
+export interface AddGrant {
+  readonly userId: string
+  /** The app's client id. */
+  readonly appId: string
+  readonly createdAt?: number
+  readonly lastUsedAt?: number | null
+  readonly useCount?: number
+}
+
+/** An emulated org: what a client sees of it is its `url`; the rest is for whoever runs it. */
+export interface SalesforceOrg extends AsyncDisposable {
+  readonly url: string
+  readonly organizationId: string
+  readonly credentials: SalesforceCredentials
+  readonly truth: GroundTruth
+  /** The newest requests, without query strings, headers or bodies. */
+  readonly log: readonly RequestRecord[]
+  /** How many requests each route has seen. */
+  counters(): ReadonlyMap<RouteName, number>
+  clearLog(): void
+  /** How often a delete token was presented to the revoke endpoint, with or without effect. */
+  revokeCalls(deleteToken: string): number
+  setFaults(faults: readonly Fault[]): void
+  setLatency(ms: number): void
+  /** Ends every session at once; grants live on. */
+  expireSessions(): void
+  /** Blocks an app by its client id, or lets it in again. */
+  block(appId: string): void
+  unblock(appId: string): void
+  blockedApps(): readonly string[]
+  setUserActive(userId: string, isActive: boolean): void
+  setUserFrozen(userId: string, isFrozen: boolean): void
+  /** Adds a grant, without the limit of five approvals, and gives its delete and refresh token. */
+  addGrant(grant: AddGrant): { readonly deleteToken: string; readonly refreshToken: string }
+  close(): Promise<void>
+}
+
+/** The org without a server: its handler can be mounted on any. */
+export interface SalesforceEstate extends Omit<SalesforceOrg, 'url' | 'close' | 'asyncDispose'> {
+  readonly handler: RequestListener
+  /** Tells the org its own address, which it writes into its answers. */
+  setOrigin(origin: string): void
+}
+
+/** Builds an org and its handler without listening. Throws RangeError where a size is out of range. */
+export function createSalesforce(
+  options: SalesforceOptions = {},
+): Omit<SalesforceEstate, typeof Symbol.asyncDispose> {
+  const org = createOrg(options)
+  const keys = createSigningKeys()
+  const truth = createTruth(org, keys)
+  const log = createRequestLog()
+  const estate: Estate = { org, desks: { query: createQueryDesk(org), keys }, log, truth }
+  return {
+    handler: createHandler(estate),
+    setOrigin: (origin) => {
+      org.origin = origin
+    },
+    organizationId: org.organizationId,
+    credentials: createCredentials(org, keys),
+    truth,
+    log: log.entries,
+    counters: () => log.counters,
+    clearLog: log.clear,
+    revokeCalls: (deleteToken) => {
+      const row = org.codec.decode('delete', deleteToken)?.row
+      return row === undefined ? 0 : (org.grants.presented[row] ?? 0)
+    },
+    setFaults: (faults) => org.faults.set(faults),
+    setLatency: (ms) => {
+      org.latencyMs = ms
+    },
+    expireSessions: () => expireSessions(org),
+    ...appControls(org),
+    setUserActive: (userId, isActive) => setUserActive(org, userOf(org, userId), isActive),
+    setUserFrozen: (userId, isFrozen) => {
+      userOf(org, userId).isFrozen = isFrozen
+    },
+    addGrant: (grant) => addGrant(org, grant),
+  }
+}
+
+function appControls(org: Org): Pick<SalesforceOrg, 'block' | 'unblock' | 'blockedApps'> {
+  const setBlocked = (appId: string, blocked: boolean): void => {
+    const app = org.appByClientId.get(appId)
+    if (app === undefined) throw new TypeError(`no app of this org has the client id ${appId}`)
+    setAppBlocked(org, app, blocked, 0)
+  }
+  return {
+    block: (appId) => setBlocked(appId, true),
+    unblock: (appId) => setBlocked(appId, false),
+    blockedApps: () =>
+      org.apps.filter((app) => app.policyAction === 'Block').map((app) => app.clientId),
+  }
+}
+
+function userOf(org: Org, userId: string): User {
+  const user = org.userByShortId.get(shortId(userId))
+  if (user === undefined) throw new TypeError(`no user of this org has the id ${userId}`)
+  return user
+}
+
+function addGrant(org: Org, grant: AddGrant): { deleteToken: string; refreshToken: string } {
+  const app = org.appByClientId.get(grant.appId)
+  if (app === undefined) throw new TypeError(`no app of this org has the client id ${grant.appId}`)
+  const createdMs = grant.createdAt ?? org.now()
+  const usedMs = grant.lastUsedAt === undefined ? createdMs : grant.lastUsedAt
+  const fresh: NewGrant = {
+    user: userOf(org, grant.userId).index,
+    app: app.index,
+    createdS: Math.floor(createdMs / 1000),
+    lastUsedS: usedMs === null ? 0 : Math.floor(usedMs / 1000),
+    useCount: grant.useCount ?? (usedMs === null ? 0 : 1),
+  }
+  const row = appendGrant(org.grants, fresh)
+  return {
+    deleteToken: org.codec.encode('delete', row, 0),
+    refreshToken: org.codec.encode('refresh', row, 0),
+  }
+}
+
+/** Starts an org on a port of its own and resolves once it listens. */
+export async function startSalesforce(options: SalesforceOptions = {}): Promise<SalesforceOrg> {
+  const { handler, setOrigin, ...estate } = createSalesforce(options)
+  // As long as a client may keep its pool: the end of an idle connection is a fault of its own.
+  const server = createServer({ keepAliveTimeout: 120_000 }, handler)
+  const host = options.host ?? '127.0.0.1'
+  const url = await listen(server, options.port ?? 0, host)
+  setOrigin(url)
+  const close = (): Promise<void> => stop(server)
+  return Object.assign(estate, { url, close, [Symbol.asyncDispose]: close })
+}
+
+function listen(server: Server, port: number, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      const address = server.address() as AddressInfo
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${address.port}`)
+    })
+  })
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
