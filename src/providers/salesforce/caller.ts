@@ -1,0 +1,126 @@
+import { RescindError } from '../../core/errors.ts'
+import type { Account } from '../provider.ts'
+import type { Connection } from './connection.ts'
+import { toLongId } from './ids.ts'
+import { isRefusal } from './rest-answer.ts'
+import { flagOf, queryRows, type Row, soqlText, textOf } from './soql.ts'
+
+/**
+ * Asks who we are.
+ *
+ * @see https://help.salesforce.com/s/articleView?id=sf.remoteaccess_using_userinfo_endpoint.htm
+ */
+export async function readAccount(connection: Connection, signal?: AbortSignal): Promise<Account> {
+  const answer = (await connection.read('/services/oauth2/userinfo', 'who we are', signal)) as Row
+  const userId = textOf(answer, 'user_id')
+  const orgId = textOf(answer, 'organization_id')
+  if (userId === null || orgId === null) {
+    throw new RescindError(
+      'answer_invalid',
+      'Salesforce did not say whose session this is. Give the app the scope "id" or "full".',
+    )
+  }
+  const userName = textOf(answer, 'preferred_username') ?? toLongId(userId)
+  return {
+    id: toLongId(orgId),
+    name: (await readOrgName(connection, signal)) ?? toLongId(orgId),
+    url: connection.instanceUrl(),
+    caller: { userId: toLongId(userId), userName },
+  }
+}
+
+async function readOrgName(connection: Connection, signal?: AbortSignal): Promise<string | null> {
+  const rows = await rowsOrNull(connection, 'SELECT Id, Name FROM Organization', 'the org', signal)
+  return rows?.[0] ? textOf(rows[0], 'Name') : null
+}
+
+/** The permissions of the caller that Rescind needs; null where the org does not say. */
+export interface Permissions {
+  readonly customizeApplication: boolean | null
+  readonly manageUsers: boolean | null
+  readonly modifyAllData: boolean | null
+  readonly manageConnectedApps: boolean | null
+}
+
+/**
+ * Reads the caller's own permissions, each with a query of its own where the org knows only some.
+ *
+ * @see https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_userpermissionaccess.htm
+ */
+export async function readPermissions(
+  connection: Connection,
+  signal?: AbortSignal,
+): Promise<Permissions> {
+  const fields = {
+    customizeApplication: 'PermissionsCustomizeApplication',
+    manageUsers: 'PermissionsManageUsers',
+    modifyAllData: 'PermissionsModifyAllData',
+    manageConnectedApps: 'PermissionsManageConnectedApps',
+  }
+  const ask = (list: string) =>
+    rowsOrNull(connection, `SELECT ${list} FROM UserPermissionAccess`, 'our permissions', signal)
+  const all = await ask(Object.values(fields).join(', '))
+  const read = async (field: string): Promise<boolean | null> => {
+    const row = (all ?? (await ask(field)))?.[0]
+    return row ? flagOf(row, field) : null
+  }
+  return {
+    customizeApplication: await read(fields.customizeApplication),
+    manageUsers: await read(fields.manageUsers),
+    modifyAllData: await read(fields.modifyAllData),
+    manageConnectedApps: await read(fields.manageConnectedApps),
+  }
+}
+
+/** The session that we work with, as the org lists it. */
+export interface OwnSession {
+  readonly id: string | null
+  /** The label of the app that it was opened with; null when the org does not say. */
+  readonly appLabel: string | null
+}
+
+/**
+ * Finds our own session among the caller's, and the app that it was opened with.
+ *
+ * @see https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_authsession.htm
+ */
+export async function readOwnSession(
+  connection: Connection,
+  userId: string,
+  signal?: AbortSignal,
+): Promise<OwnSession> {
+  const from = `FROM AuthSession WHERE UsersId = ${soqlText(userId)}`
+  const rows = await rowsOrNull(
+    connection,
+    `SELECT Id, IsCurrent, LoginHistoryId ${from}`,
+    'our own session',
+    signal,
+  )
+  const current = rows?.find((row) => row.IsCurrent === true)
+  if (!current) return { id: null, appLabel: null }
+  const historyId = textOf(current, 'LoginHistoryId')
+  const id = textOf(current, 'Id')
+  if (historyId === null) return { id, appLabel: null }
+  const history = await rowsOrNull(
+    connection,
+    `SELECT Application FROM LoginHistory WHERE Id = ${soqlText(historyId)}`,
+    'our own login',
+    signal,
+  )
+  return { id, appLabel: history?.[0] ? textOf(history[0], 'Application') : null }
+}
+
+/** Rows of an object that the org may not have, or not show: then null. */
+export async function rowsOrNull(
+  connection: Connection,
+  soql: string,
+  what: string,
+  signal?: AbortSignal,
+): Promise<readonly Row[] | null> {
+  try {
+    return await queryRows(connection, soql, { what, signal })
+  } catch (error) {
+    if (isRefusal(error) && error.code !== 'provider_busy') return null
+    throw error
+  }
+}

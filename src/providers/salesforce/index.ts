@@ -1,0 +1,49 @@
+import { parseEndpoint } from '../../core/url.ts'
+import type { KillToken, Means, Provider, ProviderSession, TenantConfig } from '../provider.ts'
+import { type AppCatalogue, readApps } from './apps.ts'
+import { readAccount } from './caller.ts'
+import { checkCapabilities } from './check.ts'
+import { parseOptions } from './config.ts'
+import { openConnection } from './connection.ts'
+import { readInventory } from './inventory.ts'
+import { sendKill } from './kill.ts'
+import { openLogin } from './login.ts'
+import { lookAt } from './look.ts'
+import { listReach } from './reach-now.ts'
+
+/** A Salesforce org. */
+export const salesforce: Provider = {
+  id: 'salesforce',
+  title: 'Salesforce org',
+  supports: {
+    inventory: true,
+    kill: ['app', 'user_app', 'token'],
+    prove: ['acked', 'absent'],
+    block: true,
+  },
+  open: openSession,
+}
+
+async function openSession(tenant: TenantConfig, means: Means): Promise<ProviderSession> {
+  // Plain HTTP is the way out's to refuse: it knows which risks were accepted.
+  parseEndpoint(tenant.url, `The url of tenant "${tenant.name}"`, ['plain-http'])
+  const { apiVersion } = parseOptions(tenant)
+  const connection = await openConnection(openLogin(tenant, means), means, apiVersion)
+  const account = await readAccount(connection, means.signal)
+  const { fingerprint } = means
+  let apps: Promise<AppCatalogue> | undefined
+  const catalogue = () => {
+    apps ??= readApps(connection, means.signal)
+    return apps
+  }
+  const lookMeans = (signal = means.signal) => ({ connection, account, fingerprint, signal })
+  return {
+    account,
+    check: () => checkCapabilities(connection, account),
+    inventory: (signal = means.signal) => readInventory(connection, account, signal),
+    kill: (kill, signal = means.signal) => sendKill(connection, means, kill, signal),
+    look: (tokens: readonly KillToken[], signal) => lookAt(tokens, lookMeans(signal)),
+    reachNow: (kill, signal) => listReach(kill, catalogue, lookMeans(signal)),
+    close: async () => {},
+  }
+}

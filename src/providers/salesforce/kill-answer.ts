@@ -1,0 +1,88 @@
+import { RescindError } from '../../core/errors.ts'
+import { type HttpResponse, hadNoEffect } from '../../core/http.ts'
+import type { KillAnswer } from '../provider.ts'
+import { readRestError } from './rest-answer.ts'
+
+/**
+ * Judges an answer of the revocation endpoint to a DeleteToken. Its errors are form-encoded, and
+ * every one of its own is a 400.
+ *
+ * @see https://developer.salesforce.com/docs/platform/mobile-sdk/guide/oauth-revoking-tokens.html
+ */
+export function judgeRevocation(answer: HttpResponse): KillAnswer {
+  const { status, retryAfterMs } = answer
+  const isPage = /^\s*</.test(answer.body)
+  if (status >= 200 && status < 300) {
+    // A login or maintenance page with a 200 comes from something else than the endpoint.
+    return isPage
+      ? { outcome: 'in_doubt', code: 'answer_invalid' }
+      : { outcome: 'revoked', code: `http_${status}` }
+  }
+  const code = formError(answer) ?? jsonError(answer) ?? `http_${status}`
+  if (status === 400 && code === 'invalid_token') return { outcome: 'already_dead', code }
+  if (status === 400) return { outcome: 'refused', code }
+  // Seen in the field with this text, and the token lives on.
+  if (status === 404) {
+    return { outcome: 'failed', code: answer.body.includes('Bad_Id') ? 'Bad_Id' : code }
+  }
+  return judgeOtherStatus(status, code, retryAfterMs)
+}
+
+/** What a DELETE was meant to end. */
+export type Deleted = 'one' | 'many'
+
+/**
+ * Judges an answer to a DELETE of a session, of a usage token (`one`), or of all tokens of an app
+ * or of a user and app (`many`). Many that are not found were named wrongly, rather than dead.
+ */
+export function judgeDeletion(answer: HttpResponse, deleted: Deleted): KillAnswer {
+  const { status, retryAfterMs } = answer
+  if (status >= 200 && status < 300) return { outcome: 'revoked', code: `http_${status}` }
+  const code = jsonError(answer) ?? `http_${status}`
+  if (status === 404 || code === 'ENTITY_IS_DELETED') {
+    return { outcome: deleted === 'one' ? 'already_dead' : 'refused', code }
+  }
+  if (status === 401) return { outcome: 'failed', code, credentialTrouble: true }
+  if (status === 400) return { outcome: 'refused', code }
+  return judgeOtherStatus(status, code, retryAfterMs)
+}
+
+/** Judges a kill that got no answer. */
+export function judgeKillError(error: unknown): KillAnswer {
+  if (!(error instanceof RescindError)) throw error
+  const { code } = error
+  if (hadNoEffect(error)) return { outcome: 'failed', code }
+  switch (code) {
+    case 'login_needed':
+    case 'not_authenticated':
+      return { outcome: 'failed', code, credentialTrouble: true }
+    case 'not_permitted':
+      return { outcome: 'refused', code }
+    default:
+      return { outcome: 'in_doubt', code }
+  }
+}
+
+function judgeOtherStatus(
+  status: number,
+  code: string,
+  retryAfterMs: number | undefined,
+): KillAnswer {
+  if (status === 429 || status === 503 || code === 'REQUEST_LIMIT_EXCEEDED') {
+    return { outcome: 'failed', code, congested: true, retryAfterMs }
+  }
+  if (status >= 500) return { outcome: 'in_doubt', code }
+  if (status === 403 || status === 405) return { outcome: 'refused', code }
+  // A redirect is never followed: it would carry the handle elsewhere, or drop it.
+  return { outcome: 'failed', code }
+}
+
+function formError(answer: HttpResponse): string | undefined {
+  const error = new URLSearchParams(answer.body).get('error')
+  return error !== null && /^[\w-]{1,60}$/.test(error) ? error : undefined
+}
+
+function jsonError(answer: HttpResponse): string | undefined {
+  const { code } = readRestError(answer)
+  return code === `http_${answer.status}` ? undefined : code
+}

@@ -1,0 +1,81 @@
+import type { Kill, KillAnswer, KillToken, Means } from '../provider.ts'
+import type { Connection } from './connection.ts'
+import { usagePath } from './external-apps.ts'
+import { parseHandle } from './handles.ts'
+import { type Deleted, judgeDeletion, judgeKillError, judgeRevocation } from './kill-answer.ts'
+import { oauthEndpoint } from './token-request.ts'
+
+/**
+ * Sends one kill, once: a DeleteToken to the revocation endpoint of the instance, which asks for
+ * no other authority; the rest as a DELETE with our session.
+ *
+ * @throws only the reason of an abort
+ */
+export async function sendKill(
+  connection: Connection,
+  means: Pick<Means, 'http'>,
+  kill: Kill,
+  signal?: AbortSignal,
+): Promise<KillAnswer> {
+  try {
+    switch (kill.reach.kind) {
+      case 'token':
+        return await killToken(connection, means, kill.tokens[0], signal)
+      case 'user_app': {
+        const { app, user } = kill.reach
+        return await sendDelete(
+          connection,
+          usagePath(connection, app, user, 'tokens'),
+          'many',
+          signal,
+        )
+      }
+      case 'app': {
+        const path = usagePath(connection, kill.reach.app, 'tokens')
+        return await sendDelete(connection, path, 'many', signal)
+      }
+    }
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason
+    return judgeKillError(error)
+  }
+}
+
+async function killToken(
+  connection: Connection,
+  means: Pick<Means, 'http'>,
+  token: KillToken | undefined,
+  signal: AbortSignal | undefined,
+): Promise<KillAnswer> {
+  const handle = token && parseHandle(token.handle)
+  if (!handle) return { outcome: 'refused', code: 'no_handle' }
+  const value = handle.value.reveal()
+  switch (handle.kind) {
+    case 'delete': {
+      const answer = await means.http.send({
+        method: 'POST',
+        url: oauthEndpoint(connection.instanceUrl(), 'revoke'),
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: `token=${encodeURIComponent(value)}`,
+        signal,
+      })
+      return judgeRevocation(answer)
+    }
+    case 'usage':
+      return sendDelete(connection, usagePath(connection, 'tokens', value), 'one', signal)
+    case 'session': {
+      const id = encodeURIComponent(value)
+      const path = `/services/data/v${connection.apiVersion}/sobjects/AuthSession/${id}`
+      return sendDelete(connection, path, 'one', signal)
+    }
+  }
+}
+
+async function sendDelete(
+  connection: Connection,
+  path: string,
+  deleted: Deleted,
+  signal: AbortSignal | undefined,
+): Promise<KillAnswer> {
+  return judgeDeletion(await connection.send({ method: 'DELETE', path, signal }), deleted)
+}
