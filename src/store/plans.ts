@@ -52,6 +52,8 @@ export interface PlanStore {
   latest(tenant: string): Promise<PlanHeader | undefined>
   kills(plan: PlanHeader): Promise<readonly PlannedKill[]>
   heldBack(plan: PlanHeader): Promise<readonly HeldBack[]>
+  /** Counts the planned tokens that the inventory marks as our own. */
+  ownPlanned(plan: PlanHeader): Promise<number>
 }
 
 const INSERT_KILL = `INSERT INTO plan_kill (plan, seq, kind, app, "user", token, count, rule)
@@ -135,6 +137,18 @@ export function openPlans(parts: StoreParts): PlanStore {
         .orderBy('fingerprint')
         .execute()
       return rows as HeldBack[]
+    },
+    async ownPlanned({ no, inventory }) {
+      const { count } = await db
+        .selectFrom('plan_token')
+        .innerJoin('token', 'token.fingerprint', 'plan_token.fingerprint')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('plan', '=', no)
+        .where('verdict', '=', 'kill')
+        .where('token.inventory', '=', inventory.no)
+        .where('own', '=', 1)
+        .executeTakeFirstOrThrow()
+      return count
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Reach } from '../core/listing.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { PROOFS, type Proof, proofRank } from '../core/proof.ts'
@@ -36,8 +36,9 @@ export interface JournalledKill {
   readonly tokens: readonly Fingerprint[]
 }
 
-/** An entry of the journal: an intent before the call, an answer after it. */
+/** An entry of the journal: an intent before the call, an answer after it, or that none was made. */
 export type JournalEntry =
+  | { readonly type: 'unsent'; readonly seq: number }
   | { readonly type: 'intent'; readonly seq: number; readonly at: number }
   | {
       readonly type: 'answer'
@@ -61,6 +62,16 @@ export interface RunToken {
   readonly attempts: number
   readonly intentAt: number | null
   readonly answeredAt: number | null
+  /** As the plan's inventory has them. */
+  readonly userId: string | null
+  readonly appId: string | null
+}
+
+/** A token that came back: new, of a planned user and app. */
+export interface ReturnedToken {
+  readonly fingerprint: string
+  readonly user: string | null
+  readonly app: string | null
 }
 
 export interface RunStore {
@@ -76,21 +87,23 @@ export interface RunStore {
   /** Writes entries, durably and in one transaction. */
   journal(run: Run, entries: readonly JournalEntry[]): Promise<void>
   kills(run: Run): Promise<readonly JournalledKill[]>
-  /** Replaces a coarse kill by one kill a token. Returns the new kills. */
-  split(run: Run, tokens: readonly Fingerprint[]): Promise<void>
+  /** Takes tokens out of their coarse kill and gives each a kill of its own. */
+  split(run: Run, tokens: readonly Fingerprint[]): Promise<readonly JournalledKill[]>
   tokens(run: Run): Promise<readonly RunToken[]>
+  /** The planned tokens that an inventory lists. */
+  listedIn(run: Run, inventory: number): Promise<ReadonlySet<Fingerprint>>
+  /** Tokens of a planned user and app that a fresh inventory lists and the plan's does not. */
+  newTokens(run: Run, fresh: number): Promise<readonly ReturnedToken[]>
   /** Records a rung for tokens. A higher rung is kept. */
   prove(run: Run, proof: Proof, tokens: readonly Fingerprint[], evidence: string): Promise<void>
   /** Records that tokens are in the provider's list: whatever proof there was is void. */
   sawAlive(run: Run, tokens: readonly Fingerprint[]): Promise<void>
+  /** Lengthens the hold of the process that has the run. */
+  renew(run: Run, leaseMs: number): Promise<void>
+  /** Notes the inventories that prove; null leaves one as it is. */
   setInventories(run: Run, after: number | null, second: number | null): Promise<void>
-  addReturns(
-    run: Run,
-    rows: readonly { fingerprint: Fingerprint; user: string | null; app: string | null }[],
-  ): Promise<void>
-  returns(
-    run: Run,
-  ): Promise<readonly { fingerprint: string; user: string | null; app: string | null }[]>
+  addReturns(run: Run, rows: readonly ReturnedToken[]): Promise<void>
+  returns(run: Run): Promise<readonly ReturnedToken[]>
   event(run: Run, kind: string, text: string): Promise<void>
   events(run: Run): Promise<readonly { at: number; kind: string; text: string }[]>
 }
@@ -101,15 +114,17 @@ const COPY_TOKENS = `INSERT INTO run_token (run, fingerprint, kill, proof)
   SELECT ?, fingerprint, kill, 'none' FROM plan_token WHERE plan = ? AND verdict = 'kill'`
 const INTENT = `UPDATE run_kill SET state = 'intent', attempts = attempts + 1, intent_at = ?
   WHERE run = ? AND seq = ?`
+const UNSENT = `UPDATE run_kill SET attempts = attempts - 1,
+  state = CASE WHEN outcome IS NULL THEN 'planned' ELSE 'answered' END
+  WHERE run = ? AND seq = ? AND state = 'intent'`
 const ANSWER = `UPDATE run_kill SET state = 'answered', outcome = ?, code = ?, answered_at = ?
   WHERE run = ? AND seq = ?`
 /** A kill that was sent gives `sent`; a 2xx gives `acked`. Higher rungs stay. */
 const RUNG = `UPDATE run_token SET proof = ?, proof_at = ?, evidence = ?
   WHERE run = ? AND kill = ? AND proof IN ('none', 'sent')`
 const SPLIT_KILL = `INSERT INTO run_kill (run, seq, kind, token, state, attempts)
-  SELECT ?, max(seq) + 1, 'token', ?, 'planned', 0 FROM run_kill WHERE run = ?`
-const SPLIT_TOKEN = `UPDATE run_token SET kill = (SELECT max(seq) FROM run_kill WHERE run = ?)
-  WHERE run = ? AND fingerprint = ?`
+  VALUES (?,?,'token',?,'planned',0)`
+const SPLIT_TOKEN = `UPDATE run_token SET kill = ? WHERE run = ? AND fingerprint = ?`
 /** Sets a rung on tokens that stand lower; a higher one is kept. */
 const prove = (proof: Proof) => `UPDATE run_token SET proof = ?, proof_at = ?, evidence = ?,
   seen_at = NULL WHERE run = ? AND fingerprint = ? AND proof IN (${PROOFS.slice(0, proofRank(proof))
@@ -192,8 +207,10 @@ export function openRuns(parts: StoreParts): RunStore {
       const intents: (string | number)[][] = []
       const answers: (string | number)[][] = []
       const rungs: (string | number)[][] = []
+      const unsent: number[][] = []
       for (const entry of entries) {
         if (entry.type === 'intent') intents.push([entry.at, no, entry.seq])
+        else if (entry.type === 'unsent') unsent.push([no, entry.seq])
         else {
           answers.push([entry.outcome, entry.code, entry.at, no, entry.seq])
           rungs.push([rungOf(entry.outcome), entry.at, `answer ${entry.code}`, no, entry.seq])
@@ -204,17 +221,23 @@ export function openRuns(parts: StoreParts): RunStore {
         { sql: ANSWER, rows: answers },
         { sql: RUNG, rows: rungs },
         { sql: INTENT, rows: intents },
+        { sql: UNSENT, rows: unsent },
       ])
     },
     kills: killsOf,
     async split({ no }, tokens) {
-      await parts.transact(async (_trx, many) => {
-        for (const token of tokens) {
-          await many([
-            { sql: SPLIT_KILL, rows: [[no, token, no]] },
-            { sql: SPLIT_TOKEN, rows: [[no, no, token]] },
-          ])
-        }
+      return parts.transact(async (trx, many) => {
+        const { last } = await trx
+          .selectFrom('run_kill')
+          .select(({ fn }) => fn.max('seq').as('last'))
+          .where('run', '=', no)
+          .executeTakeFirstOrThrow()
+        const finer = tokens.map((token, index) => ({ token, seq: Number(last) + 1 + index }))
+        await many([
+          { sql: SPLIT_KILL, rows: finer.map(({ token, seq }) => [no, seq, token]) },
+          { sql: SPLIT_TOKEN, rows: finer.map(({ token, seq }) => [seq, no, token]) },
+        ])
+        return finer.map(({ token, seq }) => finerKill(seq, token))
       })
     },
     async tokens({ no }) {
@@ -225,10 +248,18 @@ export function openRuns(parts: StoreParts): RunStore {
             .onRef('run_kill.run', '=', 'run_token.run')
             .onRef('run_kill.seq', '=', 'run_token.kill'),
         )
-        .select(['fingerprint', 'run_token.kill', 'proof', 'proof_at', 'evidence', 'seen_at'])
-        .select(['outcome', 'code', 'state', 'attempts', 'intent_at', 'answered_at'])
+        .innerJoin('run', 'run.no', 'run_token.run')
+        .innerJoin('plan', 'plan.no', 'run.plan')
+        .leftJoin('token', (join) =>
+          join
+            .onRef('token.inventory', '=', 'plan.inventory')
+            .onRef('token.fingerprint', '=', 'run_token.fingerprint'),
+        )
+        .select(['run_token.fingerprint', 'token.user as user_id', 'token.app as app_id'])
+        .select(['run_token.kill', 'proof', 'proof_at', 'evidence', 'seen_at'])
+        .select(['outcome', 'code', 'run_kill.state', 'attempts', 'intent_at', 'answered_at'])
         .where('run_token.run', '=', no)
-        .orderBy('fingerprint')
+        .orderBy('run_token.fingerprint')
         .execute()
       return rows.map((row) => ({
         fingerprint: row.fingerprint as Fingerprint,
@@ -243,7 +274,23 @@ export function openRuns(parts: StoreParts): RunStore {
         attempts: row.attempts,
         intentAt: row.intent_at,
         answeredAt: row.answered_at,
+        userId: row.user_id,
+        appId: row.app_id,
       }))
+    },
+    async listedIn({ no }, inventory) {
+      const rows = await db
+        .selectFrom('run_token')
+        .innerJoin('token', 'token.fingerprint', 'run_token.fingerprint')
+        .select('run_token.fingerprint')
+        .where('run', '=', no)
+        .where('token.inventory', '=', inventory)
+        .execute()
+      return new Set(rows.map(({ fingerprint }) => fingerprint as Fingerprint))
+    },
+    async newTokens(run, fresh) {
+      const { rows } = await newTokensQuery(run, fresh).execute(db)
+      return rows
     },
     async prove({ no }, proof, tokens, evidence) {
       const at = clock.now()
@@ -254,8 +301,17 @@ export function openRuns(parts: StoreParts): RunStore {
       const at = clock.now()
       await parts.runMany([{ sql: SEEN, rows: tokens.map((token) => [at, no, token]) }])
     },
+    async renew({ no }, leaseMs) {
+      await db
+        .updateTable('run')
+        .set({ lease_until: clock.now() + leaseMs })
+        .where('no', '=', no)
+        .where('holder', 'is not', null)
+        .execute()
+    },
     async setInventories({ no }, after, second) {
-      await db.updateTable('run').set({ after, second }).where('no', '=', no).execute()
+      const values = { ...(after !== null && { after }), ...(second !== null && { second }) }
+      await db.updateTable('run').set(values).where('no', '=', no).execute()
     },
     async addReturns({ no }, rows) {
       const at = clock.now()
@@ -287,6 +343,11 @@ export function openRuns(parts: StoreParts): RunStore {
   }
 }
 
+function finerKill(seq: number, token: Fingerprint): JournalledKill {
+  const reach = { kind: 'token' as const, token }
+  return { seq, reach, state: 'planned', attempts: 0, outcome: null, code: null, tokens: [token] }
+}
+
 /** The rung that an answer alone gives: a 2xx is `acked`, everything else was merely sent. */
 function rungOf(outcome: Outcome): Proof {
   switch (outcome) {
@@ -301,6 +362,20 @@ function rungOf(outcome: Outcome): Proof {
     case 'irrevocable':
       return 'none'
   }
+}
+
+function newTokensQuery({ no, plan }: Run, fresh: number) {
+  return sql<ReturnedToken>`
+    WITH before AS (SELECT inventory FROM plan WHERE no = ${plan}),
+    pair AS (
+      SELECT DISTINCT token."user", token.app FROM run_token
+      JOIN token ON token.fingerprint = run_token.fingerprint
+      WHERE run_token.run = ${no} AND token.inventory = (SELECT inventory FROM before))
+    SELECT token.fingerprint, token."user", token.app FROM token
+    JOIN pair ON pair."user" = token."user" AND pair.app = token.app
+    WHERE token.inventory = ${fresh} AND NOT EXISTS (
+      SELECT 1 FROM token old WHERE old.inventory = (SELECT inventory FROM before)
+      AND old.fingerprint = token.fingerprint)`
 }
 
 async function readKills({ db }: StoreParts, { no }: Run): Promise<JournalledKill[]> {

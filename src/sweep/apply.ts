@@ -1,0 +1,395 @@
+import { hostname } from 'node:os'
+import type { Clock, Random } from '../core/clock.ts'
+import { RescindError } from '../core/errors.ts'
+import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
+import { isDead } from '../core/proof.ts'
+import type { ProviderSession } from '../providers/provider.ts'
+import type { Inventory } from '../store/inventories.ts'
+import type { PlanHeader } from '../store/plans.ts'
+import type { JournalledKill, Run, RunToken } from '../store/runs.ts'
+import type { Store } from '../store/store.ts'
+import { type Engine, record, type SweepEvent } from './engine.ts'
+import { awaitGone, pickCanary } from './gone.ts'
+import { openJournal } from './journal.ts'
+import { createPace } from './pace.ts'
+import { hashPlan } from './plan-file.ts'
+import { sendKills } from './send.ts'
+import { isQuietBy, verifyRun } from './verify.ts'
+
+/** A plan on an older inventory speaks of an org that has moved on. */
+export const PLAN_AGE_MS_MAX = 24 * 3_600_000
+/** Kills of the two canary steps; each is looked at before the next. */
+const CANARY_STEPS = [1, 10] as const
+/** Kill, verify, and kill again what still lives: so many times. */
+const CYCLES_MAX = 4
+/** Tokens whose disappearance is awaited before a whole inventory is taken. */
+const SAMPLE_TOKENS = 50
+/** A process that does not renew its hold in this time is taken for dead. */
+const LEASE_MS = 30_000
+const HEARTBEAT_MS = 10_000
+
+export interface ApplyOptions {
+  readonly store: Store
+  readonly session: ProviderSession
+  readonly provider: string
+  readonly tenant: string
+  readonly actor: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Aborted when a person stops the run. */
+  readonly signal: AbortSignal
+  readonly tell: (event: SweepEvent) => void
+  /** Most kills at once. */
+  readonly concurrencyMax?: number | undefined
+  /** The wait before the second look for apps that came back; undefined for none. */
+  readonly secondLookMs?: number | undefined
+  /** How long something minted from a token may outlive it. */
+  readonly residualMs?: number | undefined
+}
+
+/**
+ * Executes a plan: canary first, then everything at the pace that the provider allows, then a
+ * fresh inventory as proof, and a second look for apps that came back.
+ *
+ * @throws RescindError `plan_altered`, `plan_stale`, `plan_other_tenant`, `plan_kills_self`,
+ * `plan_applied` before anything is sent; `stopped_by_breaker`, `stopped_by_signal` with the run resumable
+ */
+export async function applyPlan(options: ApplyOptions, plan: PlanHeader): Promise<Run> {
+  const { store, clock, actor } = options
+  const inventory = await checkPlan(options, plan)
+  const age = clock.now() - inventory.takenAt
+  if (age > PLAN_AGE_MS_MAX) {
+    throw new RescindError(
+      'plan_stale',
+      `The plan ${plan.id} stands on an inventory of ${new Date(inventory.takenAt).toISOString()}, older than 24 hours. Take a new one with "rescind inventory" and plan again.`,
+    )
+  }
+  const earlier = await store.runs.ofPlan(plan)
+  if (earlier) {
+    throw new RescindError(
+      'plan_applied',
+      `The plan ${plan.id} was applied before, as ${earlier.id} (${earlier.state}). ${earlier.state === 'finished' ? `See it with: rescind show ${earlier.id}` : `Go on with: rescind resume ${earlier.id}`}`,
+    )
+  }
+  const run = await store.runs.begin(plan, actor, holderName(), LEASE_MS)
+  return execute(options, inventory, run, true)
+}
+
+/**
+ * Goes on with a run that was stopped or cut off: what was acknowledged is not sent again, what
+ * was in doubt is looked at first.
+ *
+ * @throws RescindError as {@link applyPlan}, and `run_busy` when another process has the run
+ */
+export async function resumeRun(options: ApplyOptions, run: Run): Promise<Run> {
+  const { store } = options
+  const plan = await store.plans.byNo(run.plan)
+  if (!plan) throw new RescindError('plan_unknown', `The plan of ${run.id} is not in this store.`)
+  const inventory = await checkPlan(options, plan)
+  const held = await takeOver(options, run)
+  return execute(options, inventory, held, false)
+}
+
+async function checkPlan(options: ApplyOptions, plan: PlanHeader): Promise<Inventory> {
+  const { store, session, tenant } = options
+  if (plan.tenant !== tenant || plan.account.id !== session.account.id) {
+    throw new RescindError(
+      'plan_other_tenant',
+      `The plan ${plan.id} is for tenant "${plan.tenant}" (${plan.account.name}, ${plan.account.id}), and this is "${tenant}" (${session.account.name}, ${session.account.id}). Nothing was sent.`,
+    )
+  }
+  const kills = await store.plans.kills(plan)
+  if (hashPlan(plan, kills) !== plan.hash) {
+    throw new RescindError(
+      'plan_altered',
+      `The plan ${plan.id} in the store is not what its hash says. Nothing was sent; make a new one with: rescind plan`,
+    )
+  }
+  const inventory = await store.inventories.byNo(plan.inventory.no)
+  if (!inventory) {
+    throw new RescindError(
+      'inventory_unknown',
+      `The inventory of plan ${plan.id} is gone from this store.`,
+    )
+  }
+  await refuseSelfKill(options, plan, inventory)
+  return inventory
+}
+
+/** The guard stands on the credential of now: with another one the plan knows nothing of its own tokens. */
+async function refuseSelfKill(
+  { session, store }: ApplyOptions,
+  plan: PlanHeader,
+  inventory: Inventory,
+): Promise<void> {
+  const { caller } = session.account
+  if (caller.userId !== inventory.account.caller.userId) {
+    throw new RescindError(
+      'plan_kills_self',
+      `The plan ${plan.id} was made as ${inventory.account.caller.userName}, and this is ${caller.userName}, whose own tokens it does not know to spare. Take an inventory and a plan as ${caller.userName}, or log in as before.`,
+    )
+  }
+  const own = await store.plans.ownPlanned(plan)
+  if (own > 0) {
+    throw new RescindError(
+      'plan_kills_self',
+      `The plan ${plan.id} would kill ${own} tokens that Rescind works with. Nothing was sent; make a new one with: rescind plan`,
+    )
+  }
+}
+
+/** Takes a run whose holder is gone. */
+async function takeOver({ store, clock }: ApplyOptions, run: Run): Promise<Run> {
+  const busy = run.holder !== null && (run.leaseUntil ?? 0) > clock.now() && !isDeadHere(run.holder)
+  if (busy || !(await store.runs.hold(run, holderName(), LEASE_MS))) {
+    throw new RescindError(
+      'run_busy',
+      `Another process is at work on ${run.id} (${run.holder ?? 'unknown'}). Let it end, or stop it, then resume.`,
+    )
+  }
+  return (await store.runs.get(run.id)) ?? run
+}
+
+function holderName(): string {
+  return `${hostname()}:${process.pid}`
+}
+
+/** Says whether a holder was a process of this machine that is no more. */
+function isDeadHere(holder: string): boolean {
+  const [host, pid] = holder.split(':')
+  if (host !== hostname()) return false
+  if (Number(pid) === process.pid) return true
+  try {
+    process.kill(Number(pid), 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}
+
+async function execute(
+  options: ApplyOptions,
+  inventory: Inventory,
+  run: Run,
+  isNew: boolean,
+): Promise<Run> {
+  const { store, clock } = options
+  const engine = startEngine(options, inventory, run)
+  const heartbeat = setInterval(() => {
+    store.runs.renew(run, LEASE_MS).catch(() => undefined)
+  }, HEARTBEAT_MS)
+  try {
+    await record(engine, isNew ? 'started' : 'resumed', `${options.actor}`)
+    await killAndVerify(engine, options, isNew)
+    if (options.secondLookMs !== undefined) {
+      options.tell({
+        event: 'note',
+        kind: 'waiting',
+        text: `looking again in ${Math.round(options.secondLookMs / 1000)} s for apps that came back`,
+      })
+      await clock.sleep(options.secondLookMs, options.signal)
+      const { inventory: second } = await verifyRun(engine)
+      await store.runs.setInventories(run, null, second.no)
+    }
+    await markQuiet(engine, options)
+    await store.runs.release(run, 'finished', null)
+  } catch (error) {
+    await stopRun(engine, run, error)
+  } finally {
+    clearInterval(heartbeat)
+  }
+  return (await store.runs.get(run.id)) ?? run
+}
+
+function startEngine(options: ApplyOptions, inventory: Inventory, run: Run): Engine {
+  const { store, session, provider, clock, random, signal, tell } = options
+  const engine: Engine = {
+    store,
+    session,
+    provider,
+    run,
+    inventory,
+    journal: openJournal(store.runs, run),
+    pace: createPace({
+      clock,
+      limitMax: options.concurrencyMax,
+      onEvent: (text) => {
+        tell({ event: 'note', kind: 'pace', text })
+        store.runs.event(run, 'pace', text).catch(() => undefined)
+      },
+    }),
+    clock,
+    random,
+    signal,
+    tell,
+  }
+  return engine
+}
+
+/** Marks the run as stopped, says how to go on, and throws what stopped it. */
+async function stopRun(engine: Engine, run: Run, error: unknown): Promise<never> {
+  const byPerson = engine.signal.aborted
+  const why = byPerson ? 'stopped by a person' : error instanceof Error ? error.message : 'unknown'
+  await engine.journal.drain().catch(() => undefined)
+  await engine.store.runs.release(run, 'stopped', why).catch(() => undefined)
+  if (byPerson) {
+    throw new RescindError(
+      'stopped_by_signal',
+      `Stopped. What was sent is in the journal; go on with: rescind resume ${run.id}`,
+      { cause: error },
+    )
+  }
+  throw error
+}
+
+/** Kills, verifies, and kills again what still lives. */
+async function killAndVerify(engine: Engine, options: ApplyOptions, isNew: boolean): Promise<void> {
+  const { store, run } = engine
+  const kills = await store.runs.kills(run)
+  let pending = kills.filter(isUnsettled)
+  if (isNew && pending.length > 0) pending = await sendCanary(engine, pending)
+  for (let cycle = 1; ; cycle++) {
+    await sendAll(engine, pending)
+    await awaitSample(engine)
+    const { inventory, present } = await verifyRun(engine)
+    await store.runs.setInventories(run, inventory.no, null)
+    const again = present.filter(mayDieYet)
+    if (again.length === 0 || cycle === CYCLES_MAX) return
+    pending = await killsOfLiving(engine, again)
+    options.signal.throwIfAborted()
+  }
+}
+
+/** A kill that no pass has brought to its end. */
+function isUnsettled({ state, outcome, tokens }: JournalledKill): boolean {
+  if (tokens.length === 0) return false
+  return state !== 'answered' || outcome === null || isWorthAnotherTry(outcome)
+}
+
+/** Alive, and another kill may change that. */
+function mayDieYet({ outcome }: RunToken): boolean {
+  return outcome !== 'refused' && outcome !== 'irrevocable'
+}
+
+/** The first kills, each step looked at before the next: a mistake in a policy or a provider shows here. */
+async function sendCanary(
+  engine: Engine,
+  kills: readonly JournalledKill[],
+): Promise<JournalledKill[]> {
+  let rest = [...kills]
+  for (const size of CANARY_STEPS) {
+    const step = pickCanary(rest, size)
+    rest = step.rest
+    if (step.canary.length === 0) break
+    await sendAll(engine, step.canary)
+    const tokens = step.canary.flatMap((kill) => kill.tokens)
+    const { gone, left } = await awaitGone(engine, tokens)
+    await record(engine, 'canary', `${gone.length} of ${tokens.length} gone from the list`)
+    if (gone.length === 0) {
+      throw new RescindError(
+        'stopped_by_breaker',
+        `Stopped after the canary: the provider answered, but none of the ${left.length} tokens is gone from its list. Look at them with "rescind show ${engine.run.id}", then go on with: rescind resume ${engine.run.id}`,
+      )
+    }
+  }
+  return rest
+}
+
+async function sendAll(engine: Engine, kills: readonly JournalledKill[]): Promise<void> {
+  if (kills.length === 0) return
+  const total = kills.reduce((sum, { tokens }) => sum + tokens.length, 0)
+  const outcomes: Partial<Record<Outcome, number>> = {}
+  let done = 0
+  const progress = {
+    total,
+    answered: (kill: JournalledKill, outcome: Outcome) => {
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + kill.tokens.length
+      if (!isWorthAnotherTry(outcome)) done += kill.tokens.length
+      const { limit } = engine.pace
+      engine.tell({ event: 'progress', phase: 'kill', done, total, outcomes, limit })
+    },
+  }
+  const { stopped } = await sendKills(engine, kills, progress)
+  if (stopped !== undefined) {
+    await record(engine, 'breaker', stopped)
+    throw new RescindError(
+      'stopped_by_breaker',
+      `Stopped, because ${stopped}. Nothing is lost; when the cause is mended go on with: rescind resume ${engine.run.id}`,
+    )
+  }
+}
+
+/** Waits until the tokens that were killed last are gone from the list, so that the inventory is not early. */
+async function awaitSample(engine: Engine): Promise<void> {
+  const tokens = await engine.store.runs.tokens(engine.run)
+  const latest = tokens
+    .filter(({ proof, answeredAt }) => !isDead(proof) && answeredAt !== null)
+    .sort((a, b) => (b.answeredAt ?? 0) - (a.answeredAt ?? 0))
+    .slice(0, SAMPLE_TOKENS)
+  await awaitGone(
+    engine,
+    latest.map(({ fingerprint }) => fingerprint),
+  )
+}
+
+/** The kills for tokens that are still listed; tokens of a coarse kill get one each. */
+async function killsOfLiving(
+  engine: Engine,
+  tokens: readonly RunToken[],
+): Promise<JournalledKill[]> {
+  const { store, run } = engine
+  const { left } = await awaitGone(
+    engine,
+    tokens.map(({ fingerprint }) => fingerprint),
+  )
+  const living = new Set(left)
+  const kills = await store.runs.kills(run)
+  const concerned = kills.filter(({ tokens }) => tokens.some((token) => living.has(token)))
+  const fine = concerned.filter(({ reach }) => reach.kind === 'token')
+  const coarse = concerned.filter(({ reach }) => reach.kind !== 'token')
+  const finer = await store.runs.split(
+    run,
+    coarse.flatMap((kill) => kill.tokens.filter((token) => living.has(token))),
+  )
+  const count = fine.length + finer.length
+  await record(
+    engine,
+    'again',
+    `${count} tokens are still listed after their kill, and are killed again`,
+  )
+  return [...fine, ...finer].map((kill) => ({ ...kill, state: 'planned', outcome: null }))
+}
+
+async function markQuiet(engine: Engine, { residualMs, clock }: ApplyOptions): Promise<void> {
+  if (residualMs === undefined) return
+  const { store, run } = engine
+  const tokens = await store.runs.tokens(run)
+  const quiet = tokens.filter((token) => isQuietBy(token, clock.now(), residualMs))
+  const fingerprints = quiet.map(({ fingerprint }) => fingerprint)
+  await store.runs.prove(run, 'quiet', fingerprints, 'not seen again past the residual deadline')
+}
+
+/**
+ * Looks again at a run: a fresh inventory, and nothing is sent.
+ *
+ * @throws RescindError when the list cannot be read, or the run is another tenant's
+ */
+export async function lookAgain(options: ApplyOptions, run: Run): Promise<Run> {
+  const { store } = options
+  const plan = await store.plans.byNo(run.plan)
+  const inventory = plan && (await store.inventories.byNo(plan.inventory.no))
+  if (!plan || !inventory) {
+    throw new RescindError('plan_unknown', `The plan of ${run.id} is not in this store.`)
+  }
+  if (plan.account.id !== options.session.account.id) {
+    throw new RescindError(
+      'plan_other_tenant',
+      `${run.id} is of ${plan.account.name} (${plan.account.id}), and this is ${options.session.account.name} (${options.session.account.id}).`,
+    )
+  }
+  const engine = startEngine(options, inventory, run)
+  const { inventory: fresh } = await verifyRun(engine)
+  await store.runs.setInventories(run, null, fresh.no)
+  await markQuiet(engine, options)
+  return (await store.runs.get(run.id)) ?? run
+}

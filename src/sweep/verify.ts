@@ -1,0 +1,80 @@
+import { isDead } from '../core/proof.ts'
+import type { Fingerprint } from '../core/secret.ts'
+import type { Inventory } from '../store/inventories.ts'
+import type { RunToken } from '../store/runs.ts'
+import { type Engine, record } from './engine.ts'
+import { takeInventory } from './inventory.ts'
+
+/** What a fresh inventory says of the planned tokens. */
+export interface Verified {
+  readonly inventory: Inventory
+  /** Planned tokens that are in it. */
+  readonly present: readonly RunToken[]
+}
+
+/**
+ * Takes a fresh inventory and judges every planned token by it: what is not in a complete list is
+ * `absent`; what is in it is alive, whatever was answered before. New tokens of a planned user and
+ * app are recorded as come back.
+ *
+ * @throws RescindError when the list cannot be read
+ */
+export async function verifyRun(engine: Engine): Promise<Verified> {
+  const { store, session, run, provider, signal, tell } = engine
+  const inventory = await takeInventory({
+    tenant: run.tenant,
+    provider,
+    session,
+    inventories: store.inventories,
+    signal,
+    onProgress: ({ read, of }) =>
+      tell({ event: 'progress', phase: 'verify', done: read, total: of, outcomes: {}, limit: 0 }),
+  })
+  const tokens = await store.runs.tokens(run)
+  const listed = await store.runs.listedIn(run, inventory.no)
+  const present = tokens.filter(({ fingerprint }) => listed.has(fingerprint))
+  const absent = tokens.filter(
+    ({ fingerprint, userId }) => !listed.has(fingerprint) && covers(inventory, userId),
+  )
+  const evidence = `inventory ${inventory.id}`
+  await store.runs.prove(run, 'absent', fingerprintsOf(absent), evidence)
+  await store.runs.sawAlive(run, fingerprintsOf(present))
+  await recordReturns(engine, inventory)
+  const unclear = tokens.length - present.length - absent.length
+  await record(
+    engine,
+    'verify',
+    `${inventory.id}: ${absent.length} absent, ${present.length} still listed${unclear > 0 ? `, ${unclear} not to be told, because the inventory is partial (${inventory.why})` : ''}`,
+  )
+  return { inventory, present }
+}
+
+/** Says whether a token that an inventory does not list is proven to be gone. */
+export function covers(inventory: Inventory, userId: string | null): boolean {
+  if (inventory.state === 'complete') return true
+  if (!inventory.whole) return false
+  return inventory.covers === 'all' || (userId !== null && inventory.covers.users.includes(userId))
+}
+
+/** Tokens that are dead by now, and past the time in which anything minted from them could live. */
+export function isQuietBy(token: RunToken, now: number, residualMs: number): boolean {
+  return isDead(token.proof) && token.answeredAt !== null && now - token.answeredAt >= residualMs
+}
+
+function fingerprintsOf(tokens: readonly RunToken[]): Fingerprint[] {
+  return tokens.map(({ fingerprint }) => fingerprint)
+}
+
+/** New tokens of a planned user and app: the app came back, or had never left. */
+async function recordReturns(engine: Engine, fresh: Inventory): Promise<void> {
+  const { store, run } = engine
+  const rows = await store.runs.newTokens(run, fresh.no)
+  if (rows.length === 0) return
+  await store.runs.addReturns(run, rows)
+  const apps = new Set(rows.map(({ app }) => app)).size
+  await record(
+    engine,
+    'came_back',
+    `${rows.length} new tokens of planned users and apps (${apps} apps)`,
+  )
+}
