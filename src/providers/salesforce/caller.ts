@@ -2,36 +2,48 @@ import { RescindError } from '../../core/errors.ts'
 import type { Account } from '../provider.ts'
 import type { Connection } from './connection.ts'
 import { toLongId } from './ids.ts'
+import type { Identity } from './login.ts'
 import { isRefusal } from './rest-answer.ts'
 import { flagOf, queryRows, type Row, soqlText, textOf } from './soql.ts'
 
 /**
- * Asks who we are.
+ * Says who we are: by what the login answered, or else by userinfo.
  *
+ * @throws RescindError `not_authenticated` or `login_needed` when the org does not take the session
  * @see https://help.salesforce.com/s/articleView?id=sf.remoteaccess_using_userinfo_endpoint.htm
  */
 export async function readAccount(connection: Connection, signal?: AbortSignal): Promise<Account> {
-  const answer = (await connection.read('/services/oauth2/userinfo', 'who we are', signal)) as Row
-  const userId = textOf(answer, 'user_id')
-  const orgId = textOf(answer, 'organization_id')
-  if (userId === null || orgId === null) {
-    throw new RescindError(
-      'answer_invalid',
-      'Salesforce did not say whose session this is. Give the app the scope "id" or "full".',
-    )
-  }
-  const userName = textOf(answer, 'preferred_username') ?? toLongId(userId)
+  const { orgId, userId } = connection.identity() ?? (await readIdentity(connection, signal))
+  const orgName = await readOne(connection, 'SELECT Name FROM Organization', 'Name', signal)
+  const ofUser = `SELECT Username FROM User WHERE Id = ${soqlText(userId)}`
+  const userName = await readOne(connection, ofUser, 'Username', signal)
   return {
     id: toLongId(orgId),
-    name: (await readOrgName(connection, signal)) ?? toLongId(orgId),
+    name: orgName ?? toLongId(orgId),
     url: connection.instanceUrl(),
-    caller: { userId: toLongId(userId), userName },
+    caller: { userId: toLongId(userId), userName: userName ?? toLongId(userId) },
   }
 }
 
-async function readOrgName(connection: Connection, signal?: AbortSignal): Promise<string | null> {
-  const rows = await rowsOrNull(connection, 'SELECT Id, Name FROM Organization', 'the org', signal)
-  return rows?.[0] ? textOf(rows[0], 'Name') : null
+async function readIdentity(connection: Connection, signal?: AbortSignal): Promise<Identity> {
+  const answer = (await connection.read('/services/oauth2/userinfo', 'who we are', signal)) as Row
+  const userId = textOf(answer, 'user_id')
+  const orgId = textOf(answer, 'organization_id')
+  if (userId !== null && orgId !== null) return { userId, orgId }
+  throw new RescindError(
+    'answer_invalid',
+    'Salesforce did not say whose session this is. Give the app the scope "id" or "full".',
+  )
+}
+
+async function readOne(
+  connection: Connection,
+  soql: string,
+  field: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
+  const row = (await rowsOrNull(connection, soql, 'the org and its user', signal))?.[0]
+  return row ? textOf(row, field) : null
 }
 
 /** The permissions of the caller that Rescind needs; null where the org does not say. */

@@ -2,7 +2,7 @@ import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
 import { printableUrl } from '../../core/url.ts'
 import type { Means } from '../provider.ts'
-import type { Login, Minted } from './login.ts'
+import type { Identity, Login, Minted } from './login.ts'
 import { judgeRestAnswer, parseJson } from './rest-answer.ts'
 import { backoffMs } from './retry.ts'
 
@@ -55,6 +55,8 @@ export interface Connection {
     call: Omit<RestCall, 'body'>,
     write: (sessionId: string) => string,
   ): Promise<HttpResponse>
+  /** Whose session it is, where the login said so. */
+  identity(): Identity | undefined
   /** What this connection has asked, and what the org says of its daily limit. */
   usage(): { readonly requests: number; readonly last: ApiUsage | undefined }
 }
@@ -135,7 +137,15 @@ export async function openConnection(
     }
   }
   const instanceUrl = () => origin(session)
-  return { apiVersion, instanceUrl, send, read, sendWithSession, usage: () => usage }
+  return {
+    apiVersion,
+    instanceUrl,
+    send,
+    read,
+    sendWithSession,
+    identity: () => session.identity,
+    usage: () => usage,
+  }
 }
 
 type Tried =

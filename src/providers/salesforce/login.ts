@@ -13,6 +13,14 @@ export interface Minted {
   readonly accessToken: Secret
   /** The host that answers for the org, as the vendor names it. */
   readonly instanceUrl: string
+  /** Whose session it is, where the answer said so; else userinfo is asked. */
+  readonly identity?: Identity | undefined
+}
+
+/** Ids as the vendor gave them. */
+export interface Identity {
+  readonly orgId: string
+  readonly userId: string
 }
 
 /** A way to get sessions. */

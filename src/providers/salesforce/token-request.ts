@@ -3,7 +3,7 @@ import type { HttpResponse } from '../../core/http.ts'
 import { redact, Secret } from '../../core/secret.ts'
 import { printableUrl } from '../../core/url.ts'
 import type { Means } from '../provider.ts'
-import type { Minted } from './login.ts'
+import type { Identity, Minted } from './login.ts'
 import { backoffMs } from './retry.ts'
 
 /** A token request that takes longer is as good as lost. A refresh lease outlives it. */
@@ -129,10 +129,21 @@ function readMinted(body: Record<string, unknown>, loginUrl: string): TokenVerdi
     const message = `${printableUrl(loginUrl)} gave an instance address that is none. Check the tenant's url.`
     return { kind: 'unknown', again: false, error: new RescindError('answer_invalid', message) }
   }
-  const minted = { accessToken: new Secret(String(body.access_token)), instanceUrl: instance }
+  const minted = {
+    accessToken: new Secret(String(body.access_token)),
+    instanceUrl: instance,
+    identity: readIdentity(body.id),
+  }
   const rotated = body.refresh_token
   const refreshToken = typeof rotated === 'string' && rotated ? new Secret(rotated) : undefined
   return { kind: 'ok', minted, refreshToken }
+}
+
+/** The identity URL ends in the org's and the user's id. */
+function readIdentity(id: unknown): Identity | undefined {
+  const found = typeof id === 'string' ? /\/id\/(\w{15,18})\/(\w{15,18})\/?$/.exec(id) : null
+  const [, orgId, userId] = found ?? []
+  return orgId && userId ? { orgId, userId } : undefined
 }
 
 function safe(text: string): string {
