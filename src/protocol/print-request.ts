@@ -75,7 +75,7 @@ function printHttpie(request: PrintableRequest): string {
   return lines([
     ...needs(request, '#'),
     ...(request.basicClientId === undefined ? [] : [encoded]),
-    `http --ignore-stdin --form POST ${shell(request.url)} \\`,
+    `http --ignore-stdin --print=hb --form POST ${shell(request.url)} \\`,
     `  ${items.join(' \\\n  ')}`,
   ])
 }
