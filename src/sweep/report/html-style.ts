@@ -164,12 +164,15 @@ h2{font-size:14pt}
 nav,summary{display:none}
 section{margin-top:16pt;padding-top:12pt}
 h2,h3,caption,thead,.legend,section>p{break-after:avoid}
-footer{break-before:avoid}
+footer{margin-top:10pt;padding-top:8pt}
+footer,tfoot tr{break-before:avoid}
+section>p{break-inside:avoid}
 .facts{break-inside:avoid}
 tfoot{display:table-row-group}
 .words{break-inside:avoid}
 .looks{grid-template-columns:repeat(3,1fr);gap:12pt;font-size:8.6pt}
-.looks .facts.small>div{grid-template-columns:3.9rem 1fr}
+.looks .facts.small{font-size:8pt}
+.looks .facts.small>div{grid-template-columns:3.6rem 1fr}
 tr,.todo li,.look,.keep,.figures,.caveats,.facts>div{break-inside:avoid}
 table{font-size:9pt}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line)}
