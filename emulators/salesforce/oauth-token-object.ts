@@ -53,8 +53,13 @@ function tokenFields(org: Org): Record<string, FieldRecipe<number>> {
   return {
     AccessToken: ['token', (row) => org.codec.encode('refresh', row, rotation(row))],
     DeleteToken: ['token', (row) => org.codec.encode('delete', row, 0)],
-    RequestToken: ['token', (row) => org.codec.encode('code', row, 0)],
+    RequestToken: ['token', (row) => requestTokenOf(org, row)],
   }
+}
+
+/** The authorization code by which a grant was made; generated grants have one too. */
+export function requestTokenOf(org: Org, row: number): string {
+  return org.codeByRow.get(row) ?? org.codec.encode('code', row, 0)
 }
 
 function useFields(org: Org): Record<string, FieldRecipe<number>> {

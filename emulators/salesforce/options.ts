@@ -40,6 +40,8 @@ export interface SalesforceSwitches {
   readonly deactivate: 'unusable' | 'deleted'
   /** Whether an app can be blocked by a session policy that names no session level. */
   readonly blockNeedsSessionLevel: boolean
+  /** Whether updateMetadata replaces a record, so that a policy left out is gone, or merges into it. */
+  readonly metadataUpdate: 'replaces' | 'merges'
   /** Whether an app that is not installed can be blocked. */
   readonly blockUninstalledApps: 'refused' | 'allowed'
   /** Whether JWT bearer and client-credentials logins make a row in OauthToken. */
@@ -77,6 +79,7 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   freeze: 'unusable',
   deactivate: 'unusable',
   blockNeedsSessionLevel: false,
+  metadataUpdate: 'replaces',
   blockUninstalledApps: 'refused',
   machineGrantsInOauthToken: false,
   refreshInLoginHistory: true,

@@ -79,6 +79,8 @@ export interface Org {
   readonly loginHistory: LoginRecord[]
   readonly auditTrail: AuditRecord[]
   readonly agenda: { atMs: number; act: () => void }[]
+  /** The authorization codes of grants that were made by one, by row. */
+  readonly codeByRow: Map<number, string>
   /** The row of the grant of the tool's own app. */
   readonly toolGrant: number
   /** The org's own address, known once it listens. */
@@ -128,6 +130,7 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     loginHistory: [],
     auditTrail: [],
     agenda: [],
+    codeByRow: new Map(),
     toolGrant: appendGrant(grants, toolGrant(asOfMs)),
     origin: '',
     latencyMs: options.latencyMs ?? 0,

@@ -1,17 +1,26 @@
 import { type Answer, jsonAnswer, notFound } from './answer.ts'
+import { answerBulkQuery, type BulkDesk } from './bulk-query.ts'
 import { apiRequestsMax, type Call, withSession } from './call.ts'
 import type { RouteName } from './faults.ts'
+import { answerDiscovery, answerIdentity, answerKeys, answerUserinfo } from './identity.ts'
+import { answerAuthorize } from './oauth-authorize.ts'
+import type { OauthDesk } from './oauth-desk.ts'
+import { answerConnectPage } from './oauth-device.ts'
+import { answerIntrospect } from './oauth-introspect.ts'
 import { answerRevoke } from './oauth-revoke.ts'
 import { answerToken } from './oauth-token.ts'
 import { answerQuery, answerToolingQuery, type QueryDesk } from './rest-query.ts'
 import { answerCompositeDelete, answerSobject } from './rest-sobjects.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { answerSoap } from './soap-login.ts'
+import { answerMetadata } from './soap-metadata.ts'
 import { answerUsage } from './usage.ts'
 
 /** What the routes share besides the org. */
 export interface Desks {
   readonly query: QueryDesk
+  readonly oauth: OauthDesk
+  readonly bulk: BulkDesk
   readonly keys: SigningKeys
 }
 
@@ -26,24 +35,47 @@ const SOAP = /^\/services\/Soap\/([ucm])\/v?(\d+(?:\.\d)?)/i
 
 /** Finds the route of a request. Every version number is taken. */
 export function findRoute(desks: Desks, method: string, path: string): Route {
-  const oauth = OAUTH[path]
-  if (oauth !== undefined) return oauth(desks)
+  const fixed = FIXED[path]
+  if (fixed !== undefined) return fixed(desks)
   const rest = REST.exec(path)
   if (rest !== null) return restRoute(desks, method, rest[1]!, rest[2] ?? '')
   if (/^\/services\/data\/?$/.test(path)) return { name: 'versions', answer: answerVersions }
   const soap = SOAP.exec(path)
-  if (soap !== null && soap[1]!.toLowerCase() !== 'm') {
-    return { name: 'soap-login', answer: (call) => answerSoap(call, soap[2]!) }
-  }
+  if (soap !== null) return soapRoute(soap[1]!, soap[2]!)
+  if (path.startsWith('/id/')) return { name: 'identity', answer: answerIdentity }
   return { name: 'other', answer: () => notFound() }
 }
 
-const OAUTH: Readonly<Record<string, (desks: Desks) => Route>> = {
+/** The routes with one fixed path. */
+const FIXED: Readonly<Record<string, (desks: Desks) => Route>> = {
   '/services/oauth2/revoke': () => ({ name: 'revoke', answer: answerRevoke }),
   '/services/oauth2/token': (desks) => ({
     name: 'token',
-    answer: (call) => answerToken(call, desks.keys),
+    answer: (call) => answerToken(call, desks),
   }),
+  '/services/oauth2/authorize': (desks) => ({
+    name: 'authorize',
+    answer: (call) => answerAuthorize(call, desks.oauth),
+  }),
+  '/setup/connect': (desks) => ({
+    name: 'authorize',
+    answer: (call) => answerConnectPage(call, desks.oauth),
+  }),
+  '/services/oauth2/introspect': () => ({ name: 'introspect', answer: answerIntrospect }),
+  '/services/oauth2/userinfo': () => ({ name: 'userinfo', answer: answerUserinfo }),
+  '/.well-known/openid-configuration': () => ({ name: 'discovery', answer: answerDiscovery }),
+  '/.well-known/oauth-authorization-server': () => ({
+    name: 'discovery',
+    answer: answerDiscovery,
+  }),
+  '/id/keys': (desks) => ({ name: 'discovery', answer: () => answerKeys(desks.keys) }),
+}
+
+function soapRoute(kind: string, version: string): Route {
+  if (kind.toLowerCase() === 'm') {
+    return { name: 'soap-metadata', answer: (call) => answerMetadata(call, version) }
+  }
+  return { name: 'soap-login', answer: (call) => answerSoap(call, version) }
 }
 
 function restRoute(desks: Desks, method: string, version: string, rest: string): Route {
@@ -74,6 +106,8 @@ function answerRest(desks: Desks, call: Call, version: string, rest: string): An
   if (usage !== undefined) return answerUsage(call, version, usage)
   const sobject = part(/^\/sobjects(\/.+)$/i)
   if (sobject !== undefined) return answerSobject(desks.query, call, version, sobject)
+  const bulk = part(/^\/jobs\/query(.*)$/i)
+  if (bulk !== undefined) return answerBulkQuery(desks, call, version, bulk)
   if (/^\/composite\/sobjects\/?$/i.test(rest)) return answerCompositeDelete(call)
   if (/^\/limits\/?$/i.test(rest)) return withSession(call, () => limitsAnswer(call))
   if (rest === '' || rest === '/') return withSession(call, () => resourcesAnswer(version))

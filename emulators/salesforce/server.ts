@@ -71,7 +71,7 @@ export function splitTarget(target: string): { readonly path: string; readonly s
   const mark = target.indexOf('?')
   const raw = mark < 0 ? target : target.slice(0, mark)
   const single = raw.includes('//') ? raw.replaceAll(/\/{2,}/g, '/') : raw
-  const site = single.indexOf('/services/oauth2/')
+  const site = single.indexOf('/services/')
   return {
     path: site > 0 ? single.slice(site) : single,
     search: mark < 0 ? '' : target.slice(mark + 1),

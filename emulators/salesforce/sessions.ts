@@ -81,12 +81,11 @@ export function mintSession(
 ): Session {
   table.minted += 1
   const ordinal = table.minted
-  const tail = randomText(hashText(`${seed}:session`), ordinal, TOKEN_TAIL_LENGTH)
   const session: Session = {
     ...fresh,
     id: recordId(PREFIX.authSession, ordinal),
     ordinal,
-    token: `${organizationId.slice(0, 15)}!AQ${tail}`,
+    token: sessionToken(seed, organizationId, ordinal),
     sourceIp: `203.0.113.${1 + (ordinal % 250)}`,
     lastModifiedMs: fresh.lastModifiedMs ?? fresh.createdMs,
     numSecondsValid: SESSION_SECONDS_VALID,
@@ -96,6 +95,12 @@ export function mintSession(
   table.byId.set(session.id, session)
   if (session.grant >= 0) addToGrant(table, session)
   return session
+}
+
+/** Gives the token of the n-th session of an org. */
+export function sessionToken(seed: number, organizationId: string, ordinal: number): string {
+  const tail = randomText(hashText(`${seed}:session`), ordinal, TOKEN_TAIL_LENGTH)
+  return `${organizationId.slice(0, 15)}!AQ${tail}`
 }
 
 function addToGrant(table: SessionTable, session: Session): void {

@@ -1,16 +1,19 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createBulkDesk } from './bulk-query.ts'
 import { createCredentials, type SalesforceCredentials } from './credentials.ts'
 import type { Fault, RouteName } from './faults.ts'
 import type { NewGrant } from './grants.ts'
 import { appendGrant } from './grants.ts'
+import { createOauthDesk } from './oauth-desk.ts'
 import type { SalesforceOptions } from './options.ts'
 import { createOrg, expireSessions, type Org, setAppBlocked, setUserActive } from './org.ts'
 import { shortId } from './record-id.ts'
 import { createRequestLog, type RequestRecord } from './request-log.ts'
 import { createQueryDesk } from './rest-query.ts'
+import type { Desks } from './routes.ts'
 import { createHandler, type Estate } from './server.ts'
-import { createSigningKeys } from './signing-keys.ts'
+import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 import { createTruth, type GroundTruth } from './truth.ts'
 import type { User } from './users.ts'
 
@@ -67,7 +70,7 @@ export function createSalesforce(
   const keys = createSigningKeys()
   const truth = createTruth(org, keys)
   const log = createRequestLog()
-  const estate: Estate = { org, desks: { query: createQueryDesk(org), keys }, log, truth }
+  const estate: Estate = { org, desks: createDesks(org, keys), log, truth }
   return {
     handler: createHandler(estate),
     setOrigin: (origin) => {
@@ -95,6 +98,11 @@ export function createSalesforce(
     },
     addGrant: (grant) => addGrant(org, grant),
   }
+}
+
+function createDesks(org: Org, keys: SigningKeys): Desks {
+  const [query, oauth, bulk] = [createQueryDesk(org), createOauthDesk(org.seed), createBulkDesk()]
+  return { query, oauth, bulk, keys }
 }
 
 function appControls(org: Org): Pick<SalesforceOrg, 'block' | 'unblock' | 'blockedApps'> {

@@ -1,7 +1,8 @@
 import type { App } from './apps.ts'
 import { CAUSES, type Cause, STATE } from './grants.ts'
+import { requestTokenOf } from './oauth-token-object.ts'
 import { isBlocked, type Org, tick } from './org.ts'
-import { isSessionAlive, type SessionOrigin } from './sessions.ts'
+import { isSessionAlive, type SessionOrigin, sessionToken } from './sessions.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 /** One grant as it really is. Holds secrets. */
@@ -196,11 +197,14 @@ function countTruth(org: Org): TruthCounts {
 function* eachSecret(org: Org, keys: SigningKeys): IterableIterator<string> {
   for (let row = 0; row < org.grants.count; row += 1) {
     yield org.codec.encode('delete', row, 0)
-    yield org.codec.encode('code', row, 0)
+    yield requestTokenOf(org, row)
     for (let n = 0; n <= org.grants.rotation[row]!; n += 1)
       yield org.codec.encode('refresh', row, n)
   }
-  for (const session of org.sessions.byToken.values()) yield session.token
+  // Those that ended are secrets still: a client must not have written them anywhere.
+  for (let n = 1; n <= org.sessions.minted; n += 1) {
+    yield sessionToken(org.seed, org.organizationId, n)
+  }
   for (const app of org.apps) yield app.clientSecret
   for (const user of org.users) {
     yield user.password
