@@ -37,7 +37,7 @@ function nextStep(done: Revocation, verify: boolean): string {
 
 function failedStep({ code, busy, retryAfterMs }: Revocation): string {
   if (code === 'still_active') {
-    return 'The server said yes, and the token still works. Do not trust that yes: report it to who runs the server, and cut the token off another way.'
+    return 'The token still works, whatever the server answered. Report it to who runs the server, and cut the token off another way.'
   }
   if (/^http_3\d\d$/.test(code)) {
     return 'The server redirects, and a token is never sent after a redirect. Use the address of the host that serves you (Salesforce: the instance host, https://MyDomain.my.salesforce.com).'

@@ -134,7 +134,5 @@ function withVerification(answer: Answered, verification: Verification): Revocat
   if (verification.alive && mayHaveWorked(answer)) {
     return { ...answer, outcome: 'failed', code: 'still_active', dead: false, verification }
   }
-  const wasDead = Object.values(verification.before).some(({ life }) => life === 'dead')
-  const outcome = answer.outcome === 'revoked' && wasDead ? 'already_dead' : answer.outcome
-  return { ...answer, outcome, dead: false, verification }
+  return { ...answer, dead: false, verification }
 }

@@ -67,7 +67,7 @@ export async function verifyDead(
   const clock = options.clock ?? systemClock
   let after = await lookAtToken(target, held, way)
   for (const waitMs of options.once ? [] : LOOK_AGAIN_AFTER_MS) {
-    if (Object.keys(after).length === 0 || isSettled(after)) break
+    if (Object.keys(after).length === 0 || isSettled(options.before, after)) break
     await clock.sleep(waitMs, way.signal)
     after = await lookAtToken(target, held, way)
   }
@@ -108,13 +108,15 @@ function explain(
     return `By ${names[0]}, nothing can be told (${after[names[0] ?? '']?.code}).`
   }
   return before[dead]?.life === 'dead'
-    ? `By ${dead}, the token was dead before the revocation, too. It says the same of a live token of another client or another host, so this proves nothing.`
+    ? `By ${dead}, the token was dead before the revocation, too. It says the same of a live token that it does not know or does not show this client, so this proves nothing.`
     : `By ${dead}, the token is dead, but it was not seen alive before, so this proves nothing.`
 }
 
-/** Nothing changes any more once every look sees the token dead; trouble and life may pass. */
-function isSettled(seen: Sighting): boolean {
-  return Object.values(seen).every(({ life }) => life === 'dead')
+/** Nothing more can be learnt where a look sees death, or could not see the token before, either. */
+function isSettled(before: Sighting, after: Sighting): boolean {
+  return Object.entries(after).every(
+    ([name, { life }]) => life === 'dead' || (life === 'unclear' && before[name]?.life !== 'alive'),
+  )
 }
 
 async function lookOnce(look: Look, held: HeldToken, way: Way): Promise<LifeSign> {

@@ -81,7 +81,8 @@ describe('RFC 7662 section 2.2: --verify against oidc-provider', () => {
 
   test('an unknown token: a 200, inactive before and after, and no claim of death', async () => {
     const done = await revoke([...BASIC, '--verify'], 'a-token-that-nobody-issued')
-    expect(done.json).toMatchObject({ outcome: 'already_dead', proof: 'acked', dead: false })
+    expect(done.json).toMatchObject({ outcome: 'revoked', proof: 'acked', dead: false })
+    expect(done.json.verification.why).toMatch(/dead before the revocation, too/)
     expect(done.exitCode).toBe(5)
   })
 
