@@ -1,5 +1,5 @@
 import type { App } from './apps.ts'
-import { type OwnerViews, selectGrants } from './grant-select.ts'
+import { countGrants, type OwnerViews, selectGrants } from './grant-select.ts'
 import type { Org } from './org.ts'
 import { defineFields, defineRelations, type FieldRecipe, type SObject } from './soql-object.ts'
 import type { User } from './users.ts'
@@ -39,6 +39,7 @@ export function defineOauthToken(org: Org, parents: TokenParents): SObject {
       AppMenuItem: [parents.appMenuItem, (row) => menuItemOf(org, appOf(row))],
     }),
     select: (caller, where, visit) => selectGrants(org, { object, views, caller, where }, visit),
+    count: (caller, where) => countGrants(org, { object, views, caller, where }),
     pageRows: PAGE_ROWS,
     rowsMax: QUERY_ROWS_MAX,
     offsetMax: switches.offsetPast2500 === 'allowed' ? Number.POSITIVE_INFINITY : OFFSET_MAX,
@@ -112,6 +113,7 @@ function defineViews(org: Org, parents: TokenParents): OwnerViews {
     fields,
     relations,
     select: (_caller, _where, visit) => owners.forEach(visit),
+    count: () => owners.length,
     pageRows: 0,
     rowsMax: 0,
     offsetMax: 0,

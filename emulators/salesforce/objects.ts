@@ -3,7 +3,13 @@ import { defineOauthToken } from './oauth-token-object.ts'
 import { type AuditRecord, isPermitted, type LoginRecord, loginTypeOf, type Org } from './org.ts'
 import { PREFIX, recordId } from './record-id.ts'
 import { isSessionAlive, type Session } from './sessions.ts'
-import { defineFields, defineRelations, type FieldRecipe, type SObject } from './soql-object.ts'
+import {
+  countBySelect,
+  defineFields,
+  defineRelations,
+  type FieldRecipe,
+  type SObject,
+} from './soql-object.ts'
 import { compileWhere } from './soql-predicate.ts'
 import { ALL_PERMISSIONS, type Profile, type User } from './users.ts'
 
@@ -25,15 +31,17 @@ interface ObjectRecipe<Row> {
 }
 
 function defineObject<Row>(recipe: ObjectRecipe<Row>): SObject {
+  const select: SObject['select'] = (caller, where, visit) => {
+    const accepts = where === undefined ? () => true : compileWhere(object, where, caller)
+    for (const row of recipe.rows(caller)) if (accepts(row)) visit(row)
+  }
   const object: SObject = {
     name: recipe.name,
     keyPrefix: recipe.keyPrefix,
     fields: defineFields(recipe.fields),
     relations: recipe.relations ?? new Map(),
-    select: (caller, where, visit) => {
-      const accepts = where === undefined ? () => true : compileWhere(object, where, caller)
-      for (const row of recipe.rows(caller)) if (accepts(row)) visit(row)
-    },
+    select,
+    count: countBySelect(select),
     pageRows: PAGE_ROWS,
     rowsMax: QUERY_ROWS_MAX,
     offsetMax: OFFSET_MAX,

@@ -35,6 +35,8 @@ export interface SObject {
     where: WhereTree | undefined,
     visit: (row: unknown) => void,
   ) => void
+  /** Counts the rows that `select` would visit. */
+  readonly count: (caller: Session, where: WhereTree | undefined) => number
   /** Rows of one page. */
   readonly pageRows: number
   /** Rows of one query at most; past them it ends without a word. */
@@ -77,6 +79,17 @@ function resolveThrough(object: SObject, head: string, rest: readonly string[]):
       const parent = relation.get(row)
       return parent === null || parent === undefined ? 0 : 1 + inner.reach(parent)
     },
+  }
+}
+
+/** Counts by visiting: for a table without a quicker way. */
+export function countBySelect(select: SObject['select']): SObject['count'] {
+  return (caller, where) => {
+    let count = 0
+    select(caller, where, () => {
+      count += 1
+    })
+    return count
   }
 }
 

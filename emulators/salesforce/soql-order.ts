@@ -11,12 +11,48 @@ interface SortKey {
   readonly nullsLast: boolean
 }
 
-/** Sorts rows by the ORDER BY of a query; nulls come first unless it says otherwise. */
-export function orderRows(prepared: PreparedQuery, rows: unknown[], caller: Session): unknown[] {
+/** Collects rows and keeps the first ones of an order, so that sorting a million rows holds few of them. */
+export interface RowSorter {
+  add(row: unknown): void
+  /** Gives the kept rows in order. */
+  rows(): unknown[]
+}
+
+interface Entry {
+  readonly row: unknown
+  readonly values: readonly Scalar[]
+}
+
+/** Rows gathered beyond those to keep before they are sorted and cut. */
+const SLACK_ROWS = 5_000
+
+/** Makes a sorter by the ORDER BY of a query that keeps `keepMax` rows; nulls come first unless it says otherwise. */
+export function createRowSorter(
+  prepared: PreparedQuery,
+  caller: Session,
+  keepMax: number,
+): RowSorter {
   const keys = sortKeys(prepared, caller)
-  const entries = rows.map((row) => ({ row, values: keys.map((key) => key.valueOf(row)) }))
-  entries.sort((a, b) => compareEntries(keys, a.values, b.values))
-  return entries.map((entry) => entry.row)
+  let entries: Entry[] = []
+  let bar: Entry | undefined
+  const cut = (): void => {
+    entries.sort((a, b) => compareEntries(keys, a.values, b.values))
+    entries = entries.slice(0, keepMax)
+    bar = entries.length === keepMax ? entries.at(-1) : undefined
+  }
+  return {
+    add: (row) => {
+      const values = keys.map((key) => key.valueOf(row))
+      // A row behind the last kept one can never come back; ties stay out too, as the sort is stable.
+      if (bar !== undefined && compareEntries(keys, values, bar.values) >= 0) return
+      entries.push({ row, values })
+      if (entries.length >= keepMax + SLACK_ROWS) cut()
+    },
+    rows: () => {
+      cut()
+      return entries.map((entry) => entry.row)
+    },
+  }
 }
 
 function sortKeys({ query, object, prefixes }: PreparedQuery, caller: Session): SortKey[] {

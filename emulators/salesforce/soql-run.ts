@@ -5,7 +5,7 @@ import { runAggregate } from './soql-aggregate.ts'
 import { noSuchColumn, SoqlError } from './soql-error.ts'
 import type { Literal } from './soql-literal.ts'
 import { type ResolvedField, resolveField, type Scalar, type SObject } from './soql-object.ts'
-import { orderRows } from './soql-order.ts'
+import { createRowSorter } from './soql-order.ts'
 import { pathOf, readWhere, type WhereTree } from './soql-where.ts'
 
 /** A query's answer: how many rows match, and those that it gives out, ready to be written. */
@@ -100,10 +100,7 @@ function isCount(query: Query): boolean {
 }
 
 function countRows(prepared: PreparedQuery, context: QueryContext): QueryResult {
-  let matched = 0
-  prepared.object.select(context.caller, prepared.where, () => {
-    matched += 1
-  })
+  const matched = prepared.object.count(context.caller, prepared.where)
   const totalSize = Math.min(matched, prepared.query.limit ?? matched)
   const columns = [{ displayName: 'Count', aggregate: true }]
   return { object: prepared.object, columns, matched, totalSize, rows: [], write: () => ({}) }
@@ -115,16 +112,9 @@ function listRows(prepared: PreparedQuery, context: QueryContext): QueryResult {
   checkOffset(object, offset)
   const columns = selectColumns(prepared)
   const rowsMax = Math.min(query.limit ?? Number.POSITIVE_INFINITY, object.rowsMax)
-  const keepAll = query.orderBy !== undefined
-  const kept: unknown[] = []
-  let matched = 0
-  object.select(context.caller, where, (row) => {
-    if (keepAll || (matched >= offset && matched < offset + rowsMax)) kept.push(row)
-    matched += 1
-  })
-  const rows = keepAll
-    ? orderRows(prepared, kept, context.caller).slice(offset, offset + rowsMax)
-    : kept
+  const window = collectWindow(prepared, context.caller, offset, rowsMax)
+  object.select(context.caller, where, window.add)
+  const { matched, rows } = window.take()
   const wanted = Math.min(Math.max(matched - offset, 0), query.limit ?? Number.POSITIVE_INFINITY)
   return {
     object,
@@ -134,6 +124,35 @@ function listRows(prepared: PreparedQuery, context: QueryContext): QueryResult {
     rows,
     write: writerOf(object, columns, context.caller),
   }
+}
+
+interface Window {
+  readonly add: (row: unknown) => void
+  readonly take: () => { readonly matched: number; readonly rows: readonly unknown[] }
+}
+
+/** Counts all rows and keeps those between the offset and the cap. */
+function collectWindow(
+  prepared: PreparedQuery,
+  caller: Session,
+  offset: number,
+  rowsMax: number,
+): Window {
+  let matched = 0
+  if (prepared.query.orderBy === undefined) {
+    const rows: unknown[] = []
+    const add = (row: unknown): void => {
+      if (matched >= offset && matched < offset + rowsMax) rows.push(row)
+      matched += 1
+    }
+    return { add, take: () => ({ matched, rows }) }
+  }
+  const sorter = createRowSorter(prepared, caller, offset + rowsMax)
+  const add = (row: unknown): void => {
+    matched += 1
+    sorter.add(row)
+  }
+  return { add, take: () => ({ matched, rows: sorter.rows().slice(offset) }) }
 }
 
 function checkOffset(object: SObject, offset: number): void {
