@@ -31,6 +31,8 @@ export interface Provider {
     /** The rungs of the ladder that the provider can give evidence for. */
     readonly prove: readonly Proof[]
     readonly block: boolean
+    /** How long something minted from a token may outlive its death, where that is known. */
+    readonly residualMs?: number
   }
   /**
    * Logs in and says who we are there.
@@ -101,6 +103,7 @@ export interface Capability {
 }
 
 export type InventoryPart =
+  /** The provider's own count of its grants; sessions are not in it. */
   | { readonly type: 'counted'; readonly when: 'before' | 'after'; readonly count: number }
   | { readonly type: 'users'; readonly users: readonly UserRow[] }
   | { readonly type: 'apps'; readonly apps: readonly AppRow[] }

@@ -22,8 +22,14 @@ export const PLAN_AGE_MS_MAX = 24 * 3_600_000
 const CANARY_STEPS = [1, 10] as const
 /** Kill, verify, and kill again what still lives: so many times. */
 const CYCLES_MAX = 4
-/** Tokens whose disappearance is awaited before a whole inventory is taken. */
+/**
+ * What is still listed after its kill may merely be listed late. A second kill does no harm, so the
+ * first wait is short, and each next one is longer.
+ */
+const LATE_MS = 2_000
+/** Tokens whose disappearance is awaited before a whole inventory is taken; a few of them may live. */
 const SAMPLE_TOKENS = 50
+const SAMPLE_LEFT_SHARE = 0.1
 /** A process that does not renew its hold in this time is taken for dead. */
 const LEASE_MS = 30_000
 const HEARTBEAT_MS = 10_000
@@ -255,7 +261,7 @@ async function killAndVerify(engine: Engine, options: ApplyOptions, isNew: boole
     await store.runs.setInventories(run, inventory.no, null)
     const again = present.filter(mayDieYet)
     if (again.length === 0 || cycle === CYCLES_MAX) return
-    pending = await killsOfLiving(engine, again)
+    pending = await killsOfLiving(engine, again, LATE_MS * 4 ** (cycle - 1))
     options.signal.throwIfAborted()
   }
 }
@@ -326,22 +332,19 @@ async function awaitSample(engine: Engine): Promise<void> {
     .filter(({ proof, answeredAt }) => !isDead(proof) && answeredAt !== null)
     .sort((a, b) => (b.answeredAt ?? 0) - (a.answeredAt ?? 0))
     .slice(0, SAMPLE_TOKENS)
-  await awaitGone(
-    engine,
-    latest.map(({ fingerprint }) => fingerprint),
-  )
+  const fingerprints = latest.map(({ fingerprint }) => fingerprint)
+  await awaitGone(engine, fingerprints, { leftShare: SAMPLE_LEFT_SHARE })
 }
 
 /** The kills for tokens that are still listed; tokens of a coarse kill get one each. */
 async function killsOfLiving(
   engine: Engine,
   tokens: readonly RunToken[],
+  waitMsMax: number,
 ): Promise<JournalledKill[]> {
   const { store, run } = engine
-  const { left } = await awaitGone(
-    engine,
-    tokens.map(({ fingerprint }) => fingerprint),
-  )
+  const fingerprints = tokens.map(({ fingerprint }) => fingerprint)
+  const { left } = await awaitGone(engine, fingerprints, { waitMsMax })
   const living = new Set(left)
   const kills = await store.runs.kills(run)
   const concerned = kills.filter(({ tokens }) => tokens.some((token) => living.has(token)))

@@ -83,8 +83,11 @@ export function judgeInventory(
     throw new RescindError('answer_invalid', 'The provider ended its list without saying so.')
   }
   const rows = stored.grants + stored.sessions
-  const counted = { before: heard.before, after: heard.after }
-  const why = reasonForPartial(heard.before, heard.after, end, rows)
+  // Sessions come and go by the minute, and are listed in one piece: that list is their count.
+  const withSessions = (grants: number | null) =>
+    grants === null ? null : grants + stored.sessions
+  const counted = { before: withSessions(heard.before), after: withSessions(heard.after) }
+  const why = reasonForPartial(counted.before, counted.after, end, rows)
   const whole = why === undefined || (end.whole && !coversAll(end.covers))
   return {
     state: why === undefined ? ('complete' as const) : ('partial' as const),

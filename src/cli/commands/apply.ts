@@ -1,0 +1,317 @@
+import { readFileSync } from 'node:fs'
+import { isAbsolute, resolve } from 'node:path'
+import { isCancel, text } from '@clack/prompts'
+import { Command, InvalidArgumentError } from 'commander'
+import { EXIT, RescindError } from '../../core/errors.ts'
+import { VERSION } from '../../core/version.ts'
+import type { PlanHeader } from '../../store/plans.ts'
+import type { Run } from '../../store/runs.ts'
+import { type ApplyOptions, applyPlan, lookAgain, resumeRun } from '../../sweep/apply.ts'
+import type { SweepEvent } from '../../sweep/engine.ts'
+import { parsePlan } from '../../sweep/plan-file.ts'
+import { durationMs } from '../../sweep/policy.ts'
+import { gatherReport } from '../../sweep/report/gather.ts'
+import { renderTerminal } from '../../sweep/report/terminal.ts'
+import { summarizeRun } from '../../sweep/summary.ts'
+import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import type { Io } from '../io.ts'
+import { openProgress } from '../progress.ts'
+import { sayPlan } from './plan.ts'
+
+/** Apps that mint by themselves do so within seconds; a person's click takes longer and needs `verify`. */
+const SECOND_LOOK_DEFAULT = '30s'
+
+interface ExecuteOptions extends TenantOptions {
+  readonly confirm?: number
+  readonly concurrency?: number
+  readonly secondLook: string
+}
+
+/** Makes `rescind apply`: executes a plan, and proves what it did. */
+export function applyCommand(io: Io): Command {
+  return executing(new Command('apply'))
+    .argument('<plan>', 'the plan: its id, or its file')
+    .description('execute a plan: kill, verify with a fresh inventory, look again')
+    .option(
+      '--confirm <count>',
+      'the count of tokens that the plan kills, instead of typing it',
+      wholeNumber,
+    )
+    .action(async (plan: string, options: ExecuteOptions) => {
+      await withContext(io, options, (context) => apply(context, plan, options))
+    })
+}
+
+/** Makes `rescind resume`: goes on with a run that was stopped or cut off. */
+export function resumeCommand(io: Io): Command {
+  return executing(new Command('resume'))
+    .argument('[run]', 'the run (default: the newest that is not finished)')
+    .description('go on with a run: what is in doubt is looked at before it is sent again')
+    .action(async (run: string | undefined, options: ExecuteOptions) => {
+      await withContext(io, options, async (context) => {
+        const found = await findRun(context, run, 'unfinished')
+        await execute(
+          context,
+          options,
+          found.tenant,
+          (means) => resumeRun(means, found),
+          () => found.id,
+        )
+      })
+    })
+}
+
+/** Makes `rescind verify`: looks again at a run, and sends nothing. */
+export function verifyCommand(io: Io): Command {
+  return withTenantOptions(new Command('verify'))
+    .argument('[run]', 'the run (default: the newest)')
+    .description('take a fresh inventory and judge a run by it; nothing is sent')
+    .action(async (run: string | undefined, options: TenantOptions) => {
+      await withContext(io, options, async (context) => {
+        const found = await findRun(context, run, 'any')
+        const look = (means: ApplyOptions) => lookAgain(means, found)
+        await execute(
+          context,
+          { ...options, secondLook: 'none' },
+          found.tenant,
+          look,
+          () => found.id,
+        )
+      })
+    })
+}
+
+function executing(command: Command): Command {
+  return withTenantOptions(command)
+    .option(
+      '--second-look <time>',
+      'how long to wait before looking for apps that came back; none',
+      SECOND_LOOK_DEFAULT,
+    )
+    .option(
+      '--concurrency <n>',
+      'kills at once, at most (the pace finds its own below)',
+      wholeNumber,
+    )
+}
+
+function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('It takes a whole number.')
+  return Number(value)
+}
+
+async function withContext(
+  io: Io,
+  options: TenantOptions,
+  work: (context: Context) => Promise<void>,
+): Promise<void> {
+  const context = openContext(io, options)
+  try {
+    await work(context)
+  } finally {
+    await context.close()
+  }
+}
+
+async function apply(context: Context, name: string, options: ExecuteOptions): Promise<void> {
+  const plan = await findPlan(context, name)
+  const tenant = context.tenant(options.tenant ?? plan.tenant)
+  if (plan.tenant !== tenant.name) {
+    throw new RescindError(
+      'plan_other_tenant',
+      `The plan ${plan.id} is for tenant "${plan.tenant}", and this is "${tenant.name}". Nothing was sent.`,
+    )
+  }
+  await confirm(context, plan, options.confirm)
+  const { runs } = await context.store()
+  await execute(
+    context,
+    options,
+    tenant.name,
+    (means) => applyPlan(means, plan),
+    async () => (await runs.ofPlan(plan))?.id,
+  )
+}
+
+async function findPlan(context: Context, name: string): Promise<PlanHeader> {
+  const { plans } = await context.store()
+  const byId = await plans.get(name)
+  if (byId) return byId
+  const path = isAbsolute(name) ? name : resolve(context.io.cwd, name)
+  let content: string
+  try {
+    content = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new RescindError(
+      'plan_unknown',
+      `There is no plan "${name}" in this store, and no file of that name. Make one with: rescind plan`,
+      { cause: error },
+    )
+  }
+  const document = parsePlan(content, name)
+  const stored = await plans.get(document.plan)
+  if (!stored) {
+    throw new RescindError(
+      'plan_unknown',
+      `The plan ${document.plan} of ${name} was made with another store, which holds the handles. Apply it there, or make a new one here.`,
+    )
+  }
+  if (stored.hash !== document.hash) {
+    throw new RescindError(
+      'plan_altered',
+      `${name} is not the plan ${stored.id} of this store: their hashes differ. A plan is never edited; make a new one with: rescind plan`,
+    )
+  }
+  return stored
+}
+
+/** What destroys takes a confirmation bound to its count. */
+async function confirm(
+  context: Context,
+  plan: PlanHeader,
+  given: number | undefined,
+): Promise<void> {
+  const { output, io } = context
+  if (given === undefined) {
+    if (!io.stdin.isTTY || output.json) {
+      throw new RescindError(
+        'confirmation_missing',
+        `The plan ${plan.id} kills ${plan.chosen} tokens of ${plan.account.name}. Confirm with: --confirm ${plan.chosen}`,
+      )
+    }
+    await sayPlan(context, { header: plan, kills: await (await context.store()).plans.kills(plan) })
+    const typed = await text({
+      message: `This kills ${plan.chosen} tokens of ${plan.account.name} (${plan.account.url}). Type the count to go on:`,
+    })
+    if (isCancel(typed))
+      throw new RescindError('confirmation_missing', 'Not confirmed. Nothing was sent.')
+    given = /^\s*\d+\s*$/.test(String(typed)) ? Number(typed) : Number.NaN
+  }
+  if (given !== plan.chosen) {
+    throw new RescindError(
+      'confirmation_wrong',
+      `The plan ${plan.id} kills ${plan.chosen} tokens, which is not the count that was confirmed. Nothing was sent.`,
+    )
+  }
+}
+
+async function findRun(
+  context: Context,
+  id: string | undefined,
+  which: 'any' | 'unfinished',
+): Promise<Run> {
+  const { runs } = await context.store()
+  if (id !== undefined) {
+    const run = await runs.get(id)
+    if (!run)
+      throw new RescindError(
+        'run_unknown',
+        `There is no run "${id}" in this store. List them with: rescind runs`,
+      )
+    if (which === 'unfinished' && run.state === 'finished') {
+      throw new RescindError(
+        'run_unknown',
+        `${id} is finished. Look at it again with: rescind verify ${id}`,
+      )
+    }
+    return run
+  }
+  const all = await runs.list()
+  const run = which === 'any' ? all[0] : all.find(({ state }) => state !== 'finished')
+  if (!run)
+    throw new RescindError(
+      'run_unknown',
+      which === 'any' ? 'There is no run yet.' : 'There is no run to resume.',
+    )
+  return run
+}
+
+type Work = (means: ApplyOptions) => Promise<Run>
+
+/** Runs the work, prints what came of it whatever happened, and sets the exit code. */
+async function execute(
+  context: Context,
+  options: Omit<ExecuteOptions, 'confirm'>,
+  tenantName: string,
+  work: Work,
+  runId: () => string | undefined | Promise<string | undefined>,
+): Promise<void> {
+  const { io } = context
+  const tenant = context.tenant(tenantName)
+  const secondLookMs = readSecondLook(options.secondLook)
+  const session = await context.session(tenant)
+  const store = await context.store()
+  const { residualMs } = context.provider(tenant).supports
+  const show = progressOf(context)
+  try {
+    await work({
+      store,
+      session,
+      provider: tenant.provider,
+      tenant: tenant.name,
+      actor: context.actor,
+      clock: io.clock,
+      random: io.random,
+      signal: io.signal,
+      tell: show.tell,
+      concurrencyMax: options.concurrency,
+      secondLookMs,
+      residualMs,
+    })
+  } finally {
+    show.end()
+    const id = await runId()
+    if (id !== undefined) await conclude(context, id)
+  }
+}
+
+function readSecondLook(value: string): number | undefined {
+  if (value === 'none') return undefined
+  const seconds = /^(\d+)s$/.exec(value)?.[1]
+  if (seconds !== undefined) return Number(seconds) * 1000
+  if (/^\d+[mhd]$/.test(value)) return durationMs(value)
+  throw new RescindError(
+    'usage',
+    `--second-look takes a time like 30s, 5m or none, not "${value}".`,
+  )
+}
+
+/** Shows what happens on standard error: one line on a terminal, JSON lines elsewhere. */
+function progressOf({ io }: Context) {
+  const progress = openProgress(io, { label: 'Killing', total: 0 })
+  let startedAt: number | undefined
+  const tell = (event: SweepEvent): void => {
+    if (event.event === 'note') {
+      progress.say(event.kind, event.text)
+      return
+    }
+    const { phase, done, total, outcomes, limit } = event
+    startedAt ??= io.clock.now()
+    const seconds = Math.max(0.001, (io.clock.now() - startedAt) / 1000)
+    const rate = done / seconds
+    const left = total === null ? null : total - done
+    const failed = (outcomes.failed ?? 0) + (outcomes.in_doubt ?? 0) + (outcomes.refused ?? 0)
+    const etaMs = left === null || rate === 0 ? null : (left / rate) * 1000
+    const state =
+      phase === 'kill' ? `of ${total} killing` : `verifying${total === null ? '' : ` of ${total}`}`
+    progress.update({ done, failed, rate, etaMs, limit: limit || undefined, state })
+  }
+  return { tell, end: () => progress.end() }
+}
+
+/** Prints a run, and sets the exit code where nothing worse was thrown. */
+async function conclude(context: Context, id: string): Promise<void> {
+  const { output, io } = context
+  const store = await context.store()
+  const run = await store.runs.get(id)
+  if (!run) return
+  const summary = await summarizeRun(store, run)
+  output.result(summary)
+  const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
+  const columns = (output.json ? io.stderr : io.stdout).columns ?? 80
+  output.say(renderTerminal(model, { columns, color: output.color }).trimEnd())
+  if (run.state === 'finished') {
+    io.exitCode = summary.dead === summary.planned ? EXIT.ok : EXIT.notProven
+    output.say(`\nFor the auditor: rescind report ${id} --html report.html`)
+  }
+}

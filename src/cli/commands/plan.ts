@@ -1,0 +1,155 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Command } from 'commander'
+import { RescindError } from '../../core/errors.ts'
+import type { Inventory } from '../../store/inventories.ts'
+import { makePlan, type Plan } from '../../sweep/plan.ts'
+import { planDocument, renderPlan } from '../../sweep/plan-file.ts'
+import { type Policy, type PolicyFlags, parsePolicy, policyFromFlags } from '../../sweep/policy.ts'
+import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import type { Io } from '../io.ts'
+import { sayInventory, takeTenantInventory } from './inventory.ts'
+
+/** A plan is shown in words: so many kinds of kill fit on a screen. */
+const SHOWN_LINES = 20
+
+interface PlanOptions extends TenantOptions, PolicyFlags {
+  readonly policy?: string
+  readonly inventory?: string
+  readonly includeUndecided?: boolean
+  readonly out?: string
+}
+
+/** Makes `rescind plan`: the exact kills that a policy gives on an inventory. Changes nothing. */
+export function planCommand(io: Io): Command {
+  const many = (value: string, before: readonly string[] = []) => [...before, value]
+  return withTenantOptions(new Command('plan'))
+    .description('make the plan that a policy gives; nothing is changed at the provider')
+    .option('--policy <file>', 'what to kill, what to spare, and a limit (YAML)')
+    .option('--user-inactive', 'kill tokens of users who are not active')
+    .option('--user-frozen', 'kill tokens of frozen users')
+    .option('--app <name>', 'kill tokens of this app, * for any text (repeatable)', many)
+    .option('--app-id <id>', 'kill tokens of the app with this id (repeatable)', many)
+    .option('--unused-for <time>', 'kill tokens not used for so long: 90d')
+    .option('--created-before <date>', 'only tokens created before: 2025-09-01')
+    .option('--spare-app <name>', 'spare this app (repeatable)', many)
+    .option('--spare-user <name>', 'spare this user (repeatable)', many)
+    .option('--include-undecided', 'kill tokens that the policy cannot decide on, too')
+    .option('--inventory <id>', 'plan on this inventory (default: take a new one)')
+    .option('--out <file>', 'write the plan to this file, too')
+    .action(async (options: PlanOptions) => {
+      const policy = readPolicy(io, options)
+      const context = openContext(io, options)
+      try {
+        await plan(context, policy, options)
+      } finally {
+        await context.close()
+      }
+    })
+}
+
+async function plan(context: Context, policy: Policy, options: PlanOptions): Promise<void> {
+  const { output, io } = context
+  const store = await context.store()
+  const inventory = await chooseInventory(context, options.inventory)
+  const { includeUndecided } = options
+  const made = await makePlan({ store, inventory, policy, includeUndecided, now: io.clock.now() })
+  const document = planDocument(made.header, made.kills)
+  output.result(document)
+  if (options.out !== undefined) writePlan(resolve(io.cwd, options.out), renderPlan(document))
+  sayInventory(context, inventory)
+  await sayPlan(context, made)
+  if (options.out !== undefined) output.say(`Written to ${options.out}`)
+  if (made.header.chosen > 0) {
+    output.say(`Nothing was changed. Execute it with: rescind apply ${made.header.id}`)
+  }
+}
+
+function readPolicy(io: Io, options: PlanOptions): Policy {
+  if (options.policy === undefined) return policyFromFlags(options)
+  const path = resolve(io.cwd, options.policy)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new RescindError('policy_invalid', `The policy ${options.policy} cannot be read.`, {
+      cause: error,
+    })
+  }
+  return parsePolicy(text, options.policy)
+}
+
+async function chooseInventory(context: Context, id: string | undefined): Promise<Inventory> {
+  if (id === undefined) return takeTenantInventory(context)
+  const { inventories } = await context.store()
+  const tenant = context.tenant()
+  const inventory =
+    id === 'latest' ? await inventories.latest(tenant.name) : await inventories.get(id)
+  if (!inventory || inventory.tenant !== tenant.name) {
+    throw new RescindError(
+      'inventory_unknown',
+      `There is no inventory "${id}" of tenant "${tenant.name}". Take one with: rescind inventory`,
+    )
+  }
+  if (inventory.state === 'running') {
+    throw new RescindError(
+      'inventory_unknown',
+      `The inventory ${id} was cut off before its end. Take a new one with: rescind inventory`,
+    )
+  }
+  return inventory
+}
+
+function writePlan(path: string, chunks: Iterable<string>): void {
+  try {
+    writeFileSync(path, [...chunks].join(''), { mode: 0o600 })
+  } catch (error) {
+    throw new RescindError('usage', `The plan cannot be written to ${path}.`, { cause: error })
+  }
+}
+
+/** Says a plan in words: the four counts, the kills by reach, rule and app, and what is held back. */
+export async function sayPlan(context: Context, { header, kills }: Plan): Promise<void> {
+  const { output } = context
+  const { color } = output
+  const store = await context.store()
+  output.say()
+  output.say(`${color.bold(header.id)}  ${header.hash.slice(0, 23)}…`)
+  const sum = header.chosen + header.spared + header.undecided + header.untouched
+  output.say(
+    `${color.bold(`${header.chosen} chosen`)} + ${header.spared} spared + ${header.undecided} undecided + ${header.untouched} untouched = ${sum} tokens`,
+  )
+  for (const note of header.notes.slice(0, SHOWN_LINES)) output.say(color.yellow(`  ! ${note}`))
+  const lines = new Map<string, { calls: number; tokens: number }>()
+  for (const { reach, count, rule } of kills) {
+    const key = `${reachInWords(reach.kind)}  ${rule}`
+    const line = lines.get(key) ?? { calls: 0, tokens: 0 }
+    lines.set(key, { calls: line.calls + 1, tokens: line.tokens + count })
+  }
+  const sorted = [...lines].sort(([, a], [, b]) => b.tokens - a.tokens)
+  for (const [key, { calls, tokens }] of sorted.slice(0, SHOWN_LINES)) {
+    output.say(
+      `  ${String(tokens).padStart(8)} tokens in ${String(calls).padStart(7)} calls  ${key}`,
+    )
+  }
+  if (sorted.length > SHOWN_LINES) output.say(`  … and ${sorted.length - SHOWN_LINES} more lines`)
+  const reasons = new Map<string, number>()
+  for (const { verdict, reason, rule } of await store.plans.heldBack(header)) {
+    const key = `${verdict}: ${rule}${reason === null ? '' : ` (${reason})`}`
+    reasons.set(key, (reasons.get(key) ?? 0) + 1)
+  }
+  for (const [reason, count] of [...reasons].slice(0, SHOWN_LINES)) {
+    output.say(color.dim(`  ${String(count).padStart(8)} ${reason}`))
+  }
+}
+
+function reachInWords(kind: 'token' | 'user_app' | 'app'): string {
+  switch (kind) {
+    case 'app':
+      return 'all of an app  '
+    case 'user_app':
+      return 'of a user & app'
+    case 'token':
+      return 'one by one     '
+  }
+}
