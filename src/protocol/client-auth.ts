@@ -172,15 +172,15 @@ function parseJwk(text: string): JsonWebKey & { alg?: string; kid?: string } {
 }
 
 function readPrivateKey(material: string | JsonWebKey): KeyObject {
+  if (typeof material === 'string' && /ENCRYPTED/.test(material)) {
+    throw keyError('is encrypted: decrypt it first, for instance with "openssl pkey"')
+  }
   try {
     return typeof material === 'string'
       ? createPrivateKey(material)
       : createPrivateKey({ key: material as never, format: 'jwk' })
-  } catch (error) {
-    const code = String((error as { code?: unknown }).code ?? '')
-    if (/PASSPHRASE|ENCRYPTED/i.test(`${code} ${(error as Error).message}`)) {
-      throw keyError('is encrypted: decrypt it first, for instance with "openssl pkey"')
-    }
+  } catch {
+    // The cause may quote the material.
     throw keyError('is not a private key as PEM or JWK')
   }
 }
