@@ -85,7 +85,10 @@ function openSession(
     kill: async (kill, signal) => {
       const way = wayOf(means, signal)
       const token = onlyToken(kill)
-      before.set(token.fingerprint, await lookAtToken(target, { token: token.handle }, way))
+      // A kill that is sent again must not forget that the token was once seen alive.
+      if (!before.has(token.fingerprint)) {
+        before.set(token.fingerprint, await lookAtToken(target, { token: token.handle }, way))
+      }
       return await killToken(target, token, way, means)
     },
     look: (tokens, signal) => look(target, tokens, before, wayOf(means, signal)),
