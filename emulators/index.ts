@@ -1,3 +1,4 @@
+export type { AddedGrant, AddGrant } from './salesforce/added-grant.ts'
 export type { App, AppKind } from './salesforce/apps.ts'
 export type { PasswordCredentials, SalesforceCredentials } from './salesforce/credentials.ts'
 export { FAULT_KINDS, type Fault, type FaultKind, type RouteName } from './salesforce/faults.ts'
@@ -12,8 +13,9 @@ export {
 } from './salesforce/options.ts'
 export type { RequestRecord } from './salesforce/request-log.ts'
 export {
-  type AddGrant,
   createSalesforce,
+  type OrgControls,
+  type SalesforceEstate,
   type SalesforceOrg,
   startSalesforce,
 } from './salesforce/start.ts'

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { type Answer, invalidSession } from './answer.ts'
+import { type Answer, invalidSession, restError } from './answer.ts'
 import type { Fault } from './faults.ts'
 import { liveSession, type Org } from './org.ts'
 import type { Session } from './sessions.ts'
@@ -71,17 +71,15 @@ export function withSession(call: Call, run: (session: Session) => Answer): Answ
   const token = bearerOf(call)
   const session = token === undefined ? undefined : liveSession(call.org, token)
   if (session === undefined) return invalidSession()
+  if (call.org.apiRequests >= call.org.apiRequestsMax) {
+    return restError(403, 'REQUEST_LIMIT_EXCEEDED', 'TotalRequests Limit exceeded.')
+  }
   session.lastModifiedMs = call.org.now()
   const answer = run(session)
   call.org.apiRequests += 1
   return { ...answer, headers: { ...answer.headers, 'sforce-limit-info': limitInfo(call.org) } }
 }
 
-/** The daily allowance of the emulated org: an Enterprise edition of its size. */
-export function apiRequestsMax(org: Org): number {
-  return 100_000 + org.users.length * 1_000
-}
-
 function limitInfo(org: Org): string {
-  return `api-usage=${org.apiRequests}/${apiRequestsMax(org)}`
+  return `api-usage=${org.apiRequests}/${org.apiRequestsMax}`
 }

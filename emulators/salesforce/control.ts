@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { type AddGrant, addGrant, userById } from './added-grant.ts'
 import type { Fault } from './faults.ts'
 import { expireSessions, setAppBlocked, setUserActive } from './org.ts'
 import type { Estate } from './server.ts'
@@ -14,6 +15,7 @@ import type { Estate } from './server.ts'
  * GET  presented  how often each delete token was presented, one JSON object a line (holds secrets)
  * POST faults     a JSON array of faults, in place of those in force
  * POST latency    `{"ms": 40}`
+ * POST grants     a grant to add: `{"userId": id, "appId": client id, "createdAt": ms}`; gives its handles
  * POST expire     ends every session
  * POST block      `{"appId": client id, "blocked": true}`
  * POST user       `{"userId": id, "isActive": false, "isFrozen": true}`
@@ -72,6 +74,8 @@ function answerValue(estate: Estate, route: string, body: string): unknown {
       setAppBlocked(org, app, input().blocked !== false, 0)
       return { blocked: app.policyAction === 'Block' }
     }
+    case 'POST grants':
+      return addGrant(org, input() as unknown as AddGrant)
     case 'POST user':
       return changeUser(estate, input())
     default:
@@ -80,8 +84,7 @@ function answerValue(estate: Estate, route: string, body: string): unknown {
 }
 
 function changeUser({ org }: Estate, input: Record<string, unknown>): unknown {
-  const user = org.users.find((entry) => entry.id === input.userId)
-  if (user === undefined) throw new TypeError('no user has this userId')
+  const user = userById(org, String(input.userId))
   if (typeof input.isActive === 'boolean') setUserActive(org, user, input.isActive)
   if (typeof input.isFrozen === 'boolean') user.isFrozen = input.isFrozen
   return { isActive: user.isActive, isFrozen: user.isFrozen }

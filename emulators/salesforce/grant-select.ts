@@ -18,6 +18,8 @@ export interface GrantSelection {
   readonly views: OwnerViews
   readonly caller: Session
   readonly where: WhereTree | undefined
+  /** Dead rows too, as `queryAll` may show them. */
+  readonly withRevoked: boolean
 }
 
 /** What is left of a clause once the tables can answer part of it. */
@@ -28,6 +30,7 @@ interface Narrowing {
   apps: Uint8Array | null
   rows: number[] | null
   readonly rest: Predicate[]
+  readonly shows: (row: number) => boolean
 }
 
 /** Above every second that a row can hold. */
@@ -57,7 +60,7 @@ export function selectGrants(
 /** Counts the rows of a selection: by the state column alone where nothing but times narrows it. */
 export function countGrants(org: Org, selection: GrantSelection): number {
   const narrowing = narrow(org, selection)
-  const { users, apps, rows, rest } = narrowing
+  const { users, apps, rows, rest, shows } = narrowing
   const accepts = acceptor(org, narrowing)
   let count = 0
   if (users !== null || apps !== null || rows !== null || rest.length > 0) {
@@ -69,7 +72,7 @@ export function countGrants(org: Org, selection: GrantSelection): number {
   const { grants } = org
   const last = firstRowSince(grants, narrowing.toS)
   for (let row = firstRowSince(grants, narrowing.fromS); row < last; row += 1) {
-    if (grants.state[row] === STATE.alive || isShown(org, row)) count += 1
+    if (grants.state[row] === STATE.alive || shows(row)) count += 1
   }
   for (let row = grants.base; row < grants.count; row += 1) if (accepts(row)) count += 1
   return count
@@ -84,6 +87,7 @@ function narrow(org: Org, selection: GrantSelection): Narrowing {
     apps: null,
     rows: null,
     rest: [],
+    shows: selection.withRevoked ? () => true : (row) => isShown(org, row),
   }
   if (!isPermitted(org, caller, 'CustomizeApplication')) {
     narrowing.users = maskOf(org.users.length, (user) => user === caller.user)
@@ -169,9 +173,9 @@ function maskOf(length: number, accepts: (at: number) => boolean): Uint8Array {
 
 function acceptor(org: Org, narrowing: Narrowing): (row: number) => boolean {
   const { grants } = org
-  const { fromS, toS, users, apps, rest } = narrowing
+  const { fromS, toS, users, apps, rest, shows } = narrowing
   return (row) => {
-    if (grants.state[row] !== STATE.alive && !isShown(org, row)) return false
+    if (grants.state[row] !== STATE.alive && !shows(row)) return false
     const createdS = grants.createdS[row]!
     if (createdS < fromS || createdS >= toS) return false
     if (users !== null && users[grants.user[row]!] === 0) return false

@@ -2,7 +2,7 @@ import { type Answer, formError, jsonAnswer } from './answer.ts'
 import { type Call, formOf, queryOf } from './call.ts'
 import type { Fault } from './faults.ts'
 import type { Cause } from './grants.ts'
-import { approveApp, killGrant, type Org } from './org.ts'
+import { killGrant, type Org, planReturn } from './org.ts'
 import { endSession, isSessionAlive } from './sessions.ts'
 
 /** What a presented token was, and whether it lived. */
@@ -75,11 +75,6 @@ function endGrant(org: Org, row: number, cause: Cause, fault: Fault | undefined)
   killGrant(org, row, cause, lingerMs)
   if (wasAlive && fault?.kind === 'reauthorise') planReturn(org, row, fault.ms ?? 0)
   return wasAlive ? 'revoked' : 'dead'
-}
-
-function planReturn(org: Org, row: number, ms: number): void {
-  const [user, app] = [org.grants.user[row]!, org.grants.app[row]!]
-  org.agenda.push({ atMs: org.now() + ms, act: () => void approveApp(org, user, app) })
 }
 
 function endAccessToken(org: Org, token: string, fault: Fault | undefined): Presented {

@@ -19,11 +19,11 @@ export interface TokenParents {
  * Defines OauthToken over the grants of an org; its rows are row numbers of the grant table.
  * @see https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_oauthtoken.htm
  */
-export function defineOauthToken(org: Org, parents: TokenParents): SObject {
+export function defineOauthToken(org: Org, parents: TokenParents, withRevoked: boolean): SObject {
   const { grants, switches } = org
   const userOf = (row: number): User => org.users[grants.user[row]!]!
   const appOf = (row: number): App => org.apps[grants.app[row]!]!
-  const views = defineViews(org, parents)
+  const selection = { views: defineViews(org, parents), withRevoked }
   const object: SObject = {
     name: 'OauthToken',
     keyPrefix: '',
@@ -38,8 +38,9 @@ export function defineOauthToken(org: Org, parents: TokenParents): SObject {
       User: [parents.user, userOf],
       AppMenuItem: [parents.appMenuItem, (row) => menuItemOf(org, appOf(row))],
     }),
-    select: (caller, where, visit) => selectGrants(org, { object, views, caller, where }, visit),
-    count: (caller, where) => countGrants(org, { object, views, caller, where }),
+    select: (caller, where, visit) =>
+      selectGrants(org, { ...selection, object, caller, where }, visit),
+    count: (caller, where) => countGrants(org, { ...selection, object, caller, where }),
     pageRows: PAGE_ROWS,
     rowsMax: QUERY_ROWS_MAX,
     offsetMax: switches.offsetPast2500 === 'allowed' ? Number.POSITIVE_INFINITY : OFFSET_MAX,

@@ -50,12 +50,16 @@ function defineObject<Row>(recipe: ObjectRecipe<Row>): SObject {
   return object
 }
 
-/** Defines every object that this org can be asked about. */
-export function defineSchema(org: Org): Schema {
+/** Defines every object that this org can be asked about; OauthToken with its dead rows where told. */
+export function defineSchema(org: Org, withRevoked: boolean): Schema {
   const schema = new Map<string, SObject>()
   const object = (name: string) => (): SObject => schema.get(name)!
   const all = [
-    defineOauthToken(org, { user: object('user'), appMenuItem: object('appmenuitem') }),
+    defineOauthToken(
+      org,
+      { user: object('user'), appMenuItem: object('appmenuitem') },
+      withRevoked,
+    ),
     defineUser(org, object),
     defineProfile(org),
     defineUserLogin(org, object),

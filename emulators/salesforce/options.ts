@@ -114,6 +114,8 @@ export interface SalesforceOptions {
   readonly skew?: Partial<OrgSkew> | undefined
   readonly switches?: Partial<SalesforceSwitches> | undefined
   readonly faults?: readonly Fault[] | undefined
+  /** API requests in a day; by the org's size unless told. */
+  readonly apiRequestsMax?: number | undefined
   /** Added to every answer, in milliseconds. */
   readonly latencyMs?: number | undefined
   /** The clock, in milliseconds since 1970. */

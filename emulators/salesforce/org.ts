@@ -87,6 +87,9 @@ export interface Org {
   origin: string
   latencyMs: number
   apiRequests: number
+  readonly apiRequestsMax: number
+  /** Logins of each user in the hour under way, by user. */
+  readonly loginRates: Map<number, { hour: number; count: number }>
   logins: number
 }
 
@@ -135,6 +138,9 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     origin: '',
     latencyMs: options.latencyMs ?? 0,
     apiRequests: 0,
+    // An Enterprise edition of this size.
+    apiRequestsMax: options.apiRequestsMax ?? 100_000 + users.length * 1_000,
+    loginRates: new Map(),
     logins: 0,
   }
   generateSessions(org, size.tokens)
@@ -232,6 +238,12 @@ export function approveApp(org: Org, user: number, app: number): number {
   }
   const createdS = Math.floor(org.now() / 1000)
   return appendGrant(grants, { user, app, createdS, lastUsedS: createdS, useCount: 1 })
+}
+
+/** Lets the app of a grant come back: it makes a new grant for the same user after so long. */
+export function planReturn(org: Org, row: number, ms: number): void {
+  const [user, app] = [org.grants.user[row]!, org.grants.app[row]!]
+  org.agenda.push({ atMs: org.now() + ms, act: () => void approveApp(org, user, app) })
 }
 
 /** Opens a session and writes the login into LoginHistory. */

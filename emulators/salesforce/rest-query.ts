@@ -19,6 +19,8 @@ interface Cursor {
 /** The queries of one org: its schema, and the cursors left open. */
 export interface QueryDesk {
   readonly schema: Schema
+  /** What queryAll is run over. */
+  readonly schemaOfAll: Schema
   readonly cursors: Map<string, Cursor>
   opened: number
 }
@@ -31,7 +33,9 @@ const BATCH_MIN = 200
 
 /** Makes the query desk of an org. */
 export function createQueryDesk(org: Org): QueryDesk {
-  return { schema: defineSchema(org), cursors: new Map(), opened: 0 }
+  const schema = defineSchema(org, false)
+  const schemaOfAll = org.switches.queryAll === 'same' ? schema : defineSchema(org, true)
+  return { schema, schemaOfAll, cursors: new Map(), opened: 0 }
 }
 
 /** Answers GET /query and /queryAll, and the pages behind a locator. */
@@ -41,7 +45,8 @@ export function answerQuery(desk: QueryDesk, call: Call, version: string, rest: 
     if (locator !== undefined) return nextPage(desk, call, version, locator, session)
     const text = queryOf(call).get('q')
     if (text === null) return restError(400, 'MALFORMED_QUERY', 'the parameter q is missing')
-    const result = tryQuery(desk, call.org, text, session)
+    const all = /\/queryAll/i.test(call.path)
+    const result = tryQuery(desk, call.org, text, session, all)
     if (!('object' in result)) return result
     if (queryOf(call).get('columns') === 'true') return jsonAnswer(200, describeColumns(result))
     return firstPage(desk, call, version, result, session)
@@ -61,10 +66,11 @@ export function tryQuery(
   org: Org,
   text: string,
   caller: Session,
+  all = false,
 ): QueryResult | Answer {
   try {
     return runQuery(text, {
-      schema: desk.schema,
+      schema: all ? desk.schemaOfAll : desk.schema,
       caller,
       nowMs: org.now(),
       totalSizeOnCap: org.switches.totalSizeOnCap,

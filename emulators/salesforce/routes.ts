@@ -1,6 +1,6 @@
 import { type Answer, jsonAnswer, notFound } from './answer.ts'
 import { answerBulkQuery, type BulkDesk } from './bulk-query.ts'
-import { apiRequestsMax, type Call, withSession } from './call.ts'
+import { type Call, withSession } from './call.ts'
 import type { RouteName } from './faults.ts'
 import { answerDiscovery, answerIdentity, answerKeys, answerUserinfo } from './identity.ts'
 import { answerAuthorize } from './oauth-authorize.ts'
@@ -115,7 +115,7 @@ function answerRest(desks: Desks, call: Call, version: string, rest: string): An
 }
 
 function limitsAnswer(call: Call): Answer {
-  const max = apiRequestsMax(call.org)
+  const max = call.org.apiRequestsMax
   const Remaining = max - call.org.apiRequests
   return jsonAnswer(200, { DailyApiRequests: { Max: max, Remaining } })
 }

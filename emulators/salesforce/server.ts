@@ -59,7 +59,7 @@ function serve(
   const before = fault === undefined ? undefined : faultBefore(org, fault, path)
   if (before === 'cut') {
     note(estate, call, route.name, 0)
-    request.socket.destroy()
+    request.socket.resetAndDestroy()
     return
   }
   const answer = before ?? safely(() => route.answer(call))
@@ -152,7 +152,7 @@ function finish(estate: Estate, delivery: Delivery): void {
   if (kind === 'reset_after_effect' || kind === 'hang' || kind === 'truncated_body') {
     note(estate, call, route, 0)
     if (kind === 'truncated_body') truncate(response, request, answer)
-    else if (kind === 'reset_after_effect') request.socket.destroy()
+    else if (kind === 'reset_after_effect') request.socket.resetAndDestroy()
     else if (fault?.ms !== undefined) setTimeout(() => request.socket.destroy(), fault.ms).unref()
     return
   }

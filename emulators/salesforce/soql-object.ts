@@ -45,14 +45,20 @@ export interface SObject {
   readonly groups: boolean
 }
 
+/** A row's parent on a field path. */
+export interface Parent {
+  readonly object: SObject
+  readonly row: unknown
+}
+
 /** A field reached from an object, through parents or directly. */
 export interface ResolvedField {
   readonly field: Field
   /** The path in the vendor's spelling: `['User', 'IsActive']`. */
   readonly names: readonly string[]
   readonly get: (row: unknown, caller: Session) => Scalar
-  /** How many parents of the path a row really has. */
-  readonly reach: (row: unknown) => number
+  /** The parents that a row really has along the path, nearest first. */
+  readonly parents: (row: unknown) => readonly Parent[]
 }
 
 /** Finds a field by its lower-case path. Throws SoqlError where there is none. */
@@ -61,7 +67,7 @@ export function resolveField(object: SObject, path: readonly string[]): Resolved
   if (rest.length > 0) return resolveThrough(object, head, rest)
   const field = object.fields.get(head)
   if (field === undefined) throw noSuchColumn(head, object.name)
-  return { field, names: [field.name], get: field.get, reach: () => 0 }
+  return { field, names: [field.name], get: field.get, parents: () => [] }
 }
 
 function resolveThrough(object: SObject, head: string, rest: readonly string[]): ResolvedField {
@@ -75,9 +81,10 @@ function resolveThrough(object: SObject, head: string, rest: readonly string[]):
       const parent = relation.get(row)
       return parent === null || parent === undefined ? null : inner.get(parent, caller)
     },
-    reach: (row) => {
+    parents: (row) => {
       const parent = relation.get(row)
-      return parent === null || parent === undefined ? 0 : 1 + inner.reach(parent)
+      if (parent === null || parent === undefined) return []
+      return [{ object: relation.object(), row: parent }, ...inner.parents(parent)]
     },
   }
 }

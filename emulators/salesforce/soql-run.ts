@@ -192,7 +192,7 @@ function allFields({ query, object }: PreparedQuery): readonly ResolvedField[] {
     field,
     names: [field.name],
     get: field.get,
-    reach: () => 0,
+    parents: () => [],
   }))
 }
 
@@ -202,31 +202,44 @@ function writerOf(
   caller: Session,
 ): QueryResult['write'] {
   return (row, version) => {
-    const id = object.fields.get('id')?.get(row, caller) ?? '000000000000000AAA'
-    const record: Record<string, unknown> = attributesOf(object.name, String(id), version)
-    for (const column of columns) {
-      const { names } = column
-      const reach = names.length === 1 ? 0 : column.reach(row)
-      const value = formatValue(column, column.get(row, caller))
-      // A missing parent is null as a whole, and not an object of nulls.
-      writeAt(record, names.slice(0, reach + 1), reach === names.length - 1 ? value : null)
-    }
+    const record = blankRecord(object, row, caller, version)
+    for (const column of columns) writeColumn(record, column, row, caller, version)
     return record
   }
 }
 
-function attributesOf(type: string, id: string, version: string): Record<string, unknown> {
-  return { attributes: { type, url: `/services/data/v${version}/sobjects/${type}/${id}` } }
+/** The id that stands in the address of a record which has none. */
+const NO_ID = '000000000000000AAA'
+
+function blankRecord(
+  { name, fields }: SObject,
+  row: unknown,
+  caller: Session,
+  version: string,
+): Record<string, unknown> {
+  const id = fields.get('id')?.get(row, caller) || NO_ID
+  return { attributes: { type: name, url: `/services/data/v${version}/sobjects/${name}/${id}` } }
 }
 
-function writeAt(record: Record<string, unknown>, names: readonly string[], value: unknown): void {
+function writeColumn(
+  record: Record<string, unknown>,
+  column: ResolvedField,
+  row: unknown,
+  caller: Session,
+  version: string,
+): void {
+  const parents = column.names.length === 1 ? [] : column.parents(row)
   let target = record
-  for (const name of names.slice(0, -1)) {
-    const inner = target[name] ?? { attributes: { type: name } }
+  for (const [at, parent] of parents.entries()) {
+    const name = column.names[at]!
+    const inner = target[name] ?? blankRecord(parent.object, parent.row, caller, version)
     target[name] = inner
     target = inner as Record<string, unknown>
   }
-  target[names.at(-1)!] = value
+  // A missing parent is null as a whole, and not an object of nulls.
+  const whole = parents.length === column.names.length - 1
+  const value = whole ? formatValue(column, column.get(row, caller)) : null
+  target[column.names[parents.length]!] = value
 }
 
 /** Writes a value as the REST API does: datetimes with milliseconds and `+0000`. */

@@ -1,35 +1,21 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type AddedGrant, type AddGrant, addGrant, userById } from './added-grant.ts'
 import { createBulkDesk } from './bulk-query.ts'
 import { createCredentials, type SalesforceCredentials } from './credentials.ts'
 import type { Fault, RouteName } from './faults.ts'
-import type { NewGrant } from './grants.ts'
-import { appendGrant } from './grants.ts'
 import { createOauthDesk } from './oauth-desk.ts'
 import type { SalesforceOptions } from './options.ts'
 import { createOrg, expireSessions, type Org, setAppBlocked, setUserActive } from './org.ts'
-import { shortId } from './record-id.ts'
 import { createRequestLog, type RequestRecord } from './request-log.ts'
 import { createQueryDesk } from './rest-query.ts'
 import type { Desks } from './routes.ts'
 import { createHandler, type Estate } from './server.ts'
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 import { createTruth, type GroundTruth } from './truth.ts'
-import type { User } from './users.ts'
 
-/** A grant to add to a running org. Times are milliseconds since 1970. */
-export interface AddGrant {
-  readonly userId: string
-  /** The app's client id. */
-  readonly appId: string
-  readonly createdAt?: number
-  readonly lastUsedAt?: number | null
-  readonly useCount?: number
-}
-
-/** An emulated org: what a client sees of it is its `url`; the rest is for whoever runs it. */
-export interface SalesforceOrg extends AsyncDisposable {
-  readonly url: string
+/** What whoever runs an org can see of it and do to it. */
+export interface OrgControls {
   readonly organizationId: string
   readonly credentials: SalesforceCredentials
   readonly truth: GroundTruth
@@ -51,21 +37,24 @@ export interface SalesforceOrg extends AsyncDisposable {
   setUserActive(userId: string, isActive: boolean): void
   setUserFrozen(userId: string, isFrozen: boolean): void
   /** Adds a grant, without the limit of five approvals, and gives its delete and refresh token. */
-  addGrant(grant: AddGrant): { readonly deleteToken: string; readonly refreshToken: string }
+  addGrant(grant: AddGrant): AddedGrant
+}
+
+/** A running org: what a client sees of it is its `url`. */
+export interface SalesforceOrg extends OrgControls, AsyncDisposable {
+  readonly url: string
   close(): Promise<void>
 }
 
-/** The org without a server: its handler can be mounted on any. */
-export interface SalesforceEstate extends Omit<SalesforceOrg, 'url' | 'close' | 'asyncDispose'> {
+/** An org without a server: its handler can be mounted on any. */
+export interface SalesforceEstate extends OrgControls {
   readonly handler: RequestListener
   /** Tells the org its own address, which it writes into its answers. */
   setOrigin(origin: string): void
 }
 
 /** Builds an org and its handler without listening. Throws RangeError where a size is out of range. */
-export function createSalesforce(
-  options: SalesforceOptions = {},
-): Omit<SalesforceEstate, typeof Symbol.asyncDispose> {
+export function createSalesforce(options: SalesforceOptions = {}): SalesforceEstate {
   const org = createOrg(options)
   const keys = createSigningKeys()
   const truth = createTruth(org, keys)
@@ -92,9 +81,9 @@ export function createSalesforce(
     },
     expireSessions: () => expireSessions(org),
     ...appControls(org),
-    setUserActive: (userId, isActive) => setUserActive(org, userOf(org, userId), isActive),
+    setUserActive: (userId, isActive) => setUserActive(org, userById(org, userId), isActive),
     setUserFrozen: (userId, isFrozen) => {
-      userOf(org, userId).isFrozen = isFrozen
+      userById(org, userId).isFrozen = isFrozen
     },
     addGrant: (grant) => addGrant(org, grant),
   }
@@ -105,7 +94,7 @@ function createDesks(org: Org, keys: SigningKeys): Desks {
   return { query, oauth, bulk, keys }
 }
 
-function appControls(org: Org): Pick<SalesforceOrg, 'block' | 'unblock' | 'blockedApps'> {
+function appControls(org: Org): Pick<OrgControls, 'block' | 'unblock' | 'blockedApps'> {
   const setBlocked = (appId: string, blocked: boolean): void => {
     const app = org.appByClientId.get(appId)
     if (app === undefined) throw new TypeError(`no app of this org has the client id ${appId}`)
@@ -116,31 +105,6 @@ function appControls(org: Org): Pick<SalesforceOrg, 'block' | 'unblock' | 'block
     unblock: (appId) => setBlocked(appId, false),
     blockedApps: () =>
       org.apps.filter((app) => app.policyAction === 'Block').map((app) => app.clientId),
-  }
-}
-
-function userOf(org: Org, userId: string): User {
-  const user = org.userByShortId.get(shortId(userId))
-  if (user === undefined) throw new TypeError(`no user of this org has the id ${userId}`)
-  return user
-}
-
-function addGrant(org: Org, grant: AddGrant): { deleteToken: string; refreshToken: string } {
-  const app = org.appByClientId.get(grant.appId)
-  if (app === undefined) throw new TypeError(`no app of this org has the client id ${grant.appId}`)
-  const createdMs = grant.createdAt ?? org.now()
-  const usedMs = grant.lastUsedAt === undefined ? createdMs : grant.lastUsedAt
-  const fresh: NewGrant = {
-    user: userOf(org, grant.userId).index,
-    app: app.index,
-    createdS: Math.floor(createdMs / 1000),
-    lastUsedS: usedMs === null ? 0 : Math.floor(usedMs / 1000),
-    useCount: grant.useCount ?? (usedMs === null ? 0 : 1),
-  }
-  const row = appendGrant(org.grants, fresh)
-  return {
-    deleteToken: org.codec.encode('delete', row, 0),
-    refreshToken: org.codec.encode('refresh', row, 0),
   }
 }
 

@@ -67,5 +67,18 @@ export function refusal(org: Org, app: App, user: User): Answer | undefined {
   if (!user.isActive) return oauthError('invalid_grant', 'inactive user')
   if (!isUserLetIn(org, user)) return oauthError('invalid_grant', 'authentication failure')
   if (isBlocked(app)) return oauthError('invalid_grant', 'this app is blocked by admin')
+  if (exceedsLoginRate(org, user)) return oauthError('invalid_grant', 'login rate exceeded')
   return undefined
+}
+
+/** A user may log in 3,600 times an hour. */
+const LOGINS_PER_HOUR = 3_600
+const HOUR_MS = 3_600_000
+
+function exceedsLoginRate(org: Org, user: User): boolean {
+  const hour = Math.floor(org.now() / HOUR_MS)
+  const rate = org.loginRates.get(user.index)
+  const count = rate?.hour === hour ? rate.count + 1 : 1
+  org.loginRates.set(user.index, { hour, count })
+  return count > LOGINS_PER_HOUR
 }

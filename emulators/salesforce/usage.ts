@@ -2,7 +2,7 @@ import { type Answer, emptyAnswer, jsonAnswer, notFound, restError } from './ans
 import type { App } from './apps.ts'
 import { type Call, queryOf, withSession } from './call.ts'
 import { eachRowOf, STATE } from './grants.ts'
-import { isPermitted, killGrant, type Org } from './org.ts'
+import { isPermitted, killGrant, type Org, planReturn } from './org.ts'
 import { PREFIX, recordId, shortId } from './record-id.ts'
 
 /**
@@ -122,6 +122,10 @@ function deleteRows(call: Call, rows: readonly number[]): Answer {
   const lingerMs = fault?.kind === 'delayed_visibility' ? (fault.ms ?? 2_000) : 0
   if (fault?.kind !== 'ok_without_effect') {
     for (const row of rows) killGrant(call.org, row, 'usage_api', lingerMs)
+    const [first] = rows
+    if (fault?.kind === 'reauthorise' && first !== undefined) {
+      planReturn(call.org, first, fault.ms ?? 0)
+    }
   }
   return emptyAnswer(204)
 }

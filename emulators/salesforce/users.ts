@@ -49,7 +49,14 @@ export interface User {
 }
 
 /** The users that have a part to play; the generator fills up the rest. */
-export const ROLE_USER = { admin: 0, limited: 1, integration: 2, loader: 3 } as const
+export const ROLE_USER = {
+  admin: 0,
+  limited: 1,
+  integration: 2,
+  loader: 3,
+  left: 4,
+  frozen: 5,
+} as const
 export const USERS_MIN = 8
 
 /** Of a hundred users, how many have left and how many are frozen. */
@@ -91,8 +98,7 @@ export function generateUsers(seed: number, count: number, asOfMs: number): User
   const key = Math.imul(seed | 1, 0x01000193)
   return Array.from({ length: Math.max(count, USERS_MIN) }, (_, index) => {
     const person = personOf(index, random, taken)
-    const left = index > ROLE_USER.loader && random.int(100) < INACTIVE_PERCENT
-    const frozen = index > ROLE_USER.loader && !left && random.int(100) < FROZEN_PERCENT
+    const [left, frozen] = fateOf(index, random)
     const createdMs = asOfMs - (900 + random.int(1_200)) * DAY_MS
     return {
       index,
@@ -111,6 +117,14 @@ export function generateUsers(seed: number, count: number, asOfMs: number): User
       isFrozen: frozen,
     }
   })
+}
+
+/** Tells whether a user has left and whether he is frozen: one of each for certain, the rest by chance. */
+function fateOf(index: number, random: Random): readonly [left: boolean, frozen: boolean] {
+  const [leaves, freezes] = [random.int(100) < INACTIVE_PERCENT, random.int(100) < FROZEN_PERCENT]
+  if (index === ROLE_USER.left) return [true, false]
+  if (index <= ROLE_USER.frozen) return [false, index === ROLE_USER.frozen]
+  return [leaves, freezes && !leaves]
 }
 
 interface Person {
