@@ -243,6 +243,7 @@ async function execute(
   const store = await context.store()
   const { residualMs } = context.provider(tenant).supports
   const show = progressOf(context)
+  let failure: { readonly error: unknown } | undefined
   try {
     await work({
       store,
@@ -258,11 +259,18 @@ async function execute(
       secondLookMs,
       residualMs,
     })
-  } finally {
-    show.end()
+  } catch (error) {
+    failure = { error }
+  }
+  show.end()
+  try {
     const id = await runId()
     if (id !== undefined) await conclude(context, id)
+  } catch (error) {
+    // What stopped the run comes first; a report that fails after it says the same.
+    failure ??= { error }
   }
+  if (failure) throw failure.error
 }
 
 function readSecondLook(value: string): number | undefined {

@@ -1,0 +1,146 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { ERRORS } from '../src/core/errors.ts'
+import { VERSION } from '../src/core/version.ts'
+import { PROVIDERS } from '../src/providers/registry.ts'
+
+const root = resolve(import.meta.dirname, '..')
+
+/** A file imports from its own folder or from a lower rank. */
+const RANKS: Readonly<Record<string, number>> = {
+  core: 0,
+  protocol: 1,
+  store: 1,
+  providers: 2,
+  sweep: 3,
+  connections: 3,
+  server: 3,
+  conformance: 3,
+  console: 4,
+  cli: 5,
+}
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+}
+
+/** Imports and re-exports of a file, relative ones as paths from the root. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  const specifiers = [
+    ...text.matchAll(/(?:^|\n)\s*(?:import|export)[^'";]*?from\s+'([^']+)'/g),
+    ...text.matchAll(/\bimport\(\s*'([^']+)'\s*\)/g),
+    ...text.matchAll(/(?:^|\n)import '([^']+)'/g),
+  ].map((match) => match[1] as string)
+  return specifiers.map((name) =>
+    name.startsWith('.') ? relative(root, join(root, dirname(file), name)) : name,
+  )
+}
+
+describe('architecture', () => {
+  test('imports in src go down only, or stay in their folder', () => {
+    const wrong: string[] = []
+    for (const file of filesUnder('src')) {
+      const folder = file.split('/')[1] as string
+      if (folder.endsWith('.ts')) continue
+      expect(RANKS, `src/${folder} has no rank`).toHaveProperty(folder)
+      for (const imported of importsOf(file)) {
+        const target = imported.startsWith('src/') ? (imported.split('/')[1] as string) : undefined
+        if (target === undefined || target === folder) continue
+        if ((RANKS[target] ?? 99) >= (RANKS[folder] as number)) wrong.push(`${file} → ${imported}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
+  test('only the command that starts an emulator knows the emulators', () => {
+    const users = filesUnder('src').filter((file) =>
+      importsOf(file).some((imported) => imported.startsWith('emulators/')),
+    )
+    expect(users).toEqual(['src/cli/commands/emulate.ts'])
+  })
+
+  test('emulators import nothing from src but core', () => {
+    const wrong = filesUnder('emulators').flatMap((file) =>
+      importsOf(file)
+        .filter((imported) => imported.startsWith('src/') && !imported.startsWith('src/core/'))
+        .map((imported) => `${file} → ${imported}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('nothing leaves the process but through core/http', () => {
+    const wrong = filesUnder('src').filter((file) => {
+      if (file === 'src/core/http.ts') return false
+      const text = readFileSync(join(root, file), 'utf8')
+      return (
+        importsOf(file).some((name) => /^(undici|node:https?)$/.test(name)) ||
+        /(?<![.\w])fetch\(/.test(text)
+      )
+    })
+    // The loopback redirect of `rescind login` listens; it sends nothing.
+    expect(wrong.filter((file) => !/login.*loopback|loopback/.test(file))).toEqual([])
+  })
+
+  test('a drawer for odds and ends does not exist', () => {
+    const drawers = filesUnder('src').filter((file) =>
+      /\/(utils?|helpers?|common|misc|types)(\/|\.ts$)/.test(file),
+    )
+    expect(drawers).toEqual([])
+  })
+})
+
+describe('the error table', () => {
+  test('docs/errors.md lists every code with its exit code, and no other', () => {
+    const text = readFileSync(join(root, 'docs/errors.md'), 'utf8')
+    const rows = [...text.matchAll(/^\| `([a-z_]+)` \| (\d) \|/gm)]
+    const listed = Object.fromEntries(rows.map(([, code, exit]) => [code, Number(exit)]))
+    expect(listed).toEqual(ERRORS)
+    expect(rows.length).toBe(Object.keys(ERRORS).length)
+  })
+})
+
+describe('the package', () => {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    version: string
+    exports: Record<string, string | { default: string; types: string }>
+    dependencies: Record<string, string>
+    devDependencies: Record<string, string>
+  }
+
+  test('every export has a door in the source that holds no logic', () => {
+    for (const target of Object.values(manifest.exports)) {
+      if (typeof target === 'string') continue
+      const source = target.default.replace('./dist/', '').replace(/\.js$/, '.ts')
+      const text = readFileSync(join(root, source), 'utf8')
+      const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+      const rest = code.replace(/export (type )?\{[^}]*\} from '[^']+'/g, '').trim()
+      expect(rest, source).toBe('')
+      expect(target.types).toBe(target.default.replace(/\.js$/, '.d.ts'))
+    }
+  })
+
+  test('the version in the code is the one in package.json', () => {
+    expect(VERSION).toBe(manifest.version)
+  })
+
+  test('docs/dependencies.md gives a reason for every dependency, and for no other', () => {
+    const text = readFileSync(join(root, 'docs/dependencies.md'), 'utf8')
+    const listed = [...text.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] as string)
+    const used = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)]
+    expect(listed.sort()).toEqual(used.sort())
+  })
+})
+
+describe('the registry of providers', () => {
+  test('has a line for each file and folder of src/providers', () => {
+    const shared = new Set(['provider.ts', 'registry.ts'])
+    const found = readdirSync(join(root, 'src/providers')).filter((name) => !shared.has(name))
+    expect(found.map((name) => name.replace(/\.ts$/, '')).sort()).toEqual(
+      [...PROVIDERS.keys()].sort(),
+    )
+  })
+})
