@@ -103,7 +103,10 @@ export interface Capability {
 }
 
 export type InventoryPart =
-  /** The provider's own count of its grants; sessions are not in it. */
+  /**
+   * The provider's own count of its grants; sessions are not in it. A provider that reads again what
+   * moved counts before each round: the last `before` and `after` stand.
+   */
   | { readonly type: 'counted'; readonly when: 'before' | 'after'; readonly count: number }
   | { readonly type: 'users'; readonly users: readonly UserRow[] }
   | { readonly type: 'apps'; readonly apps: readonly AppRow[] }

@@ -71,6 +71,7 @@ export async function* readInventory(
     yield { type: 'tokens', slice: OTHER_SLICES_FROM - 1 - index, tokens: rows }
   }
   yield* readSessions(reading)
+  yield { type: 'counted', when: 'before', count: verdict.before + usage.tokens.length }
   yield { type: 'counted', when: 'after', count: verdict.after + usage.tokens.length }
   if (usage.note) yield { type: 'note', text: usage.note }
   yield { type: 'note', text: budgetNote(connection) }

@@ -15,6 +15,7 @@ export type TokenPart =
 
 /** How the reading ended. */
 export interface TokenVerdict {
+  /** Counted before the last round of reading. */
   readonly before: number
   readonly after: number
   readonly slices: number
@@ -74,14 +75,18 @@ export async function* readAllTokens(
   }
 
   yield* readInto(await planSlices(questions, before))
+  let roundBefore = before
   for (let round = 0; ; round += 1) {
     const after = await countTokens(connection, '', signal)
     const total = sumOfRows(ledger)
     const moving = [...ledger.values()].some(({ state }) => state === 'moving')
-    const settled = total === after && !moving
+    // A round proves the list only when nothing was counted differently before it and after it.
+    const settled = roundBefore === after && total === after && !moving
     if (settled || round >= SETTLE_ROUNDS_MAX) {
-      return judgeReading({ before, after, total, settled, entries: [...ledger.values()] })
+      const entries = [...ledger.values()]
+      return judgeReading({ first: before, before: roundBefore, after, total, settled, entries })
     }
+    roundBefore = after
     const moved = await findMoved(connection, ledger, signal)
     for (const { no } of moved) {
       ledger.delete(no)
@@ -145,13 +150,15 @@ function sumOfRows(ledger: ReadonlyMap<number, Entry>): number {
 
 /** Says whether the reading is whole, and why. */
 export function judgeReading(reading: {
+  /** Counted before anything was read. */
+  readonly first: number
   readonly before: number
   readonly after: number
   readonly total: number
   readonly settled: boolean
   readonly entries: readonly { readonly slice: Slice; readonly rows: number; state: string }[]
 }): TokenVerdict {
-  const { before, after, total, settled, entries } = reading
+  const { first, before, after, total, settled, entries } = reading
   const verdict = { before, after, slices: entries.length, rows: total }
   const tooLarge = entries.find(({ state }) => state === 'too_large')
   if (tooLarge) {
@@ -162,8 +169,7 @@ export function judgeReading(reading: {
     const why = `count moved: the org counted ${before} tokens before and ${after} after, and ${total} were read`
     return { ...verdict, whole: false, why }
   }
-  const moved =
-    before === after ? '' : ` (the count moved from ${before}; what moved was read again)`
+  const moved = first === after ? '' : ` (the count moved from ${first}; what moved was read again)`
   const slices = entries.filter(({ rows }) => rows > 0).length
   const why = `each of ${slices} slices has as many tokens as its count, and together they are the ${after} that the org counts${moved}`
   return { ...verdict, whole: true, why }
