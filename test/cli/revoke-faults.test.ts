@@ -209,6 +209,17 @@ describe('a server that gives back what it was sent', () => {
   }
 })
 
+test('introspection that gives back what it was sent, as a code', async () => {
+  const url = await serve((request, response) => {
+    if (request.path === '/revoke') return answer(response, 200)
+    answer(response, 400, { error: `${SECRET} ${TOKEN}` })
+  })
+  const look = ['--verify', '--introspection-endpoint', `${url}/introspect`]
+  const done = await revokeAt(url, look)
+  expect(done.json.verification.after.introspection.life).toBe('unclear')
+  expect(done.json.verification.why).toContain('nothing can be told ([secret')
+})
+
 describe('RFC 8414: an issuer that cannot be trusted or understood', () => {
   const metadata = (more: object): RawHandler => {
     return (request, response) => {
