@@ -52,7 +52,6 @@ function failedStep({ code, busy, retryAfterMs }: Revocation): string {
 /** Who checks a JWT by its signature alone never hears of its revocation. */
 function residualAccess(token: Secret): string | undefined {
   if (!/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(token.reveal())) return undefined
-  const until = expiryOf(token)
   return `It is a JWT: a service that checks only its signature accepts it ${expiryOf(token)}, whatever the server says.`
 }
 

@@ -220,6 +220,17 @@ test('introspection that gives back what it was sent, as a code', async () => {
   expect(done.json.verification.why).toContain('nothing can be told ([secret')
 })
 
+test('Ctrl-C while the server thinks: one sentence, exit 6', async () => {
+  const stop = new AbortController()
+  const url = await serve(() => stop.abort())
+  const done = await runRevoke(['--endpoint', `${url}/revoke`], {
+    stdin: TOKEN,
+    signal: stop.signal,
+  })
+  expect(done).toMatchObject({ error: 'stopped_by_signal', exitCode: 6 })
+  expect(done.stderr).toMatch(/^Stopped\. The revocation may have been sent/)
+})
+
 describe('RFC 8414: an issuer that cannot be trusted or understood', () => {
   const metadata = (more: object): RawHandler => {
     return (request, response) => {

@@ -22,6 +22,7 @@ export interface RunOptions {
   readonly stdin?: string | undefined
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly cwd?: string | undefined
+  readonly signal?: AbortSignal | undefined
   /** All secrets that the run can know: none of them may be in what it prints. */
   readonly secrets?: readonly string[] | undefined
 }
@@ -38,7 +39,7 @@ export async function runRevoke(args: readonly string[], options: RunOptions = {
     stderr: stderr.stream,
     clock: impatientClock(sleptMs),
     random: () => 0.5,
-    signal: new AbortController().signal,
+    signal: options.signal ?? new AbortController().signal,
     exitCode: EXIT.ok,
   }
   const error = await run(io, args)

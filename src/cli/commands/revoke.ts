@@ -80,6 +80,8 @@ export function revokeCommand(io: Io): Command {
     try {
       if (options.print) await print(options, options.print, output, io, http)
       else await revoke(options, output, io, http)
+    } catch (error) {
+      throw io.signal.aborted ? stopped(error) : error
     } finally {
       await http.close()
     }
@@ -105,6 +107,12 @@ async function revoke(options: RevokeOptions, output: Output, io: Io, http: Http
   })
   report(done, target, output, adviceFor(done, token, verify === true))
   io.exitCode = exitCodeOf(done, verify === true)
+}
+
+function stopped(cause: unknown): RescindError {
+  const message =
+    'Stopped. The revocation may have been sent; sending it again does no harm: run the command again, with --verify.'
+  return new RescindError('stopped_by_signal', message, { cause })
 }
 
 async function print(
