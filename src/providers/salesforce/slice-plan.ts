@@ -1,5 +1,5 @@
 import { createLanes, READ_LANES } from './lanes.ts'
-import { type Axis, cutRange, joinNeighbours, ROWS_MAX } from './slice-cuts.ts'
+import { type Axis, type CountedRange, cutRange, joinNeighbours, ROWS_MAX } from './slice-cuts.ts'
 import { allOf } from './soql.ts'
 
 /** A part of the list that one query shows whole, or that nothing can cut further. */
@@ -21,15 +21,6 @@ export interface SliceQuestions {
 /** An axis whose ends are asked for; undefined when the org cannot order by it. */
 export type AxisSource = (condition: string) => Promise<Axis | undefined>
 
-interface Part {
-  readonly fixed: string
-  readonly axisIndex: number
-  readonly axis: Axis
-  readonly low: number
-  readonly high: number
-  readonly count: number
-}
-
 /**
  * Cuts the list into slices that one query each shows whole. The pieces of an axis are disjoint,
  * its ends are open and its nulls are a piece of their own, so that the slices' counts must add up
@@ -45,7 +36,7 @@ export function planSlices(
 
   /** Cuts the rows of one condition along the first axis that the org has from this one on. */
   const enter = async (fixed: string, rows: number, axisIndex: number): Promise<Slice[]> => {
-    if (rows <= ROWS_MAX) return [sliceOf(fixed, rows)]
+    if (rows <= ROWS_MAX) return [{ condition: fixed, count: rows, tooLarge: false }]
     const source = questions.axes[axisIndex]
     if (!source) return [{ condition: fixed, count: rows, tooLarge: true }]
     const axis = await inLane(() => source(fixed))
@@ -53,33 +44,37 @@ export function planSlices(
     const nullCondition = allOf(fixed, `${axis.field} = null`)
     const nulls = await counted(nullCondition)
     const { low, high } = axis
-    const [ofNulls, ofValues] = await Promise.all([
+    const leaves = await cut(fixed, axis, { low, high, count: Math.max(rows - nulls, 0) })
+    const slices = await Promise.all([
       enter(nullCondition, nulls, axisIndex + 1),
-      cut({ fixed, axisIndex, axis, low, high, count: rows - nulls }),
+      ...joinNeighbours(leaves).map((leaf) =>
+        enter(allOf(fixed, axis.condition(leaf.low, leaf.high)), leaf.count, axisIndex + 1),
+      ),
     ])
-    return [...ofNulls, ...ofValues]
-  }
-
-  const cut = async (part: Part): Promise<Slice[]> => {
-    const { axis, low, high } = part
-    const own = allOf(part.fixed, axis.condition(low, high))
-    if (part.count <= ROWS_MAX) return [sliceOf(own, Math.max(part.count, 0))]
-    if (high - low <= 1) return enter(own, part.count, part.axisIndex + 1)
-    const pieces = await Promise.all(
-      cutRange(part).map(async (range) => ({
-        ...range,
-        count: await counted(allOf(part.fixed, axis.condition(range.low, range.high))),
-      })),
-    )
-    const slices = await Promise.all(
-      joinNeighbours(pieces).map((piece) => cut({ ...part, ...piece })),
-    )
     return slices.flat()
   }
 
-  return enter(condition, count, 0)
-}
+  /** Cuts a range of an axis until each piece fits, or is one position. */
+  const cut = async (
+    fixed: string,
+    axis: Axis,
+    range: CountedRange,
+  ): Promise<readonly CountedRange[]> => {
+    if (range.count <= ROWS_MAX || range.high - range.low <= 1) return [range]
+    const ranges = cutRange(range)
+    const counts = await Promise.all(
+      ranges
+        .slice(0, -1)
+        .map((piece) => counted(allOf(fixed, axis.condition(piece.low, piece.high)))),
+    )
+    // The last piece holds the rest. Should the rest have moved, its reading finds out.
+    const rest = counts.reduce((left, count) => left - count, range.count)
+    const pieces = ranges.map((piece, index) => ({
+      ...piece,
+      count: counts[index] ?? Math.max(rest, 0),
+    }))
+    return (await Promise.all(pieces.map((piece) => cut(fixed, axis, piece)))).flat()
+  }
 
-function sliceOf(condition: string, count: number): Slice {
-  return { condition, count, tooLarge: false }
+  return enter(condition, count, 0)
 }
