@@ -3,6 +3,11 @@ import pc from 'picocolors'
 import { RISKS, type Risk } from '../core/url.ts'
 import type { Io } from './io.ts'
 
+/** The width when nobody tells: a file, a pipe. */
+const COLUMNS_DEFAULT = 80
+/** Lines longer than this are hard to read, whatever the screen. */
+const COLUMNS_MAX = 110
+
 /** The options that every command takes. */
 export interface CommonOptions {
   readonly json?: boolean
@@ -29,6 +34,8 @@ function collectRisk(value: string, before: readonly Risk[]): readonly Risk[] {
 export interface Output {
   readonly json: boolean
   readonly color: ReturnType<typeof pc.createColors>
+  /** The width for words, in columns of the screen. */
+  readonly columns: number
   /** A line for a person; standard error under `--json`. */
   say(line?: string): void
   /** A line of progress or advice; always standard error. */
@@ -41,10 +48,12 @@ export interface Output {
 export function openOutput(io: Io, options: CommonOptions): Output {
   const json = options.json ?? false
   const stream = json ? io.stderr : io.stdout
+  const columns = Math.min(stream.columns ?? COLUMNS_DEFAULT, COLUMNS_MAX)
   const color = pc.createColors(stream.isTTY === true && !io.env.NO_COLOR)
   return {
     json,
     color,
+    columns,
     say: (line = '') => void stream.write(`${line}\n`),
     note: (line) => void io.stderr.write(`${line}\n`),
     result: (value) => {

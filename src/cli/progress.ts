@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { displayWidth, fitWidth, visible } from '../core/screen-text.ts'
+import { displayWidth, fitWidth, hangWidth, visible } from '../core/screen-text.ts'
 import { formatCount, formatDuration } from '../sweep/report/format.ts'
 import type { Io } from './io.ts'
 
@@ -10,6 +10,8 @@ const LOG_LINE_MS = 1000
 /** The width when the terminal does not tell. */
 const COLUMNS_DEFAULT = 80
 const BAR_WIDTH_MAX = 24
+/** Of the longest word for what a remark is about: "came back". */
+const KIND_WIDTH = 9
 /** A shorter bar says nothing. */
 const BAR_WIDTH_MIN = 8
 /** Back to the start of the line, and clear it. */
@@ -18,6 +20,9 @@ const CLEAR_LINE = '\r\u001b[2K'
 /** How far a long piece of work is. */
 export interface ProgressState {
   readonly done: number
+  /** In place of the label and total that it was opened with, where the work goes on to another part. */
+  readonly label?: string | undefined
+  readonly total?: number | null | undefined
   readonly failed?: number | undefined
   /** A second. */
   readonly rate?: number | undefined
@@ -38,7 +43,8 @@ export interface Progress {
 
 export interface ProgressOptions {
   readonly label: string
-  readonly total: number
+  /** Null while nobody knows. */
+  readonly total: number | null
   /** Shows nothing at all. */
   readonly quiet?: boolean | undefined
 }
@@ -137,7 +143,11 @@ function terminalFace(stream: Terminal, options: ProgressOptions): Face {
       line = renderProgressLine(options, state, columns() - 1)
       stream.write(CLEAR_LINE + line)
     },
-    say: (_kind, text) => void stream.write(`${CLEAR_LINE}${visible(text)}\n${line}`),
+    say: (kind, text) => {
+      const mark = `  ${visible(kind.replaceAll('_', ' ')).padEnd(KIND_WIDTH)}  `
+      const remark = hangWidth(mark, visible(text), columns() - 1).join('\n')
+      stream.write(`${CLEAR_LINE}${remark}\n${line}`)
+    },
     close: () => {
       if (line !== '') stream.write('\n')
     },
@@ -149,18 +159,22 @@ function terminalFace(stream: Terminal, options: ProgressOptions): Face {
  * the counts come first.
  */
 export function renderProgressLine(
-  { label, total }: Pick<ProgressOptions, 'label' | 'total'>,
+  options: Pick<ProgressOptions, 'label' | 'total'>,
   state: ProgressState,
   columns: number,
 ): string {
-  const done = Math.min(state.done, total)
-  const head = `${label} ${formatCount(state.done)}/${formatCount(total)}`
+  const label = state.label ?? options.label
+  const total = state.total === undefined ? options.total : state.total
+  const share = total === null || total === 0 ? null : Math.min(1, state.done / total)
+  const head = `${label} ${formatCount(state.done)}${total === null ? '' : `/${formatCount(total)}`}`
   const parts = [
-    total === 0 ? '' : `${Math.floor((done / total) * 100)} %`,
+    share === null ? '' : `${Math.floor(share * 100)} %`,
     state.failed === undefined || state.failed === 0 ? '' : `${formatCount(state.failed)} failed`,
     state.state ?? '',
     state.rate === undefined ? '' : `${formatCount(Math.round(state.rate))}/s`,
-    state.etaMs === undefined || state.etaMs === null ? '' : `${formatDuration(state.etaMs)} left`,
+    state.etaMs === undefined || state.etaMs === null || state.etaMs === 0
+      ? ''
+      : `${formatDuration(state.etaMs)} left`,
     state.limit === undefined ? '' : `${formatCount(state.limit)} at once`,
   ].filter((part) => part !== '')
   let line = head
@@ -168,7 +182,7 @@ export function renderProgressLine(
     if (displayWidth(line) + 2 + displayWidth(part) > columns) break
     line += `  ${part}`
   }
-  const bar = renderBar(total === 0 ? 1 : done / total, columns - displayWidth(line) - 2)
+  const bar = share === null ? '' : renderBar(share, columns - displayWidth(line) - 2)
   const text = bar === '' ? line : `${head}  ${bar}${line.slice(head.length)}`
   return fitWidth(text, Math.max(1, columns))
 }

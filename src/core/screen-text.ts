@@ -56,3 +56,10 @@ export function padWidth(text: string, columns: number, align: 'left' | 'right' 
 export function wrapWidth(text: string, columns: number): readonly string[] {
   return wrapAnsi(text, Math.max(1, columns), { hard: true }).split('\n')
 }
+
+/** Wraps a text behind a first mark; the lines that follow stand under its text. */
+export function hangWidth(mark: string, text: string, columns: number): readonly string[] {
+  const width = displayWidth(mark)
+  const indent = ' '.repeat(width)
+  return wrapWidth(text, columns - width).map((line, index) => (index === 0 ? mark : indent) + line)
+}

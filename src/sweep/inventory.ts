@@ -68,9 +68,15 @@ export async function takeInventory(options: TakeInventoryOptions): Promise<Inve
   }
   const counts = await inventories.countTokens(inventory)
   const judged = judgeInventory(heard, counts)
-  const finished = await inventories.finish(inventory, { ...judged, notes: heard.notes })
+  const notes = [...heard.notes, ...sessionsNote(counts)]
+  const finished = await inventories.finish(inventory, { ...judged, notes })
   await inventories.prune(tenant)
   return finished
+}
+
+/** So that the provider's own count, which knows grants alone, and the inventory's add up for a reader. */
+function sessionsNote({ grants, sessions }: { grants: number; sessions: number }): string[] {
+  return sessions === 0 ? [] : [`${grants} are grants, and ${sessions} sessions without one.`]
 }
 
 /** Judges whether an inventory is complete, and says why in one sentence. */

@@ -82,7 +82,9 @@ describe('on a terminal', () => {
     const { progress, written } = open(tty)
     progress.update({ done: 1 })
     progress.say('notice', 'paused by \u001b[2Jthe provider')
-    expect(written()).toContain('\r\u001b[2Kpaused by \\u{001B}[2Jthe provider\nKilling 1/1,000')
+    expect(written()).toContain(
+      '\r\u001b[2K  notice     paused by \\u{001B}[2Jthe provider\nKilling 1/1,000',
+    )
   })
 
   test.each([20, 40, 60, 80, 120])('fits %i columns, the counts first', (columns) => {
@@ -104,6 +106,14 @@ describe('on a terminal', () => {
     expect(renderProgressLine({ label: 'Killing', total: 824 }, state, 100)).toBe(
       'Killing 412/824  ████████████░░░░░░░░░░░░  50 %  3 failed  49/s  3 min 12 s left  64 at once',
     )
+  })
+
+  test('a part of its own has its label and total, and no bar while nobody knows the total', () => {
+    const options = { label: 'Killing', total: 10 }
+    const part = { done: 412, label: 'Reading', total: 824 }
+    expect(renderProgressLine(options, part, 80)).toMatch(/^Reading 412\/824 {2}█+░+ {2}50 %$/)
+    expect(renderProgressLine(options, { ...part, total: null }, 80)).toBe('Reading 412')
+    expect(renderProgressLine({ label: 'Reading', total: null }, { done: 7 }, 80)).toBe('Reading 7')
   })
 
   test('100 % only when all is done', () => {

@@ -286,26 +286,37 @@ function readSecondLook(value: string): number | undefined {
 
 /** Shows what happens on standard error: one line on a terminal, JSON lines elsewhere. */
 function progressOf({ io }: Context) {
-  const progress = openProgress(io, { label: 'Killing', total: 0 })
-  let startedAt: number | undefined
+  const progress = openProgress(io, { label: 'Killing', total: null })
+  let part = ''
+  let startedAt = 0
   const tell = (event: SweepEvent): void => {
     if (event.event === 'note') {
       progress.say(event.kind, event.text)
       return
     }
     const { phase, done, total, outcomes, limit } = event
-    startedAt ??= io.clock.now()
-    const seconds = Math.max(0.001, (io.clock.now() - startedAt) / 1000)
-    const rate = done / seconds
-    const left = total === null ? null : total - done
-    const failed = (outcomes.failed ?? 0) + (outcomes.in_doubt ?? 0) + (outcomes.refused ?? 0)
-    const etaMs = left === null || rate === 0 ? null : (left / rate) * 1000
-    const state =
-      phase === 'kill' ? `of ${total} killing` : `verifying${total === null ? '' : ` of ${total}`}`
-    progress.update({ done, failed, rate, etaMs, limit: limit || undefined, state })
+    // The canary, the rest, and each look are parts of their own, with a rate of their own.
+    if (part !== `${phase} ${total}`) startedAt = io.clock.now()
+    part = `${phase} ${total}`
+    const seconds = (io.clock.now() - startedAt) / 1000
+    const rate = seconds < RATE_AFTER_S ? undefined : done / seconds
+    const left = total === null ? 0 : Math.max(0, total - done)
+    progress.update({
+      label: PHASES[phase],
+      done,
+      total,
+      failed: (outcomes.failed ?? 0) + (outcomes.in_doubt ?? 0) + (outcomes.refused ?? 0),
+      rate,
+      etaMs: rate ? (left / rate) * 1000 : null,
+      limit: limit || undefined,
+    })
   }
   return { tell, end: () => progress.end() }
 }
+
+const PHASES = { kill: 'Killing', verify: 'Verifying', inventory: 'Reading tokens' } as const
+/** Over a shorter time a rate says nothing. */
+const RATE_AFTER_S = 0.5
 
 /** Prints a run, and sets the exit code where nothing worse was thrown. */
 async function conclude(context: Context, id: string): Promise<void> {
@@ -316,8 +327,7 @@ async function conclude(context: Context, id: string): Promise<void> {
   const summary = await summarizeRun(store, run)
   output.result(summary)
   const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
-  const columns = (output.json ? io.stderr : io.stdout).columns ?? 80
-  output.say(renderTerminal(model, { columns, color: output.color }).trimEnd())
+  output.say(renderTerminal(model, { columns: output.columns, color: output.color }).trimEnd())
   if (run.state === 'finished') {
     io.exitCode = summary.dead === summary.planned ? EXIT.ok : EXIT.notProven
     output.say(`\nFor the auditor: rescind report ${id} --html report.html`)

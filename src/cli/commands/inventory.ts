@@ -1,6 +1,8 @@
 import { Command } from 'commander'
+import { hangWidth, shownName, visible } from '../../core/screen-text.ts'
 import type { Inventory } from '../../store/inventories.ts'
 import { takeInventory } from '../../sweep/inventory.ts'
+import { formatCount, formatCounted } from '../../sweep/report/format.ts'
 import { inventoryFacts } from '../../sweep/report/gather.ts'
 import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
@@ -27,7 +29,7 @@ export async function takeTenantInventory(context: Context): Promise<Inventory> 
   const tenant = context.tenant()
   const session = await context.session(tenant)
   const { inventories } = await context.store()
-  const progress = openProgress(context.io, { label: 'Reading tokens', total: 0 })
+  const progress = openProgress(context.io, { label: 'Reading tokens', total: null })
   try {
     return await takeInventory({
       tenant: tenant.name,
@@ -35,8 +37,7 @@ export async function takeTenantInventory(context: Context): Promise<Inventory> 
       session,
       inventories,
       signal: context.io.signal,
-      onProgress: ({ read, of }) =>
-        progress.update({ done: read, state: of === null ? '' : `of ${of} counted` }),
+      onProgress: ({ read, of }) => progress.update({ done: read, total: of }),
     })
   } finally {
     progress.end()
@@ -63,18 +64,27 @@ export function inventoryResult(inventory: Inventory) {
 
 /** Says an inventory in words. */
 export function sayInventory({ output }: Context, inventory: Inventory): void {
-  const { color } = output
-  const { counted } = inventory
+  const { color, columns } = output
+  const { account, counted } = inventory
   output.say(
-    `${color.bold(inventory.id)}  ${inventory.account.name} (${inventory.account.id}), as ${inventory.account.caller.userName}`,
+    `${color.bold(inventory.id)}  ${shownName(account.name)} (${account.id}), as ${shownName(account.caller.userName)}`,
   )
+  const apps = formatCounted(inventory.apps, 'app')
+  const users = formatCounted(inventory.users, 'user')
   output.say(
-    `${inventory.tokens} tokens of ${inventory.apps} apps; ${inventory.users} users known; counted ${counted.before ?? '?'} before and ${counted.after ?? '?'} after`,
+    `${color.bold(formatCounted(inventory.tokens, 'live token'))} of ${apps} and ${users}; counted ${countedOf(counted.before)} before and ${countedOf(counted.after)} after`,
   )
-  const verdict =
-    inventory.state === 'complete'
-      ? color.green('Complete')
-      : color.yellow('PARTIAL: there may be tokens that it does not show')
-  output.say(`${verdict}: ${inventory.why}`)
-  for (const note of inventory.notes) output.say(color.dim(`  ${note}`))
+  const complete = inventory.state === 'complete'
+  const verdict = complete
+    ? `Complete: ${inventory.why}.`
+    : `PARTIAL, so that there may be tokens that it does not show: ${inventory.why}.`
+  const [sign, paint] = complete ? ['✓ ', color.green] : ['! ', color.yellow]
+  for (const line of hangWidth(sign, visible(verdict), columns)) output.say(paint(line))
+  for (const note of inventory.notes) {
+    for (const line of hangWidth('  ', visible(note), columns)) output.say(color.dim(line))
+  }
+}
+
+function countedOf(count: number | null): string {
+  return count === null ? 'an unknown number' : formatCount(count)
 }

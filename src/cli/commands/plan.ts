@@ -2,12 +2,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { RescindError } from '../../core/errors.ts'
+import { hangWidth, visible } from '../../core/screen-text.ts'
+import { renderTextTable, type TextColumn } from '../../core/text-table.ts'
 import type { Inventory } from '../../store/inventories.ts'
+import type { HeldBack } from '../../store/plans.ts'
 import { makePlan, type Plan } from '../../sweep/plan.ts'
 import { planDocument, renderPlan } from '../../sweep/plan-file.ts'
 import { type Policy, type PolicyFlags, parsePolicy, policyFromFlags } from '../../sweep/policy.ts'
+import { formatCount, formatCounted } from '../../sweep/report/format.ts'
 import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
+import type { Output } from '../output.ts'
 import { sayInventory, takeTenantInventory } from './inventory.ts'
 
 /** A plan is shown in words: so many kinds of kill fit on a screen. */
@@ -57,10 +62,15 @@ async function plan(context: Context, policy: Policy, options: PlanOptions): Pro
   const document = planDocument(made.header, made.kills)
   output.result(document)
   if (options.out !== undefined) writePlan(resolve(io.cwd, options.out), renderPlan(document))
-  sayInventory(context, inventory)
+  // An inventory that was named has been seen; one that was taken just now has not.
+  if (options.inventory === undefined) {
+    sayInventory(context, inventory)
+    output.say()
+  }
   await sayPlan(context, made)
   if (options.out !== undefined) output.say(`Written to ${options.out}`)
   if (made.header.chosen > 0) {
+    output.say()
     output.say(`Nothing was changed. Execute it with: rescind apply ${made.header.id}`)
   }
 }
@@ -108,48 +118,76 @@ function writePlan(path: string, chunks: Iterable<string>): void {
   }
 }
 
-/** Says a plan in words: the four counts, the kills by reach, rule and app, and what is held back. */
+/** Says a plan in words: the four counts, the kills by reach and rule, and what is held back. */
 export async function sayPlan(context: Context, { header, kills }: Plan): Promise<void> {
   const { output } = context
-  const { color } = output
+  const { color, columns } = output
   const store = await context.store()
-  output.say()
-  output.say(`${color.bold(header.id)}  ${header.hash.slice(0, 23)}…`)
-  const sum = header.chosen + header.spared + header.undecided + header.untouched
+  const { chosen, spared, undecided, untouched } = header
+  const sum = chosen + spared + undecided + untouched
+  output.say(`${color.bold(header.id)}  ${color.dim(`${header.hash.slice(0, 23)}…`)}`)
+  const [kill, ...kept] = [chosen, spared, undecided, untouched].map(formatCount)
   output.say(
-    `${color.bold(`${header.chosen} chosen`)} + ${header.spared} spared + ${header.undecided} undecided + ${header.untouched} untouched = ${sum} tokens`,
+    `${color.bold(`${kill} to kill`)} + ${kept[0]} spared + ${kept[1]} undecided + ${kept[2]} untouched = ${formatCounted(sum, 'token')}`,
   )
-  for (const note of header.notes.slice(0, SHOWN_LINES)) output.say(color.yellow(`  ! ${note}`))
-  const lines = new Map<string, { calls: number; tokens: number }>()
+  if (kills.length > 0) output.say(`\n${renderKills(kills, output)}`)
+  const held = countHeldBack(await store.plans.heldBack(header))
+  if (held.length > 0) output.say(color.dim(`\n${held.join('\n')}`))
+  const said = new Set((await store.inventories.byNo(header.inventory.no))?.notes)
+  const notes = header.notes.filter((note) => !said.has(note))
+  if (notes.length > 0) output.say()
+  for (const note of notes.slice(0, SHOWN_LINES)) {
+    for (const line of hangWidth('! ', visible(note), columns)) output.say(color.yellow(line))
+  }
+}
+
+const KILL_COLUMNS: readonly TextColumn[] = [
+  { title: 'tokens', align: 'right' },
+  { title: 'calls', align: 'right' },
+  { title: 'how' },
+  { title: 'rule', elastic: true },
+]
+
+function renderKills(kills: Plan['kills'], { color, columns }: Output): string {
+  const lines = new Map<string, { how: string; rule: string; calls: number; tokens: number }>()
   for (const { reach, count, rule } of kills) {
-    const key = `${reachInWords(reach.kind)}  ${rule}`
-    const line = lines.get(key) ?? { calls: 0, tokens: 0 }
-    lines.set(key, { calls: line.calls + 1, tokens: line.tokens + count })
+    const how = reachInWords(reach.kind)
+    const line = lines.get(how + rule) ?? { how, rule, calls: 0, tokens: 0 }
+    line.calls += 1
+    line.tokens += count
+    lines.set(how + rule, line)
   }
-  const sorted = [...lines].sort(([, a], [, b]) => b.tokens - a.tokens)
-  for (const [key, { calls, tokens }] of sorted.slice(0, SHOWN_LINES)) {
-    output.say(
-      `  ${String(tokens).padStart(8)} tokens in ${String(calls).padStart(7)} calls  ${key}`,
-    )
-  }
-  if (sorted.length > SHOWN_LINES) output.say(`  … and ${sorted.length - SHOWN_LINES} more lines`)
+  const sorted = [...lines.values()].sort((a, b) => b.tokens - a.tokens)
+  const rows = sorted
+    .slice(0, SHOWN_LINES)
+    .map(({ tokens, calls, how, rule }) => [
+      formatCount(tokens),
+      formatCount(calls),
+      how,
+      visible(rule),
+    ])
+  const table = renderTextTable(KILL_COLUMNS, rows, { columns, indent: 2, paintTitle: color.dim })
+  const rest = sorted.length - SHOWN_LINES
+  return rest > 0 ? `${table}\n  and ${formatCounted(rest, 'more line')}` : table
+}
+
+function countHeldBack(heldBack: readonly HeldBack[]): readonly string[] {
   const reasons = new Map<string, number>()
-  for (const { verdict, reason, rule } of await store.plans.heldBack(header)) {
+  for (const { verdict, reason, rule } of heldBack) {
     const key = `${verdict}: ${rule}${reason === null ? '' : ` (${reason})`}`
     reasons.set(key, (reasons.get(key) ?? 0) + 1)
   }
-  for (const [reason, count] of [...reasons].slice(0, SHOWN_LINES)) {
-    output.say(color.dim(`  ${String(count).padStart(8)} ${reason}`))
-  }
+  const lines = [...reasons].map(([key, n]) => `  ${formatCount(n).padStart(6)}  ${visible(key)}`)
+  return lines.slice(0, SHOWN_LINES)
 }
 
 function reachInWords(kind: 'token' | 'user_app' | 'app'): string {
   switch (kind) {
     case 'app':
-      return 'all of an app  '
+      return 'all of an app'
     case 'user_app':
-      return 'of a user & app'
+      return 'by user and app'
     case 'token':
-      return 'one by one     '
+      return 'one by one'
   }
 }

@@ -53,9 +53,9 @@ async function report(io: Io, id: string | undefined, options: ReportOptions): P
       files.push(options.csv)
     }
     const { output } = context
+    const { columns, color } = output
     output.result(renderJson(model))
-    const columns = (output.json ? io.stderr : io.stdout).columns ?? 80
-    output.say(renderTerminal(model, { columns, color: output.color, files }).trimEnd())
+    output.say(renderTerminal(model, { columns, color, files, brief: files.length > 0 }).trimEnd())
   } finally {
     await context.close()
   }

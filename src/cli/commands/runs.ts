@@ -78,6 +78,5 @@ async function show(context: Context, id: string): Promise<void> {
   }
   const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
   output.result(renderJson(model))
-  const columns = (output.json ? io.stderr : io.stdout).columns ?? 80
-  output.say(renderTerminal(model, { columns, color: output.color }).trimEnd())
+  output.say(renderTerminal(model, { columns: output.columns, color: output.color }).trimEnd())
 }

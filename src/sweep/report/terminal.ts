@@ -1,6 +1,6 @@
 import type pc from 'picocolors'
 import { describeProof, isDead, PROOFS, type Proof } from '../../core/proof.ts'
-import { displayWidth, padWidth, shownName, visible, wrapWidth } from '../../core/screen-text.ts'
+import { displayWidth, hangWidth, padWidth, shownName, visible } from '../../core/screen-text.ts'
 import { renderTextTable, type TextColumn } from '../../core/text-table.ts'
 import { formatCount, formatCounted, formatDuration, formatMoment } from './format.ts'
 import type { AppTally, LeftForAPerson, ReportModel, Tally } from './model.ts'
@@ -23,17 +23,22 @@ export interface TerminalOptions {
   readonly color: Colors
   /** Where the report was written, to be named at the end. */
   readonly files?: readonly string[] | undefined
+  /** The verdict and the files alone: what else there is to say stands in the files. */
+  readonly brief?: boolean | undefined
 }
 
 /** Writes a run's summary for a person at a terminal: the verdict first. Ends with a line feed. */
 export function renderTerminal(model: ReportModel, options: TerminalOptions): string {
   const columns = Math.max(COLUMNS_MIN, Math.min(COLUMNS_MAX, options.columns))
   const page = { color: options.color, columns }
-  const blocks = [
-    verdictBlock(model, page),
+  const details = () => [
     model.apps.length === 0 ? '' : appBlock(model, page),
     model.summary.planned === 0 ? '' : proofBlock(model, page),
     leftBlock(model.left, page),
+  ]
+  const blocks = [
+    verdictBlock(model, page),
+    ...(options.brief === true ? [] : details()),
     filesBlock(options.files ?? [], page),
   ]
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`
@@ -47,12 +52,12 @@ interface Page {
 function verdictBlock(model: ReportModel, { columns, color }: Page): string {
   const verdict = judgeRun(model)
   const paint = paintOf(verdict.tone, color)
-  const head = hang(`${signOf(verdict.tone)} `, verdict.headline, columns)
+  const head = hangWidth(`${signOf(verdict.tone)} `, verdict.headline, columns)
   const facts = [
     `${verdict.judgement}.`,
     `${shownName(model.account.name)}, run ${visible(model.summary.run)}, ${spanOf(model)}.`,
-  ].flatMap((line) => hang('  ', line, columns))
-  const caveats = verdict.caveats.flatMap((line) => hang('  ! ', visible(line), columns))
+  ].flatMap((line) => hangWidth('  ', line, columns))
+  const caveats = verdict.caveats.flatMap((line) => hangWidth('  ! ', visible(line), columns))
   return [
     ...head.map((line) => color.bold(paint(line))),
     ...facts,
@@ -116,7 +121,7 @@ function proofBlock({ summary }: ReportModel, { columns, color }: Page): string 
     const count = summary.proof[proof]
     const name = padWidth(proof, nameWidth)
     const mark = `  ${name}  ${padWidth(formatCount(count), countWidth, 'right')}  `
-    const lines = hang(mark, describeProof(proof), columns)
+    const lines = hangWidth(mark, describeProof(proof), columns)
     if (count === 0) return lines.map(color.dim)
     return isDead(proof) ? lines.map(color.green) : lines
   }
@@ -136,9 +141,9 @@ function leftBlock(left: readonly LeftForAPerson[], { columns, color }: Page): s
     const indent = ' '.repeat(first.length)
     const head = `${visible(item.what)} (${formatCount(item.count)})`
     return [
-      ...hang(first, head, columns),
-      ...hang(indent, visible(item.why), columns).map((line) => color.dim(line)),
-      ...hang(`${indent}→ `, visible(item.todo), columns),
+      ...hangWidth(first, head, columns),
+      ...hangWidth(indent, visible(item.why), columns).map((line) => color.dim(line)),
+      ...hangWidth(`${indent}→ `, visible(item.todo), columns),
     ]
   })
   if (left.length > LEFT_MAX) {
@@ -150,13 +155,6 @@ function leftBlock(left: readonly LeftForAPerson[], { columns, color }: Page): s
 function filesBlock(files: readonly string[], { color }: Page): string {
   if (files.length === 0) return ''
   return files.map((file) => `${color.bold('Report')}  ${visible(file)}`).join('\n')
-}
-
-/** Wraps a text behind a first mark; the lines that follow stand under its text. */
-function hang(mark: string, text: string, columns: number): readonly string[] {
-  const width = displayWidth(mark)
-  const indent = ' '.repeat(width)
-  return wrapWidth(text, columns - width).map((line, index) => (index === 0 ? mark : indent) + line)
 }
 
 function signOf(tone: Tone): string {
