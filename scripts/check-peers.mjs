@@ -13,6 +13,8 @@ const PYTHON = '/usr/bin/python3'
 /** An import of Django and its migrations take seconds on a small machine. */
 const START_MS_MAX = 60_000
 const RUN_MS_MAX = 60_000
+/** Without a network, apt-get tries for minutes. */
+const INSTALL_MS_MAX = 180_000
 
 const trouble = installToolkit()
 if (trouble) {
@@ -40,13 +42,14 @@ function installToolkit() {
   }
   console.log(`Installing ${PACKAGE}…`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  spawnSync('apt-get', ['update', '-qq'], { env, stdio: 'ignore' })
+  spawnSync('apt-get', ['update', '-qq'], { env, stdio: 'ignore', timeout: INSTALL_MS_MAX })
   const done = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', PACKAGE], {
     env,
     encoding: 'utf8',
+    timeout: INSTALL_MS_MAX,
   })
   if (has()) return undefined
-  return `${PACKAGE} could not be installed: ${(done.stderr || '').trim().split('\n').at(-1)}`
+  return `${PACKAGE} could not be installed: ${(done.stderr || '').trim().split('\n').at(-1) || 'apt-get gave no reason.'}`
 }
 
 async function startDjango() {
