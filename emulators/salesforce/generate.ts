@@ -1,5 +1,11 @@
 import { type App, ROLE_APP } from './apps.ts'
-import { appendGrant, createGrantTable, type GrantTable, sealBase } from './grants.ts'
+import {
+  APPROVALS_MAX,
+  appendGrant,
+  createGrantTable,
+  type GrantTable,
+  sealBase,
+} from './grants.ts'
 import type { OrgSkew } from './options.ts'
 import { createRandom, type Random } from './random.ts'
 import { ROLE_USER, type User } from './users.ts'
@@ -77,28 +83,50 @@ function dealOwners(random: Random, options: GenerateOptions): Owners {
   const app = new Uint16Array(tokens)
   const weights = appWeights(random, options.apps)
   const deck = shuffledRows(random, tokens)
+  const drawUser = userDrawer(random, users.length, options.apps.length)
   for (let at = 0; at < tokens; at += 1) {
     const row = deck[at]!
     const heap = at - skew.appTokens
     if (heap < 0) {
-      user[row] = random.int(users.length)
       app[row] = ROLE_APP.drift
+      user[row] = drawUser(ROLE_APP.drift)
     } else if (heap < skew.userTokens) {
       user[row] = ROLE_USER.loader
       app[row] = ROLE_APP.dataSync
     } else {
-      user[row] = random.int(users.length)
-      app[row] = weights[random.int(weights.length)]!
+      const drawn = weights[random.int(weights.length)]!
+      app[row] = drawn
+      user[row] = drawUser(drawn)
     }
   }
   return { user, app }
 }
 
-/** A list in which an app stands as often as it is popular; the tool's own app is not in it. */
+/** Draws of a user for one app before the limit of five approvals is let go: a small org cannot keep it. */
+const DRAWS_MAX = 8
+
+/** Deals users to apps so that, where there are enough, none has over five approvals of one app. */
+function userDrawer(random: Random, users: number, apps: number): (app: number) => number {
+  const approvals = new Uint8Array(users * apps)
+  return (app) => {
+    let user = random.int(users)
+    for (
+      let draw = 1;
+      draw < DRAWS_MAX && approvals[app * users + user]! >= APPROVALS_MAX;
+      draw += 1
+    ) {
+      user = random.int(users)
+    }
+    approvals[app * users + user]! += 1
+    return user
+  }
+}
+
+/** A list in which an app stands as often as it is popular; the tool's own app and the heaped one are not in it. */
 function appWeights(random: Random, apps: readonly App[]): number[] {
   const weights: number[] = []
   for (const app of apps) {
-    if (app.index === ROLE_APP.tool) continue
+    if (app.index === ROLE_APP.tool || app.index === ROLE_APP.drift) continue
     const share = 2 + random.int(1 + Math.floor(60 / app.index))
     for (let n = 0; n < share; n += 1) weights.push(app.index)
   }

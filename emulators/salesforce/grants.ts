@@ -60,6 +60,9 @@ export interface NewGrant {
   readonly useCount: number
 }
 
+/** A user may have five approvals of one app; the sixth ends the oldest. */
+export const APPROVALS_MAX = 5
+
 const EMPTY = new Uint32Array(0)
 
 /** Makes a table with room for so many rows. */

@@ -2,6 +2,7 @@ import { type App, generateApps, ROLE_APP } from './apps.ts'
 import { createFaultPlan, type FaultPlan } from './faults.ts'
 import { generateGrants } from './generate.ts'
 import {
+  APPROVALS_MAX,
   appendGrant,
   CAUSES,
   type Cause,
@@ -97,8 +98,6 @@ export interface Org {
 const HISTORY_MAX = 5_000
 /** Above this many sessions the expired ones are swept out. */
 const SESSIONS_SWEEP_AT = 50_000
-/** A user may have five approvals of one app; the sixth ends the oldest. */
-export const APPROVALS_MAX = 5
 
 /** Builds an org by its options: users, apps, grants, sessions. Throws RangeError where a size is out of range. */
 export function createOrg(options: SalesforceOptions = {}): Org {

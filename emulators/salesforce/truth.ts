@@ -41,9 +41,11 @@ export interface SessionTruth {
   readonly alive: boolean
 }
 
-/** One app as it really is. */
+/** One app as it really is. Holds a secret. */
 export interface AppTruth {
+  /** The client id. */
   readonly appId: string
+  readonly clientSecret: string
   readonly label: string
   readonly developerName: string
   readonly kind: App['kind']
@@ -163,6 +165,7 @@ function sessionTruths(org: Org): SessionTruth[] {
 function appTruth(app: App): AppTruth {
   return {
     appId: app.clientId,
+    clientSecret: app.clientSecret,
     label: app.label,
     developerName: app.developerName,
     kind: app.kind,
