@@ -49,6 +49,12 @@ export const FAULT_KINDS = [
   'request_limit_403',
   /** One row is missing from the page of a query. */
   'drop_row',
+  /** One row stands twice on the page of a query. */
+  'duplicate_row',
+  /** Somebody approves an app just before the call. */
+  'new_grant',
+  /** Somebody logs out of an app just before the call: a grant dies by itself. */
+  'grant_vanishes',
   /** The headers and half of the body, then the connection is cut. */
   'truncated_body',
   /** 200 with a page in HTML, as a proxy or a maintenance notice gives it. */

@@ -126,7 +126,7 @@ function absorb(org: Org, selection: GrantSelection, narrowing: Narrowing, part:
 }
 
 function headsOf(tree: WhereTree): readonly string[] {
-  if (tree.kind === 'test') return [tree.test.path[0] ?? '']
+  if (tree.kind === 'test') return [tree.test.path[0]?.toLowerCase() ?? '']
   if (tree.kind === 'not') return headsOf(tree.part)
   return tree.parts.flatMap(headsOf)
 }
@@ -134,8 +134,9 @@ function headsOf(tree: WhereTree): readonly string[] {
 /** Takes a condition on CreatedDate or DeleteToken into the bounds. Gives false where it cannot. */
 function absorbTest(org: Org, narrowing: Narrowing, test: Test): boolean {
   if (test.path.length !== 1) return false
-  if (test.path[0] === 'createddate') return absorbCreated(narrowing, test)
-  if (test.path[0] !== 'deletetoken' || !['=', 'IN'].includes(test.operator)) return false
+  const field = test.path[0]?.toLowerCase()
+  if (field === 'createddate') return absorbCreated(narrowing, test)
+  if (field !== 'deletetoken' || !['=', 'IN'].includes(test.operator)) return false
   const rows = test.literals.flatMap((literal) => rowOfDeleteToken(org, literal))
   const known = narrowing.rows
   narrowing.rows = known === null ? rows : rows.filter((row) => known.includes(row))

@@ -47,6 +47,7 @@ export const CAUSES = [
   'sixth_approval',
   'usage_api',
   'user_deactivated',
+  'logged_out',
   'test',
 ] as const
 export type Cause = (typeof CAUSES)[number]

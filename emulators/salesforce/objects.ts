@@ -171,15 +171,12 @@ function defineAuthSession(org: Org, object: ObjectByName): SObject {
       SessionSecurityLevel: ['text', () => 'STANDARD'],
       ParentId: ['id', () => null],
       LogoutUrl: ['text', () => null],
-      LoginHistoryId: ['id', (session) => recordId(PREFIX.loginHistory, session.ordinal)],
+      LoginHistoryId: ['id', (session) => org.loginHistory.get(session.ordinal)?.id ?? null],
       IsCurrent: ['boolean', (session, caller) => session.id === caller.id],
     },
     relations: defineRelations<Session>({
       Users: [object('user'), (session) => org.users[session.user]],
-      LoginHistory: [
-        object('loginhistory'),
-        (session) => org.loginHistory.find((entry) => entry.session === session.ordinal),
-      ],
+      LoginHistory: [object('loginhistory'), (session) => org.loginHistory.get(session.ordinal)],
     }),
     rows: (caller) => visibleSessions(org, caller),
   })
@@ -222,8 +219,8 @@ function defineLoginHistory(org: Org, object: ObjectByName): SObject {
     }),
     rows: (caller) =>
       isPermitted(org, caller, 'ManageUsers')
-        ? org.loginHistory
-        : org.loginHistory.filter((entry) => entry.user === caller.user),
+        ? org.loginHistory.values()
+        : [...org.loginHistory.values()].filter((entry) => entry.user === caller.user),
   })
 }
 

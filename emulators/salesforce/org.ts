@@ -44,8 +44,6 @@ export interface LoginRecord {
   readonly loginSubType: string
   readonly status: string
   readonly sourceIp: string
-  /** The ordinal of the session that the login opened. */
-  readonly session: number
 }
 
 /** One line of SetupAuditTrail. */
@@ -77,7 +75,8 @@ export interface Org {
   readonly appByClientId: ReadonlyMap<string, App>
   /** Until when a lingering row is still shown, by row. */
   readonly lingersUntilMs: Map<number, number>
-  readonly loginHistory: LoginRecord[]
+  /** By the ordinal of the session that the login opened, oldest first. */
+  readonly loginHistory: Map<number, LoginRecord>
   readonly auditTrail: AuditRecord[]
   readonly agenda: { atMs: number; act: () => void }[]
   /** The authorization codes of grants that were made by one, by row. */
@@ -91,11 +90,10 @@ export interface Org {
   readonly apiRequestsMax: number
   /** Logins of each user in the hour under way, by user. */
   readonly loginRates: Map<number, { hour: number; count: number }>
-  logins: number
 }
 
 /** LoginHistory and the audit trail keep their newest lines only, so that an org may run for long. */
-const HISTORY_MAX = 5_000
+const HISTORY_MAX = 20_000
 /** Above this many sessions the expired ones are swept out. */
 const SESSIONS_SWEEP_AT = 50_000
 
@@ -129,7 +127,7 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     userByUsername: new Map(users.map((user) => [user.username, user])),
     appByClientId: new Map(apps.map((app) => [app.clientId, app])),
     lingersUntilMs: new Map(),
-    loginHistory: [],
+    loginHistory: new Map(),
     auditTrail: [],
     agenda: [],
     codeByRow: new Map(),
@@ -140,7 +138,6 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     // An Enterprise edition of this size.
     apiRequestsMax: options.apiRequestsMax ?? 100_000 + users.length * 1_000,
     loginRates: new Map(),
-    logins: 0,
   }
   generateSessions(org, size.tokens)
   return org
@@ -242,7 +239,26 @@ export function approveApp(org: Org, user: number, app: number): number {
 /** Lets the app of a grant come back: it makes a new grant for the same user after so long. */
 export function planReturn(org: Org, row: number, ms: number): void {
   const [user, app] = [org.grants.user[row]!, org.grants.app[row]!]
-  org.agenda.push({ atMs: org.now() + ms, act: () => void approveApp(org, user, app) })
+  const act = (): void => {
+    // Who is out, or an app that is blocked, cannot approve anything.
+    const lets = isUserLetIn(org, org.users[user]!) && !isBlocked(org.apps[app]!)
+    if (lets) approveApp(org, user, app)
+  }
+  org.agenda.push({ atMs: org.now() + ms, act })
+}
+
+/** Makes a grant by chance, of any user and app but the tool's own: the life of an org goes on beside a sweep. */
+export function approveByChance(org: Org): void {
+  const users = org.users.filter((user) => isUserLetIn(org, user))
+  const apps = org.apps.filter((app) => app.index !== ROLE_APP.tool && !isBlocked(app))
+  if (users.length === 0 || apps.length === 0) return
+  approveApp(org, org.random.pick(users).index, org.random.pick(apps).index)
+}
+
+/** Ends a living grant by chance: its user has logged out of the app. The tool's own is never drawn. */
+export function endByChance(org: Org): void {
+  const row = org.random.int(org.grants.count)
+  if (row !== org.toolGrant) killGrant(org, row, 'logged_out')
 }
 
 /** Opens a session and writes the login into LoginHistory. */
@@ -255,9 +271,8 @@ export function openSession(org: Org, fresh: NewSession): Session {
 }
 
 function recordLogin(org: Org, session: Session): void {
-  org.logins += 1
-  org.loginHistory.push({
-    id: recordId(PREFIX.loginHistory, org.logins),
+  org.loginHistory.set(session.ordinal, {
+    id: recordId(PREFIX.loginHistory, session.ordinal),
     user: session.user,
     app: session.app,
     atMs: session.createdMs,
@@ -265,9 +280,11 @@ function recordLogin(org: Org, session: Session): void {
     loginSubType: session.origin,
     status: 'Success',
     sourceIp: session.sourceIp,
-    session: session.ordinal,
   })
-  if (org.loginHistory.length > HISTORY_MAX * 2) org.loginHistory.splice(0, HISTORY_MAX)
+  const [oldest] = org.loginHistory.keys()
+  if (org.loginHistory.size > HISTORY_MAX && oldest !== undefined) {
+    org.loginHistory.delete(oldest)
+  }
 }
 
 /** Gives the vendor's LoginType of a session. */

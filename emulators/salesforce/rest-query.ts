@@ -181,9 +181,13 @@ function page(call: Call, version: string, { result, from, pageRows, id }: Page)
 }
 
 function withFault(call: Call, rows: readonly unknown[]): readonly unknown[] {
-  if (call.fault?.kind !== 'drop_row' || rows.length === 0) return rows
-  const dropped = call.org.random.int(rows.length)
-  return rows.filter((_, at) => at !== dropped)
+  const kind = call.fault?.kind
+  if ((kind !== 'drop_row' && kind !== 'duplicate_row') || rows.length === 0) return rows
+  const struck = call.org.random.int(rows.length)
+  return rows.flatMap((row, at) => {
+    if (at !== struck) return [row]
+    return kind === 'drop_row' ? [] : [row, row]
+  })
 }
 
 function isStillThere(org: Org, result: QueryResult, row: unknown, from: number): boolean {

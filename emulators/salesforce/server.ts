@@ -3,7 +3,7 @@ import { type Answer, htmlAnswer, restError } from './answer.ts'
 import type { Call } from './call.ts'
 import { answerControl, isControlPath } from './control.ts'
 import type { Fault, RouteName } from './faults.ts'
-import { expireSessions, type Org, tick } from './org.ts'
+import { approveByChance, endByChance, expireSessions, type Org, tick } from './org.ts'
 import type { RequestLog } from './request-log.ts'
 import { type Desks, findRoute } from './routes.ts'
 import type { GroundTruth } from './truth.ts'
@@ -109,6 +109,12 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
     case 'session_expired':
       expireSessions(org)
       return undefined
+    case 'new_grant':
+      approveByChance(org)
+      return undefined
+    case 'grant_vanishes':
+      endByChance(org)
+      return undefined
     case 'error_500_after_effect':
     case 'reset_after_effect':
     case 'hang':
@@ -117,6 +123,7 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
     case 'delayed_visibility':
     case 'reauthorise':
     case 'drop_row':
+    case 'duplicate_row':
     case 'truncated_body':
       return undefined
   }

@@ -61,17 +61,17 @@ export interface ResolvedField {
   readonly parents: (row: unknown) => readonly Parent[]
 }
 
-/** Finds a field by its lower-case path. Throws SoqlError where there is none. */
+/** Finds a field by its path, in any case. Throws SoqlError where there is none. */
 export function resolveField(object: SObject, path: readonly string[]): ResolvedField {
   const [head = '', ...rest] = path
   if (rest.length > 0) return resolveThrough(object, head, rest)
-  const field = object.fields.get(head)
+  const field = object.fields.get(head.toLowerCase())
   if (field === undefined) throw noSuchColumn(head, object.name)
   return { field, names: [field.name], get: field.get, parents: () => [] }
 }
 
 function resolveThrough(object: SObject, head: string, rest: readonly string[]): ResolvedField {
-  const relation = object.relations.get(head)
+  const relation = object.relations.get(head.toLowerCase())
   if (relation === undefined) throw noSuchRelationship(head)
   const inner = resolveField(relation.object(), rest)
   return {

@@ -4,7 +4,7 @@ import { type Literal, readLiteral } from './soql-literal.ts'
 
 /** One condition: a field path, an operator, and the literals on its right side. */
 export interface Test {
-  /** The path in lower case: `['user', 'isactive']`. */
+  /** The path as the query writes it: `['User', 'IsActive']`. */
   readonly path: readonly string[]
   readonly operator: string
   readonly literals: readonly Literal[]
@@ -91,8 +91,8 @@ function readLiterals(node: ConditionNode, context: WhereContext): readonly Lite
 
 /** Splits a field path, and takes off the object's name or alias at its front. */
 export function pathOf(name: string, prefixes: ReadonlySet<string>): readonly string[] {
-  const path = name.toLowerCase().split('.')
-  return path.length > 1 && prefixes.has(path[0]!) ? path.slice(1) : path
+  const path = name.split('.')
+  return path.length > 1 && prefixes.has(path[0]!.toLowerCase()) ? path.slice(1) : path
 }
 
 interface Reader {

@@ -5,7 +5,16 @@ import {
   type FaultKind,
   type SalesforceOrg,
 } from '../../../emulators/index.ts'
-import { query, queryAllPages, rest, revoke, send, startOrg, usableGrant } from './org-fixture.ts'
+import {
+  grantWhere,
+  query,
+  queryAllPages,
+  rest,
+  revoke,
+  send,
+  startOrg,
+  usableGrant,
+} from './org-fixture.ts'
 
 /** What a revoke under each fault answers, and whether it took effect. `cut` is a connection that ended. */
 const ON_REVOKE: Readonly<Record<FaultKind, readonly [answer: number | 'cut', dead: boolean]>> = {
@@ -25,6 +34,9 @@ const ON_REVOKE: Readonly<Record<FaultKind, readonly [answer: number | 'cut', de
   reauthorise: [200, true],
   request_limit_403: [403, false],
   drop_row: [200, true],
+  duplicate_row: [200, true],
+  new_grant: [200, true],
+  grant_vanishes: [200, true],
   truncated_body: ['cut', true],
   html_200: [200, false],
 }
@@ -107,6 +119,29 @@ describe('faults: what is answered, and what is done', () => {
     const org = await startOrg({ faults: [{ kind: 'drop_row', on: 'query', nth: 2 }] })
     const { records, totalSize } = await queryAllPages(org, 'SELECT DeleteToken FROM OauthToken')
     expect([totalSize, records.length]).toEqual([1_201, 1_200])
+  })
+
+  test('duplicate_row: a page has a row twice', async () => {
+    const org = await startOrg({ faults: [{ kind: 'duplicate_row', on: 'query', nth: 2 }] })
+    const { records } = await queryAllPages(org, 'SELECT DeleteToken FROM OauthToken')
+    expect(records.length).toBe(1_202)
+    expect(new Set(records.map((record) => record.DeleteToken)).size).toBe(1_201)
+  })
+
+  test.each([
+    ['new_grant', { grants: 1_202, alive: 1_202 }],
+    ['grant_vanishes', { grants: 1_201, alive: 1_200, dead: 1 }],
+  ] as const)('%s: the org lives on beside the client', async (kind, counts) => {
+    const org = await startOrg({ faults: [{ kind, on: 'query', nth: 1 }] })
+    const { json } = await query(org, 'SELECT COUNT() FROM OauthToken')
+    expect(org.truth.counts()).toMatchObject(counts)
+    expect(json.totalSize).toBe(counts.alive)
+  })
+
+  test('reauthorise: an app does not come back for a user who has left', async () => {
+    const org = await startOrg({ faults: [{ kind: 'reauthorise', on: 'revoke' }] })
+    await revoke(org, grantWhere(org, (grant) => !grant.userIsActive).deleteToken)
+    expect(org.truth.counts()).toMatchObject({ alive: 1_200, grants: 1_201 })
   })
 
   test.each([

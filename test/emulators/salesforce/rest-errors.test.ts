@@ -7,13 +7,13 @@ describe('REST errors: a JSON array with code and message', () => {
       'SELECT Nope FROM OauthToken',
       400,
       'INVALID_FIELD',
-      /No such column 'nope' on entity 'OauthToken'/i,
+      /No such column 'Nope' on entity 'OauthToken'/,
     ],
     [
       'SELECT Id FROM OauthToken WHERE Owner.Name = null',
       400,
       'INVALID_FIELD',
-      /relationship 'owner'/i,
+      /relationship 'Owner'/,
     ],
     [
       'SELECT Id FROM ScratchOrgInfo LIMIT 1',
