@@ -1,5 +1,5 @@
 import { PassThrough, Readable } from 'node:stream'
-import { type Command, CommanderError } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { revokeCommand } from '../../src/cli/commands/revoke.ts'
 import type { Io } from '../../src/cli/io.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -57,11 +57,13 @@ export async function runRevoke(args: readonly string[], options: RunOptions = {
 }
 
 async function run(io: Io, args: readonly string[]): Promise<Error | undefined> {
-  const command: Command = revokeCommand(io)
+  // As the program has it: a command under it takes over its settings.
+  const program = new Command('rescind')
     .exitOverride()
     .configureOutput({ writeErr: (text) => void io.stderr.write(text) })
+  program.addCommand(revokeCommand(io).copyInheritedSettings(program))
   try {
-    await command.parseAsync([...args], { from: 'user' })
+    await program.parseAsync(['revoke', ...args], { from: 'user' })
     return undefined
   } catch (error) {
     if (error instanceof RescindError || error instanceof CommanderError) return error

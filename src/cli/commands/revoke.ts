@@ -71,9 +71,10 @@ export function revokeCommand(io: Io): Command {
     .option('--timeout <seconds>', `how long one answer may take, up to ${TIMEOUT_SECONDS_MAX}`)
     // Taken in here, so that no parser repeats a token that somebody typed as an argument.
     .allowUnknownOption()
-    .allowExcessArguments()
-  return command.action(async (options: RevokeOptions) => {
-    refuseArguments(command.args)
+    .argument('[refused...]')
+    .usage('[options]')
+  return command.action(async (refused: readonly string[], options: RevokeOptions) => {
+    refuseArguments(refused)
     const output = openOutput(io, options)
     const timeoutMs = parseTimeout(options.timeout)
     const http = createHttp({ clock: io.clock, acceptRisk: options.acceptRisk, timeoutMs })
