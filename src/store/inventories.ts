@@ -1,3 +1,4 @@
+import { RescindError } from '../core/errors.ts'
 import type {
   Account,
   AppMatch,
@@ -82,7 +83,10 @@ export interface InventoryStore {
   begin(tenant: string, provider: string, account: Account): Promise<Inventory>
   addUsers(inventory: Inventory, users: readonly UserRow[]): Promise<void>
   addApps(inventory: Inventory, apps: readonly AppRow[]): Promise<void>
-  /** Adds tokens; one that is there already (same handle) is not added twice. */
+  /**
+   * Adds tokens; one that is there already (same handle) is not added twice, and belongs to the slice
+   * that listed it last: a token may move between slices while they are read.
+   */
   addTokens(inventory: Inventory, slice: number, tokens: readonly TokenRow[]): Promise<void>
   dropSlice(inventory: Inventory, slice: number): Promise<void>
   countTokens(inventory: Inventory): Promise<{ grants: number; sessions: number }>
@@ -100,10 +104,11 @@ export interface InventoryStore {
   countsByAppAndUser(
     inventory: Inventory,
   ): Promise<readonly { app: string | null; user: string | null; count: number }[]>
-  /** Opens the handles of some tokens. */
+  /** Opens the handles of some tokens, or of those of one kind among them. */
   handles(
     inventory: Inventory,
     fingerprints: readonly Fingerprint[],
+    kind?: TokenKind,
   ): Promise<ReadonlyMap<Fingerprint, ListedToken & { readonly handle: Secret }>>
   /** Deletes inventories of a tenant beyond the newest 20 that no plan or run stands on. */
   prune(tenant: string): Promise<void>
@@ -233,7 +238,7 @@ export function openInventories(parts: StoreParts): InventoryStore {
         .groupBy(['app', 'user'])
         .execute()
     },
-    handles: (inventory, fingerprints) => openHandles(parts, inventory, fingerprints),
+    handles: (inventory, fingerprints, kind) => openHandles(parts, inventory, fingerprints, kind),
     async prune(tenant) {
       const old = db
         .selectFrom('inventory')
@@ -275,20 +280,29 @@ async function* streamTokens(
 }
 
 async function openHandles(
-  { db, sealer }: StoreParts,
+  { db, sealer, fingerprint }: StoreParts,
   { no, tenant }: Inventory,
   fingerprints: readonly Fingerprint[],
+  kind: TokenKind | undefined,
 ): Promise<Map<Fingerprint, ListedToken & { readonly handle: Secret }>> {
   const found = new Map<Fingerprint, ListedToken & { readonly handle: Secret }>()
   for (let at = 0; at < fingerprints.length; at += LOOKUP_ROWS) {
-    const rows = await db
+    let query = db
       .selectFrom('token')
       .select([...LISTED_COLUMNS, 'handle'])
       .where('inventory', '=', no)
       .where('fingerprint', 'in', fingerprints.slice(at, at + LOOKUP_ROWS))
-      .execute()
+    if (kind !== undefined) query = query.where('kind', '=', kind)
+    const rows = await query.execute()
     for (const row of rows) {
       const handle = sealer.open(row.handle, { tenant, column: HANDLE })
+      // A sealed handle opens in any row of its column: only this says that it stands in its own.
+      if (fingerprint(handle) !== row.fingerprint) {
+        throw new RescindError(
+          'store_corrupt',
+          `The handle of token ${row.fingerprint} in the store is another token's. Nothing was sent for it; take a new inventory and plan again.`,
+        )
+      }
       found.set(row.fingerprint as Fingerprint, { ...asListed(row), handle })
     }
   }

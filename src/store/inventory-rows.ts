@@ -18,7 +18,8 @@ export const HANDLE = 'token.handle'
 
 export const INSERT_TOKEN = `INSERT INTO token (inventory, fingerprint, slice, kind, handle, "user", app,
   app_match, created_at, last_used_at, use_count, own) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)
-  ON CONFLICT (inventory, fingerprint) DO NOTHING`
+  ON CONFLICT (inventory, fingerprint) DO UPDATE SET slice = excluded.slice,
+  last_used_at = excluded.last_used_at, use_count = excluded.use_count, own = excluded.own`
 
 export const LISTED_COLUMNS = [
   'fingerprint',

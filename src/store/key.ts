@@ -5,13 +5,15 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs'
 import { RescindError } from '../core/errors.ts'
 
 const KEY_BYTES = 32
+/** Base64 of 32 bytes, in either alphabet. Node's decoder skips what it does not know, and so would take a slip of the keyboard for another key. */
+const BASE64_KEY = /^[A-Za-z0-9+/_-]{43}=?$/
 
 /**
  * Returns the store's key: `RESCIND_KEY` (64 hex digits, or base64 of 32 bytes) when it is set,
@@ -47,17 +49,11 @@ function readKeyFile(path: string): Uint8Array | undefined {
 /** Two first uses at once make one key: a whole file is linked in place, and the loser reads it. */
 function makeKeyFile(path: string): Uint8Array {
   const key = randomBytes(KEY_BYTES)
-  const draft = `${path}.${process.pid}`
+  // Not the process id: in a container it is the same at every start, and a crash leaves the draft.
+  const draft = `${path}.${randomBytes(6).toString('hex')}`
   try {
-    const file = openSync(draft, 'wx', 0o600)
-    writeSync(file, `${key.toString('base64')}\n`)
-    fsyncSync(file)
-    closeSync(file)
-    try {
-      linkSync(draft, path)
-    } finally {
-      unlinkSync(draft)
-    }
+    writeDurably(draft, `${key.toString('base64')}\n`)
+    linkSync(draft, path)
     return key
   } catch (error) {
     const existing = (error as NodeJS.ErrnoException).code === 'EEXIST' && readKeyFile(path)
@@ -67,15 +63,26 @@ function makeKeyFile(path: string): Uint8Array {
       `The key file ${path} cannot be written. Check the folder and its permissions, or set RESCIND_KEY.`,
       { cause: error },
     )
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+function writeDurably(path: string, text: string): void {
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    writeSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 
 function parseKey(text: string, name: string): Uint8Array {
   const trimmed = text.trim()
-  const key = /^[0-9a-f]{64}$/i.test(trimmed)
-    ? Buffer.from(trimmed, 'hex')
-    : Buffer.from(trimmed, 'base64')
-  if (key.length !== KEY_BYTES) {
+  const isHex = /^[0-9a-f]{64}$/i.test(trimmed)
+  const key = Buffer.from(trimmed, isHex ? 'hex' : 'base64')
+  if (!isHex && (!BASE64_KEY.test(trimmed) || key.length !== KEY_BYTES)) {
     throw new RescindError(
       'key_invalid',
       `${name} is not a key of 32 bytes. Make one with: openssl rand -base64 32`,

@@ -115,17 +115,15 @@ export function openPlans(parts: StoreParts): PlanStore {
         .where('plan', '=', no)
         .orderBy('seq')
         .execute()
-      const coarse = await db
+      // What a run would kill is copied from here, so that it is what the hash must cover.
+      const tokens = await db
         .selectFrom('plan_token')
-        .innerJoin('plan_kill', (join) =>
-          join.onRef('plan_kill.plan', '=', 'plan_token.plan').onRef('plan_kill.seq', '=', 'kill'),
-        )
-        .select(['plan_token.fingerprint', 'plan_token.kill'])
-        .where('plan_token.plan', '=', no)
-        .where('plan_kill.kind', '!=', 'token')
-        .orderBy('plan_token.fingerprint')
+        .select(['fingerprint', 'kill'])
+        .where('plan', '=', no)
+        .where('verdict', '=', 'kill')
+        .orderBy('fingerprint')
         .execute()
-      const groups = groupByKill(coarse)
+      const groups = groupByKill(tokens)
       return rows.map((row) => asKill(row, groups))
     },
     async heldBack({ no }) {
@@ -192,9 +190,9 @@ function tokenRows(
   return rows
 }
 
-type CoarseTokens = ReadonlyMap<number, readonly Fingerprint[]>
+type TokensOfKill = ReadonlyMap<number, readonly Fingerprint[]>
 
-function groupByKill(rows: readonly { fingerprint: string; kill: number | null }[]): CoarseTokens {
+function groupByKill(rows: readonly { fingerprint: string; kill: number | null }[]): TokensOfKill {
   const groups = new Map<number, Fingerprint[]>()
   for (const { fingerprint, kill } of rows) {
     if (kill === null) continue
@@ -205,10 +203,9 @@ function groupByKill(rows: readonly { fingerprint: string; kill: number | null }
   return groups
 }
 
-function asKill(row: Selectable<Schema['plan_kill']>, coarse: CoarseTokens): PlannedKill {
-  const reach = asReach(row)
-  const tokens = reach.kind === 'token' ? [reach.token] : (coarse.get(row.seq) ?? [])
-  return { seq: row.seq, reach, count: row.count, rule: row.rule, tokens }
+function asKill(row: Selectable<Schema['plan_kill']>, groups: TokensOfKill): PlannedKill {
+  const { seq, count, rule } = row
+  return { seq, reach: asReach(row), count, rule, tokens: groups.get(seq) ?? [] }
 }
 
 function asHeader(row: Selectable<PlanTable> & { inventory_id: string }): PlanHeader {

@@ -75,14 +75,14 @@ export interface ReturnedToken {
 }
 
 export interface RunStore {
-  /** Starts a run of a plan: copies its kills to the journal. */
-  begin(plan: PlanHeader, actor: string, holder: string, leaseMs: number): Promise<Run>
+  /** Starts a run of a plan: copies its kills to the journal. Undefined when the plan has one. */
+  begin(plan: PlanHeader, actor: string, holder: string, leaseMs: number): Promise<Run | undefined>
   get(id: string): Promise<Run | undefined>
   ofPlan(plan: PlanHeader): Promise<Run | undefined>
   list(tenant?: string): Promise<readonly Run[]>
-  /** Takes or renews the run for a process; false when another one changed it meanwhile. */
+  /** Takes an unfinished run for a process; false when another one changed it meanwhile. */
   hold(run: Run, holder: string, leaseMs: number): Promise<boolean>
-  /** Sets the state and ends the lease. */
+  /** Sets the state and ends the lease; nothing when another process has the run by now. */
   release(run: Run, state: Run['state'], why: string | null): Promise<void>
   /** Writes entries, durably and in one transaction. */
   journal(run: Run, entries: readonly JournalEntry[]): Promise<void>
@@ -98,8 +98,8 @@ export interface RunStore {
   prove(run: Run, proof: Proof, tokens: readonly Fingerprint[], evidence: string): Promise<void>
   /** Records that tokens are in the provider's list: whatever proof there was is void. */
   sawAlive(run: Run, tokens: readonly Fingerprint[]): Promise<void>
-  /** Lengthens the hold of the process that has the run. */
-  renew(run: Run, leaseMs: number): Promise<void>
+  /** Lengthens the hold of the process that has the run; false when it has it no more. */
+  renew(run: Run, leaseMs: number): Promise<boolean>
   /** Notes the inventories that prove; null leaves one as it is. */
   setInventories(run: Run, after: number | null, second: number | null): Promise<void>
   addReturns(run: Run, rows: readonly ReturnedToken[]): Promise<void>
@@ -130,8 +130,12 @@ const prove = (proof: Proof) => `UPDATE run_token SET proof = ?, proof_at = ?, e
   seen_at = NULL WHERE run = ? AND fingerprint = ? AND proof IN (${PROOFS.slice(0, proofRank(proof))
     .map((lower) => `'${lower}'`)
     .join(', ')})`
+/** What is seen again falls back to what its answer alone is worth. */
 const SEEN = `UPDATE run_token SET seen_at = ?, proof = CASE
-    WHEN proof IN ('absent', 'inactive', 'rejected', 'quiet') THEN 'acked' ELSE proof END
+    WHEN proof NOT IN ('absent', 'inactive', 'rejected', 'quiet') THEN proof
+    ELSE (SELECT CASE WHEN outcome IN ('revoked', 'queued') THEN 'acked'
+        WHEN attempts > 0 AND outcome IS NOT 'irrevocable' THEN 'sent' ELSE 'none' END
+      FROM run_kill WHERE run_kill.run = run_token.run AND run_kill.seq = run_token.kill) END
   WHERE run = ? AND fingerprint = ?`
 const RETURN = `INSERT INTO run_return (run, fingerprint, "user", app, seen_at)
   VALUES (?,?,?,?,?) ON CONFLICT (run, fingerprint) DO NOTHING`
@@ -144,6 +148,12 @@ export function openRuns(parts: StoreParts): RunStore {
     async begin(plan, actor, holder, leaseMs) {
       return parts.transact(async (trx, many) => {
         const now = clock.now()
+        const earlier = await trx
+          .selectFrom('run')
+          .select('no')
+          .where('plan', '=', plan.no)
+          .executeTakeFirst()
+        if (earlier) return undefined
         const row = await trx
           .insertInto('run')
           .values({
@@ -191,16 +201,18 @@ export function openRuns(parts: StoreParts): RunStore {
         .updateTable('run')
         .set({ holder, lease_until: clock.now() + leaseMs, state: 'running', why: null })
         .where('no', '=', run.no)
-        .where('holder', run.holder === null ? 'is' : '=', run.holder)
+        .where('state', '!=', 'finished')
+        .where('holder', 'is', run.holder)
         .executeTakeFirst()
       return numUpdatedRows === 1n
     },
     async release(run, state, why) {
-      const finished_at = state === 'running' ? null : clock.now()
+      const finished_at = state === 'finished' ? clock.now() : null
       await db
         .updateTable('run')
         .set({ state, why, finished_at, holder: null, lease_until: null })
         .where('no', '=', run.no)
+        .where('holder', 'is', run.holder)
         .execute()
     },
     async journal({ no }, entries) {
@@ -301,13 +313,14 @@ export function openRuns(parts: StoreParts): RunStore {
       const at = clock.now()
       await parts.runMany([{ sql: SEEN, rows: tokens.map((token) => [at, no, token]) }])
     },
-    async renew({ no }, leaseMs) {
-      await db
+    async renew({ no, holder }, leaseMs) {
+      const { numUpdatedRows } = await db
         .updateTable('run')
         .set({ lease_until: clock.now() + leaseMs })
         .where('no', '=', no)
-        .where('holder', 'is not', null)
-        .execute()
+        .where('holder', 'is', holder)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n
     },
     async setInventories({ no }, after, second) {
       const values = { ...(after !== null && { after }), ...(second !== null && { second }) }

@@ -48,6 +48,7 @@ export function createSealer(key: Uint8Array): Sealer {
     },
     open(sealed, place) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+      if (bytes.length < HEADER_BYTES + TAG_BYTES) throw unsealable(place, 'it was cut short')
       if (bytes[0] !== VERSION || !bytes.subarray(1, 1 + KEY_ID_BYTES).equals(id)) {
         throw unsealable(place, 'it was sealed with another key')
       }

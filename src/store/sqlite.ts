@@ -47,11 +47,13 @@ export function openSqlite(path: string): Database {
   const isNew = path !== ':memory:' && !existsSync(path)
   const raw = guard(path, () => {
     const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
-    if (isNew) chmodSync(path, 0o600)
-    opened.exec('PRAGMA journal_mode = WAL')
-    opened.exec('PRAGMA synchronous = FULL')
-    opened.exec('PRAGMA foreign_keys = ON')
-    opened.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
+    try {
+      if (isNew) chmodSync(path, 0o600)
+      configure(opened)
+    } catch (error) {
+      opened.close()
+      throw error
+    }
     return opened
   })
   const statements = new Map<string, StatementSync>()
@@ -77,6 +79,13 @@ export function openSqlite(path: string): Database {
     transact: (work) => db.transaction().execute((trx) => work(trx, many)),
     close: () => db.destroy(),
   }
+}
+
+function configure(database: DatabaseSync): void {
+  database.exec('PRAGMA journal_mode = WAL')
+  database.exec('PRAGMA synchronous = FULL')
+  database.exec('PRAGMA foreign_keys = ON')
+  database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
 }
 
 function dialect(
