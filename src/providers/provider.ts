@@ -34,12 +34,26 @@ export interface Provider {
     /** How long something minted from a token may outlive its death, where that is known. */
     readonly residualMs?: number
   }
+  /** Writes a record's id as inventories have it, where the vendor has several forms of one. */
+  canonicalId?(id: string): string
   /**
    * Logs in and says who we are there.
    *
    * @throws RescindError `config_invalid`, `not_authenticated`, `login_needed`, or one of the HTTP codes
    */
   open(tenant: TenantConfig, means: Means): Promise<ProviderSession>
+  /**
+   * Logs a person in through the browser, and stores in the vault what `open` needs from then on.
+   *
+   * @throws RescindError `config_invalid` when the tenant logs in another way, `not_authenticated`
+   */
+  logIn?(tenant: TenantConfig, means: Means, browser: Browser): Promise<Account>
+}
+
+/** Where a person logs in. */
+export interface Browser {
+  /** Shows the address to the person, and tries to open it. */
+  open(url: string): Promise<void> | void
 }
 
 /** One tenant as `rescind.yaml` has it, with `${env:…}` and `${file:…}` resolved to secrets. */

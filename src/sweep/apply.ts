@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Clock, Random } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
@@ -70,15 +71,19 @@ export async function applyPlan(options: ApplyOptions, plan: PlanHeader): Promis
       `The plan ${plan.id} stands on an inventory of ${new Date(inventory.takenAt).toISOString()}, older than 24 hours. Take a new one with "rescind inventory" and plan again.`,
     )
   }
-  const earlier = await store.runs.ofPlan(plan)
-  if (earlier) {
-    throw new RescindError(
-      'plan_applied',
-      `The plan ${plan.id} was applied before, as ${earlier.id} (${earlier.state}). ${earlier.state === 'finished' ? `See it with: rescind show ${earlier.id}` : `Go on with: rescind resume ${earlier.id}`}`,
-    )
-  }
-  const run = await store.runs.begin(plan, actor, holderName(), LEASE_MS)
+  const run = await store.runs.begin(plan, actor, HOLDER, LEASE_MS)
+  if (!run) throw await appliedBefore(store, plan)
   return execute(options, inventory, run, true)
+}
+
+async function appliedBefore(store: Store, plan: PlanHeader): Promise<RescindError> {
+  const earlier = await store.runs.ofPlan(plan)
+  const next =
+    earlier?.state === 'finished' ? 'See it with: rescind show' : 'Go on with: rescind resume'
+  return new RescindError(
+    'plan_applied',
+    `The plan ${plan.id} was applied before, as ${earlier?.id} (${earlier?.state}). ${next} ${earlier?.id}`,
+  )
 }
 
 /**
@@ -147,23 +152,25 @@ async function refuseSelfKill(
 /** Takes a run whose holder is gone. */
 async function takeOver({ store, clock }: ApplyOptions, run: Run): Promise<Run> {
   const busy = run.holder !== null && (run.leaseUntil ?? 0) > clock.now() && !isDeadHere(run.holder)
-  if (busy || !(await store.runs.hold(run, holderName(), LEASE_MS))) {
-    throw new RescindError(
-      'run_busy',
-      `Another process is at work on ${run.id} (${run.holder ?? 'unknown'}). Let it end, or stop it, then resume.`,
-    )
-  }
+  if (busy || !(await store.runs.hold(run, HOLDER, LEASE_MS))) throw runBusy(run)
   return (await store.runs.get(run.id)) ?? run
 }
 
-function holderName(): string {
-  return `${hostname()}:${process.pid}`
+function runBusy({ id, holder }: Run): RescindError {
+  const who = holder === null ? '' : ` (${holder.split(':').slice(0, 2).join(', process ')})`
+  return new RescindError(
+    'run_busy',
+    `Another process is at work on ${id}${who}, or has finished it. Let it end, or stop it, then resume.`,
+  )
 }
+
+/** This process: its machine, its number, and chance, for numbers come back. */
+const HOLDER = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
 
 /** Says whether a holder was a process of this machine that is no more. */
 function isDeadHere(holder: string): boolean {
   const [host, pid] = holder.split(':')
-  if (host !== hostname()) return false
+  if (host !== hostname() || holder === HOLDER) return false
   if (Number(pid) === process.pid) return true
   try {
     process.kill(Number(pid), 0)
@@ -180,27 +187,31 @@ async function execute(
   isNew: boolean,
 ): Promise<Run> {
   const { store, clock } = options
-  const engine = startEngine(options, inventory, run)
+  const lost = new AbortController()
+  const signal = AbortSignal.any([options.signal, lost.signal])
+  const engine = startEngine({ ...options, signal }, inventory, run)
   const heartbeat = setInterval(() => {
-    store.runs.renew(run, LEASE_MS).catch(() => undefined)
+    // A process that slept for longer than its lease may find another one at work.
+    const lose = (held: boolean) => held || lost.abort(runBusy({ ...run, holder: null }))
+    store.runs.renew(run, LEASE_MS).then(lose, () => undefined)
   }, HEARTBEAT_MS)
   try {
     await record(engine, isNew ? 'started' : 'resumed', `${options.actor}`)
-    await killAndVerify(engine, options, isNew)
+    await killAndVerify(engine)
     if (options.secondLookMs !== undefined) {
       options.tell({
         event: 'note',
         kind: 'waiting',
         text: `looking again in ${Math.round(options.secondLookMs / 1000)} s for apps that came back`,
       })
-      await clock.sleep(options.secondLookMs, options.signal)
+      await clock.sleep(options.secondLookMs, signal)
       const { inventory: second } = await verifyRun(engine)
       await store.runs.setInventories(run, null, second.no)
     }
     await markQuiet(engine, options)
     await store.runs.release(run, 'finished', null)
   } catch (error) {
-    await stopRun(engine, run, error)
+    await stopRun(engine, options.signal.aborted, error)
   } finally {
     clearInterval(heartbeat)
   }
@@ -233,8 +244,8 @@ function startEngine(options: ApplyOptions, inventory: Inventory, run: Run): Eng
 }
 
 /** Marks the run as stopped, says how to go on, and throws what stopped it. */
-async function stopRun(engine: Engine, run: Run, error: unknown): Promise<never> {
-  const byPerson = engine.signal.aborted
+async function stopRun(engine: Engine, byPerson: boolean, error: unknown): Promise<never> {
+  const { run } = engine
   const why = byPerson ? 'stopped by a person' : error instanceof Error ? error.message : 'unknown'
   await engine.journal.drain().catch(() => undefined)
   await engine.store.runs.release(run, 'stopped', why).catch(() => undefined)
@@ -249,11 +260,13 @@ async function stopRun(engine: Engine, run: Run, error: unknown): Promise<never>
 }
 
 /** Kills, verifies, and kills again what still lives. */
-async function killAndVerify(engine: Engine, options: ApplyOptions, isNew: boolean): Promise<void> {
-  const { store, run } = engine
+async function killAndVerify(engine: Engine): Promise<void> {
+  const { store, run, signal } = engine
   const kills = await store.runs.kills(run)
   let pending = kills.filter(isUnsettled)
-  if (isNew && pending.length > 0) pending = await sendCanary(engine, pending)
+  // A run that was cut off before its first answer has no canary yet.
+  const isFirst = kills.every(({ state }) => state !== 'answered')
+  if (isFirst && pending.length > 0) pending = await sendCanary(engine, pending)
   for (let cycle = 1; ; cycle++) {
     await sendAll(engine, pending)
     await awaitSample(engine)
@@ -262,7 +275,7 @@ async function killAndVerify(engine: Engine, options: ApplyOptions, isNew: boole
     const again = present.filter(mayDieYet)
     if (again.length === 0 || cycle === CYCLES_MAX) return
     pending = await killsOfLiving(engine, again, LATE_MS * 4 ** (cycle - 1))
-    options.signal.throwIfAborted()
+    signal.throwIfAborted()
   }
 }
 
@@ -355,11 +368,8 @@ async function killsOfLiving(
     coarse.flatMap((kill) => kill.tokens.filter((token) => living.has(token))),
   )
   const count = fine.length + finer.length
-  await record(
-    engine,
-    'again',
-    `${count} tokens are still listed after their kill, and are killed again`,
-  )
+  const text = `${count} tokens are still listed after their kill, and are killed again`
+  if (count > 0) await record(engine, 'again', text)
   return [...fine, ...finer].map((kill) => ({ ...kill, state: 'planned', outcome: null }))
 }
 

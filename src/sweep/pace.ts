@@ -55,7 +55,7 @@ export interface PaceOptions {
 /** Starts a pace for one provider, tenant and credential. */
 export function createPace(options: PaceOptions): Pace {
   const { clock } = options
-  const limitMax = options.limitMax ?? LIMIT_MAX
+  const limitMax = Math.max(1, options.limitMax ?? LIMIT_MAX)
   let limit = Math.min(options.limitStart ?? LIMIT_START, limitMax)
   let inFlight = 0
   let starting = true

@@ -63,7 +63,8 @@ export function* renderPlan(document: PlanDocument): Iterable<string> {
 }
 
 const count = z.int().min(0)
-const documentSchema = z.object({
+/** Strict: what the schema would leave out, the hash would not see. */
+const documentSchema = z.strictObject({
   plan: z.string(),
   hash: z.string(),
   form: z.literal(FORM),
@@ -79,11 +80,11 @@ const documentSchema = z.object({
   untouched: count,
   notes: z.array(z.string()),
   kills: z.array(
-    z.object({
+    z.strictObject({
       reach: z.union([
-        z.object({ kind: z.literal('token'), token: z.string() }),
-        z.object({ kind: z.literal('user_app'), user: z.string(), app: z.string() }),
-        z.object({ kind: z.literal('app'), app: z.string() }),
+        z.strictObject({ kind: z.literal('token'), token: z.string() }),
+        z.strictObject({ kind: z.literal('user_app'), user: z.string(), app: z.string() }),
+        z.strictObject({ kind: z.literal('app'), app: z.string() }),
       ]),
       count,
       rule: z.string(),
@@ -153,6 +154,8 @@ function head(plan: PlanContent) {
   }
 }
 
+/** A kill of one token names it in its reach; were there other tokens behind it, they would show. */
 function line({ reach, count, rule, tokens }: PlannedKill): PlanDocumentKill {
-  return reach.kind === 'token' ? { reach, count, rule } : { reach, count, rule, tokens }
+  const says = reach.kind === 'token' && tokens.length === 1 && tokens[0] === reach.token
+  return says ? { reach, count, rule } : { reach, count, rule, tokens }
 }

@@ -1,6 +1,7 @@
 import { RescindError } from '../core/errors.ts'
 import type { AppRow, Reach } from '../core/listing.ts'
 import type { Fingerprint } from '../core/secret.ts'
+import { PROVIDERS } from '../providers/registry.ts'
 import type { Inventory, ListedToken } from '../store/inventories.ts'
 import type { HeldBack, PlanHeader, PlannedKill } from '../store/plans.ts'
 import { newId, type Store } from '../store/store.ts'
@@ -80,7 +81,8 @@ async function sortTokens(
   apps: ReadonlyMap<string, AppRow>,
 ): Promise<Sorted> {
   const users = await store.inventories.users(inventory)
-  const judge = compilePolicy(policy, { users, apps, now })
+  const canonicalId = PROVIDERS.get(inventory.provider)?.canonicalId
+  const judge = compilePolicy(policy, { users, apps, now, canonicalId })
   const sorted: Sorted = { chosen: [], heldBack: [], untouched: 0, own: 0, byLabel: 0 }
   for await (const batch of store.inventories.tokens(inventory)) {
     for (const token of batch) {
@@ -206,7 +208,7 @@ function groupBy(
 }
 
 function pairKey(user: string, app: string): string {
-  return `${user} ${app}`
+  return `${user}\u0000${app}`
 }
 
 function planNotes(inventory: Inventory, sorted: Sorted, includedUndecided: boolean): string[] {

@@ -13,7 +13,7 @@ const duration = z
 /** `2025-09-01` or `2025-09-01T12:00:00Z`: a moment, UTC unless it says otherwise. */
 const moment = z
   .string()
-  .refine((text) => /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)), {
+  .refine((text) => !Number.isNaN(momentMs(text)), {
     message: 'write a date like 2025-09-01, or a time like 2025-09-01T12:00:00Z',
   })
   .describe('A date (2025-09-01) or a time (2025-09-01T12:00:00Z)')
@@ -159,6 +159,17 @@ export function describeRule(list: 'kill' | 'spare', index: number, rule: Rule):
 }
 
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
+
+const MOMENT = /^(\d{4}-\d\d-(\d\d))(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d:\d\d)?)?$/i
+
+/** Reads a date or a time, UTC unless it says otherwise, as milliseconds; NaN when it is none. */
+export function momentMs(text: string): number {
+  const [, date, day, time, zone] = MOMENT.exec(text) ?? []
+  if (date === undefined) return Number.NaN
+  // Date.parse takes 31 February for 3 March, and a time without a zone for the machine's own.
+  const isDay = new Date(Date.parse(date)).getUTCDate() === Number(day)
+  return isDay ? Date.parse(`${date}T${time ?? '00:00'}${zone ?? 'Z'}`) : Number.NaN
+}
 
 /** Reads `90d` as milliseconds. */
 export function durationMs(text: string): number {

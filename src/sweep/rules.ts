@@ -1,6 +1,7 @@
 import type { AppRow, UserRow } from '../core/listing.ts'
 import type { ListedToken } from '../store/inventories.ts'
-import { describeRule, durationMs, type Policy, type Rule } from './policy.ts'
+import { compileGlobs } from './glob.ts'
+import { describeRule, durationMs, momentMs, type Policy, type Rule } from './policy.ts'
 
 /** What a rule says of a token; `undecided` when a signal is missing or known to lie. */
 export type Answer =
@@ -19,6 +20,8 @@ export interface Surroundings {
   readonly apps: ReadonlyMap<string, AppRow>
   /** Milliseconds since the epoch: the moment that `olderThan` counts back from. */
   readonly now: number
+  /** Writes an id that a person gave in the form that the inventory has. */
+  readonly canonicalId?: ((id: string) => string) | undefined
 }
 
 export const OWN_RULE = 'own credential'
@@ -100,7 +103,10 @@ function compileRule(rule: Rule, around: Surroundings): (token: ListedToken) => 
 
 type Condition = (token: ListedToken) => Answer
 
-function userConditions(rule: NonNullable<Rule['user']>, { users }: Surroundings): Condition[] {
+function userConditions(
+  rule: NonNullable<Rule['user']>,
+  { users, canonicalId }: Surroundings,
+): Condition[] {
   const on = (judge: (user: UserRow) => Answer): Condition => {
     return (token) => {
       const user = token.userId === null ? undefined : users.get(token.userId)
@@ -109,7 +115,7 @@ function userConditions(rule: NonNullable<Rule['user']>, { users }: Surroundings
   }
   const conditions: Condition[] = []
   if (rule.id !== undefined) {
-    const matches = globs(rule.id)
+    const matches = compileIds(rule.id, canonicalId)
     conditions.push(({ userId }) =>
       userId === null ? undecided('its user is not known') : toAnswer(matches(userId)),
     )
@@ -128,7 +134,10 @@ function userConditions(rule: NonNullable<Rule['user']>, { users }: Surroundings
   return conditions
 }
 
-function appConditions(rule: NonNullable<Rule['app']>, { apps }: Surroundings): Condition[] {
+function appConditions(
+  rule: NonNullable<Rule['app']>,
+  { apps, canonicalId }: Surroundings,
+): Condition[] {
   const on = (judge: (app: AppRow) => Answer): Condition => {
     return (token) => {
       const app = token.appId === null ? undefined : apps.get(token.appId)
@@ -136,7 +145,7 @@ function appConditions(rule: NonNullable<Rule['app']>, { apps }: Surroundings): 
     }
   }
   const conditions: Condition[] = []
-  if (rule.id !== undefined) conditions.push(on(isApp(rule.id, apps)))
+  if (rule.id !== undefined) conditions.push(on(isApp(compileIds(rule.id, canonicalId), apps)))
   if (rule.name !== undefined) conditions.push(on(named(rule.name, 'app name', (a) => a.label)))
   if (rule.kind !== undefined) conditions.push(on(named(rule.kind, 'app kind', (a) => a.kind)))
   if (rule.installed !== undefined) {
@@ -145,18 +154,26 @@ function appConditions(rule: NonNullable<Rule['app']>, { apps }: Surroundings): 
     )
   }
   if (rule.createdBefore !== undefined) {
-    const limit = Date.parse(rule.createdBefore)
+    const limit = momentMs(rule.createdBefore)
     conditions.push(({ createdAt }) => before(createdAt, limit))
   }
   return conditions
 }
 
+/** A person copies an id as the vendor's page shows it, which need not be as the vendor's list has it. */
+function compileIds(
+  ids: string | readonly string[],
+  canonicalId: Surroundings['canonicalId'],
+): (id: string) => boolean {
+  const given = [ids].flat()
+  return compileGlobs(canonicalId ? [...given, ...given.map(canonicalId)] : given)
+}
+
 /** An app known by its label alone may be any app of that label: then its id cannot be decided. */
 function isApp(
-  ids: string | readonly string[],
+  matches: (id: string) => boolean,
   apps: ReadonlyMap<string, AppRow>,
 ): (app: AppRow) => Answer {
-  const matches = globs(ids)
   const labels = new Set([...apps.values()].filter((a) => matches(a.id)).map((a) => a.label))
   return (app) => {
     if (matches(app.id)) return YES
@@ -172,7 +189,7 @@ function isApp(
 function createdConditions(rule: NonNullable<Rule['created']>, now: number): Condition[] {
   const conditions: Condition[] = []
   if (rule.before !== undefined) {
-    const limit = Date.parse(rule.before)
+    const limit = momentMs(rule.before)
     conditions.push(({ createdAt }) => before(createdAt, limit))
   }
   if (rule.olderThan !== undefined) {
@@ -180,7 +197,7 @@ function createdConditions(rule: NonNullable<Rule['created']>, now: number): Con
     conditions.push(({ createdAt }) => before(createdAt, limit))
   }
   if (rule.after !== undefined) {
-    const limit = Date.parse(rule.after)
+    const limit = momentMs(rule.after)
     conditions.push(({ createdAt }) =>
       createdAt === null
         ? undecided('when it was created is not known')
@@ -203,7 +220,7 @@ function lastUsedConditions(rule: NonNullable<Rule['lastUsed']>, now: number): C
       return undecided('when it was last used is not known')
     }
   const conditions: Condition[] = []
-  if (rule.before !== undefined) conditions.push(usedBefore(Date.parse(rule.before)))
+  if (rule.before !== undefined) conditions.push(usedBefore(momentMs(rule.before)))
   if (rule.olderThan !== undefined) conditions.push(usedBefore(now - durationMs(rule.olderThan)))
   return conditions
 }
@@ -225,21 +242,9 @@ function named<T>(
   what: string,
   read: (row: T) => string | null,
 ): (row: T) => Answer {
-  const matches = globs(patterns)
+  const matches = compileGlobs(patterns)
   return (row) => {
     const name = read(row)
     return name === null ? undecided(`the ${what} is not known`) : toAnswer(matches(name))
   }
-}
-
-/** `*` stands for any text, `?` for one character; case does not matter. */
-function globs(patterns: string | readonly string[]): (name: string) => boolean {
-  const all = [patterns].flat().map((pattern) => {
-    const source = pattern
-      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-      .replaceAll('*', '.*')
-      .replaceAll('?', '.')
-    return new RegExp(`^${source}$`, 'isu')
-  })
-  return (name) => all.some((pattern) => pattern.test(name))
 }

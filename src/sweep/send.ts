@@ -1,3 +1,4 @@
+import { RescindError } from '../core/errors.ts'
 import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import type { Kill, KillAnswer, KillToken } from '../providers/provider.ts'
@@ -70,6 +71,8 @@ class Pass {
   readonly #underWay = new Set<Promise<void>>()
   #stopped: string | undefined
   #failure: { readonly error: unknown } | undefined
+  /** Ends the calls that are still under way when a stop has waited long enough for them. */
+  readonly #cutOff = new AbortController()
 
   constructor(engine: Engine, kills: readonly JournalledKill[], progress: Progress) {
     this.#engine = engine
@@ -84,12 +87,17 @@ class Pass {
     try {
       await this.#lookAtDoubts()
       while (this.#mayGoOn() && (await this.#hasWork())) await this.#sendNext()
-    } finally {
+    } catch (error) {
+      this.#failure ??= { error }
+    }
+    try {
       await this.#settle()
+      await this.#takeBackUnsent()
+      await this.#engine.journal.drain()
+    } catch (error) {
+      this.#failure ??= { error }
     }
     if (this.#failure) throw this.#failure.error
-    await this.#takeBackUnsent()
-    await this.#engine.journal.drain()
     this.#engine.signal.throwIfAborted()
     return { stopped: this.#stopped }
   }
@@ -181,15 +189,31 @@ class Pass {
     const startedAt = clock.now()
     let answer: KillAnswer | undefined
     try {
-      if (await this.#reachGrew(job, kill)) return
+      const reach = await this.#checkReach(job, kill)
+      if (reach === 'grew') return
       // Not the run's signal: a call that is cut off leaves a doubt, and it ends soon by itself.
-      answer = await session.kill(kill)
+      answer = reach ?? (await session.kill(kill, this.#cutOff.signal))
     } finally {
       const failed = answer === undefined || isWorthAnotherTry(answer.outcome)
       const congested = answer?.congested ?? false
       pace.release({ startedAt, failed, congested, retryAfterMs: answer?.retryAfterMs })
     }
     this.#take(job, answer)
+  }
+
+  /**
+   * A reach that cannot be read is no reason to stop, and none to send: the kill had no effect yet,
+   * and is tried again.
+   */
+  async #checkReach(job: Job, kill: Kill): Promise<KillAnswer | 'grew' | undefined> {
+    try {
+      return (await this.#reachGrew(job, kill)) ? 'grew' : undefined
+    } catch (error) {
+      if (this.#engine.signal.aborted || !(error instanceof RescindError)) throw error
+      if (error.code.startsWith('store_')) throw error
+      const credentialTrouble = ['login_needed', 'not_authenticated'].includes(error.code)
+      return { outcome: 'failed', code: error.code, credentialTrouble }
+    }
   }
 
   /**
@@ -270,8 +294,9 @@ class Pass {
   /** Waits for the calls under way, for a while. */
   async #settle(): Promise<void> {
     if (this.#underWay.size === 0) return
-    const deadline = new Promise((resolve) => setTimeout(resolve, GRACE_MS).unref())
-    await Promise.race([Promise.allSettled([...this.#underWay]), deadline])
+    const timer = setTimeout(() => this.#cutOff.abort(new Error('the run was stopped')), GRACE_MS)
+    await Promise.allSettled([...this.#underWay])
+    clearTimeout(timer)
   }
 }
 

@@ -12,7 +12,9 @@ export type TokenVerdict = 'dead' | 'alive' | 'unknown'
  * knowledge that nothing was done to it; everything else is unknown.
  */
 export function judgeToken(token: RunToken): TokenVerdict {
-  if (token.seenAt !== null) return 'alive'
+  const { seenAt, answeredAt } = token
+  // A sight from before its last kill says nothing of what that kill did.
+  if (seenAt !== null && (answeredAt === null || answeredAt <= seenAt)) return 'alive'
   if (isDead(token.proof)) return 'dead'
   const outcome = outcomeOf(token)
   switch (outcome) {

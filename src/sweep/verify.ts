@@ -4,6 +4,7 @@ import type { Inventory } from '../store/inventories.ts'
 import type { RunToken } from '../store/runs.ts'
 import { type Engine, record } from './engine.ts'
 import { takeInventory } from './inventory.ts'
+import { formatCounted } from './report/format.ts'
 
 /** What a fresh inventory says of the planned tokens. */
 export interface Verified {
@@ -33,9 +34,11 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
   const tokens = await store.runs.tokens(run)
   const listed = await store.runs.listedIn(run, inventory.no)
   const present = tokens.filter(({ fingerprint }) => listed.has(fingerprint))
-  const absent = tokens.filter(
+  const missing = tokens.filter(
     ({ fingerprint, userId }) => !listed.has(fingerprint) && covers(inventory, userId),
   )
+  const doubtful = await lookAtMissingSessions(engine, missing)
+  const absent = missing.filter(({ fingerprint }) => !doubtful.has(fingerprint))
   const evidence = `inventory ${inventory.id}`
   await store.runs.prove(run, 'absent', fingerprintsOf(absent), evidence)
   await store.runs.sawAlive(run, fingerprintsOf(present))
@@ -44,9 +47,23 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
   await record(
     engine,
     'verify',
-    `${inventory.id}: ${absent.length} absent, ${present.length} still listed${unclear > 0 ? `, ${unclear} not to be told, because the inventory is partial (${inventory.why})` : ''}`,
+    `${inventory.id}: ${absent.length} absent, ${present.length} still listed${unclear > 0 ? `, ${unclear} not to be told${inventory.state === 'partial' ? `, because the inventory is partial (${inventory.why})` : ''}` : ''}`,
   )
   return { inventory, present }
+}
+
+/**
+ * Sessions are listed without a count that would prove the list whole, and by another permission
+ * than grants: each that is missing is looked at by itself. Returns those that are not gone.
+ */
+async function lookAtMissingSessions(
+  { store, session, inventory, signal }: Engine,
+  missing: readonly RunToken[],
+): Promise<ReadonlySet<Fingerprint>> {
+  const handles = await store.inventories.handles(inventory, fingerprintsOf(missing), 'session')
+  if (handles.size === 0) return new Set()
+  const { present, unclear } = await session.look([...handles.values()], signal)
+  return new Set([...present, ...unclear])
 }
 
 /** Says whether a token that an inventory does not list is proven to be gone. */
@@ -66,15 +83,14 @@ function fingerprintsOf(tokens: readonly RunToken[]): Fingerprint[] {
 }
 
 /** New tokens of a planned user and app: the app came back, or had never left. */
-async function recordReturns(engine: Engine, fresh: Inventory): Promise<void> {
+async function recordReturns(engine: Engine, inventory: Inventory): Promise<void> {
   const { store, run } = engine
-  const rows = await store.runs.newTokens(run, fresh.no)
-  if (rows.length === 0) return
-  await store.runs.addReturns(run, rows)
-  const apps = new Set(rows.map(({ app }) => app)).size
-  await record(
-    engine,
-    'came_back',
-    `${rows.length} new tokens of planned users and apps (${apps} apps)`,
-  )
+  const rows = await store.runs.newTokens(run, inventory.no)
+  const known = new Set((await store.runs.returns(run)).map(({ fingerprint }) => fingerprint))
+  const fresh = rows.filter(({ fingerprint }) => !known.has(fingerprint))
+  if (fresh.length === 0) return
+  await store.runs.addReturns(run, fresh)
+  const apps = formatCounted(new Set(fresh.map(({ app }) => app)).size, 'app')
+  const tokens = formatCounted(fresh.length, 'new token')
+  await record(engine, 'came_back', `${tokens} of planned users and apps (${apps})`)
 }

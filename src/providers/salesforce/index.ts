@@ -1,15 +1,18 @@
 import { parseEndpoint } from '../../core/url.ts'
 import type { KillToken, Means, Provider, ProviderSession, TenantConfig } from '../provider.ts'
 import { type AppCatalogue, readApps } from './apps.ts'
+import { blockApp, unblockApp } from './block.ts'
 import { readAccount } from './caller.ts'
 import { checkCapabilities } from './check.ts'
 import { parseOptions } from './config.ts'
 import { openConnection } from './connection.ts'
+import { toLongId } from './ids.ts'
 import { readInventory } from './inventory.ts'
 import { sendKill } from './kill.ts'
 import { openLogin } from './login.ts'
 import { lookAt } from './look.ts'
 import { listReach } from './reach-now.ts'
+import { logInByBrowser } from './web-login.ts'
 
 /** A Salesforce org. */
 export const salesforce: Provider = {
@@ -21,13 +24,15 @@ export const salesforce: Provider = {
     prove: ['acked', 'absent'],
     block: true,
   },
+  canonicalId: toLongId,
   open: openSession,
+  logIn: logInByBrowser,
 }
 
 async function openSession(tenant: TenantConfig, means: Means): Promise<ProviderSession> {
   // Plain HTTP is the way out's to refuse: it knows which risks were accepted.
   parseEndpoint(tenant.url, `The url of tenant "${tenant.name}"`, ['plain-http'])
-  const { apiVersion } = parseOptions(tenant)
+  const { apiVersion, blockWithSessionLevel } = parseOptions(tenant)
   const connection = await openConnection(openLogin(tenant, means), means, apiVersion)
   const account = await readAccount(connection, means.signal)
   const { fingerprint } = means
@@ -37,6 +42,13 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
     return apps
   }
   const lookMeans = (signal = means.signal) => ({ connection, account, fingerprint, signal })
+  const blockMeans = async (signal = means.signal) => ({
+    connection,
+    account,
+    catalogue: await catalogue(),
+    withSessionLevel: blockWithSessionLevel,
+    signal,
+  })
   return {
     account,
     check: () => checkCapabilities(connection, account),
@@ -44,6 +56,8 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
     kill: (kill, signal = means.signal) => sendKill(connection, means, kill, signal),
     look: (tokens: readonly KillToken[], signal) => lookAt(tokens, lookMeans(signal)),
     reachNow: (kill, signal) => listReach(kill, catalogue, lookMeans(signal)),
+    block: async (app, signal) => blockApp(app, await blockMeans(signal)),
+    unblock: async (undo, signal) => unblockApp(undo, await blockMeans(signal)),
     close: async () => {},
   }
 }

@@ -69,7 +69,8 @@ async function refresh(chain: Chain, at: LoginMeans, signal?: AbortSignal): Prom
       throw loginNeeded(at, why)
     }
     case 'unknown':
-      if (answer.status < 500) await vault.abandon(lease)
+      // A 2xx that cannot be read may have spent the token all the same.
+      if (answer.status >= 300 && answer.status < 500) await vault.abandon(lease)
       else await giveUp(at, lease, `the token endpoint answered HTTP ${answer.status}`)
       throw verdict.error
   }
