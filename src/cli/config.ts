@@ -8,7 +8,7 @@ import { parseYaml } from '../core/yaml-file.ts'
 import type { TenantConfig } from '../providers/provider.ts'
 
 /** A tenant's name appears in file names and tables. */
-const TENANT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
+export const TENANT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
 
 const tenantSchema = z.strictObject({
   provider: z.string().describe('The provider: salesforce'),
@@ -56,20 +56,20 @@ export interface ConfigPlace {
  */
 export function loadConfig(place: ConfigPlace): Config {
   const { env, cwd } = place
-  const standardHome = env.RESCIND_HOME ?? join(env.HOME ?? homedir(), '.rescind')
+  const standardHome = resolve(cwd, env.RESCIND_HOME || join(env.HOME ?? homedir(), '.rescind'))
   const named = place.file ?? env.RESCIND_CONFIG
   const candidates = named
     ? [resolve(cwd, named)]
     : [join(cwd, 'rescind.yaml'), join(standardHome, 'rescind.yaml')]
   for (const path of candidates) {
     const text = readIfThere(path)
-    if (text !== undefined) return readConfig(path, text, env, standardHome)
+    if (text !== undefined) return readConfig(path, text, place, standardHome)
   }
   const path = candidates[0] ?? join(cwd, 'rescind.yaml')
   if (place.file === undefined && named) {
     throw new RescindError('config_missing', `RESCIND_CONFIG names ${path}, which is not there.`)
   }
-  return { path, exists: false, home: resolve(cwd, standardHome), tenants: new Map() }
+  return { path, exists: false, home: standardHome, tenants: new Map() }
 }
 
 function readIfThere(path: string): string | undefined {
@@ -82,12 +82,8 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-function readConfig(
-  path: string,
-  text: string,
-  env: ConfigPlace['env'],
-  standardHome: string,
-): Config {
+function readConfig(path: string, text: string, place: ConfigPlace, standardHome: string): Config {
+  const { env } = place
   const raw = parseYaml(text.trim() === '' ? '{}' : text, configSchema, path, 'config_invalid')
   const folder = dirname(path)
   const tenants = new Map<string, TenantConfig>()
@@ -96,12 +92,15 @@ function readConfig(
     tenants.set(name, {
       name,
       provider: tenant.provider,
-      url: plain(fill(tenant.url, `tenants.${name}.url`)),
+      get url() {
+        return plain(fill(tenant.url, `tenants.${name}.url`))
+      },
       login: fill(tenant.login, `tenants.${name}.login`) as Record<string, unknown>,
       options: tenant.options,
     })
   }
-  const home = env.RESCIND_HOME ?? (raw.home ? resolve(folder, raw.home) : standardHome)
+  const fromFile = raw.home === undefined ? undefined : resolve(folder, raw.home)
+  const home = env.RESCIND_HOME ? standardHome : (fromFile ?? standardHome)
   return { path, exists: true, home, tenants }
 }
 

@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import pc from 'picocolors'
 import { RISKS, type Risk } from '../core/url.ts'
 import type { Io } from './io.ts'
@@ -25,7 +25,7 @@ export function withCommonOptions(command: Command): Command {
 
 function collectRisk(value: string, before: readonly Risk[]): readonly Risk[] {
   if (!(RISKS as readonly string[]).includes(value)) {
-    throw new TypeError(`There is no risk named "${value}". Known: ${RISKS.join(', ')}.`)
+    throw new InvalidArgumentError(`There is no risk of that name. Known: ${RISKS.join(', ')}.`)
   }
   return [...before, value as Risk]
 }

@@ -64,12 +64,23 @@ function hmacHex(key: Uint8Array, value: string): string {
 
 /** Shapes of credentials that a vendor may echo in a message, whoever they belong to. */
 const CREDENTIAL_SHAPES: readonly RegExp[] = [
-  /\b00D[A-Za-z0-9]{12,15}![\w.]+/g, // a Salesforce session id or access token
+  /\b00D[A-Za-z0-9]{12,15}(?:!|%21)[\w.]+/g, // a Salesforce session id or access token
   /\b5Aep[\w.=-]{20,}/g, // a Salesforce refresh token
   /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, // a JWT
   /(?<=\b(?:Bearer|Basic)\s+)[\w+/.~=-]{8,}/gi,
   /(?<=\b(?:access_token|refresh_token|client_secret|token|assertion|password|sid|code)=)[^&\s"']+/gi,
 ]
+
+/** A value as it is, and as a URL, a form, a JSON text or HTTP Basic would write it. */
+function writtenForms(value: string): readonly string[] {
+  return [
+    value,
+    encodeURIComponent(value),
+    new URLSearchParams({ v: value }).toString().slice(2),
+    JSON.stringify(value).slice(1, -1),
+    Buffer.from(value).toString('base64'),
+  ]
+}
 
 /**
  * Replaces the given secrets, and anything shaped like a credential, in a text from outside.
@@ -79,7 +90,7 @@ export function redact(text: string, ...secrets: readonly Secret[]): string {
   let clean = text
   for (const secret of secrets) {
     if (secret.isEmpty) continue
-    for (const form of [secret.reveal(), encodeURIComponent(secret.reveal())]) {
+    for (const form of writtenForms(secret.reveal())) {
       clean = clean.replaceAll(form, secret.toString())
     }
   }

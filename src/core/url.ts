@@ -15,7 +15,7 @@ export function parseEndpoint(text: string, name: string, acceptRisk: readonly R
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new RescindError(
       'url_invalid',
-      `${name} is not a web address: "${text.slice(0, 200)}". Write it whole, like https://login.example.com.`,
+      `${name} is not a web address: "${withoutUserInfo(text).slice(0, 200)}". Write it whole, like https://login.example.com.`,
     )
   }
   if (url.username || url.password) {
@@ -31,6 +31,11 @@ export function parseEndpoint(text: string, name: string, acceptRisk: readonly R
     )
   }
   return url
+}
+
+/** People paste user and password along: what stands before an @ is not repeated. */
+function withoutUserInfo(text: string): string {
+  return text.replace(/^([a-z][\w+.-]*:\/*)?.*@/is, '$1…@')
 }
 
 /** Says whether a URL's host is this machine: localhost, 127.0.0.0/8 or ::1. */

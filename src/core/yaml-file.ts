@@ -32,7 +32,7 @@ export function parseYaml<T extends z.ZodType>(
     const message = `${name}:${line}:${col}: this is not valid YAML: ${broken.message.split('\n')[0]}.`
     throw new RescindError(code, message)
   }
-  const parsed = schema.safeParse(document.toJS())
+  const parsed = schema.safeParse(asValue(document, name, code))
   if (parsed.success) return parsed.data
   const issue = deepest(parsed.error.issues)
   const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
@@ -40,6 +40,20 @@ export function parseYaml<T extends z.ZodType>(
   const offset = offsetOf(document, path)
   const { line, col } = lines.linePos(offset)
   throw new RescindError(code, `${name}:${line}:${col}: ${explain(issue, path, schema)}`)
+}
+
+/** Aliases are resolved here: to nothing, or to more than a file of this size may mean. */
+function asValue(
+  document: ReturnType<typeof parseDocument>,
+  name: string,
+  code: ErrorCode,
+): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    const message = `${name}: its aliases cannot be resolved. Write out what they stand for.`
+    throw new RescindError(code, message, { cause: error })
+  }
 }
 
 /** Of the branches of a union, takes the issue that got furthest: it is nearest to what was meant. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { isCancel, text } from '@clack/prompts'
 import { Command, InvalidArgumentError } from 'commander'
-import { EXIT, RescindError } from '../../core/errors.ts'
+import { EXIT, type ExitCode, RescindError } from '../../core/errors.ts'
 import { VERSION } from '../../core/version.ts'
 import type { PlanHeader } from '../../store/plans.ts'
 import type { Run } from '../../store/runs.ts'
@@ -91,13 +91,19 @@ function executing(command: Command): Command {
     .option(
       '--concurrency <n>',
       'kills at once, at most (the pace finds its own below)',
-      wholeNumber,
+      positiveNumber,
     )
 }
 
 function wholeNumber(value: string): number {
   if (!/^\d+$/.test(value)) throw new InvalidArgumentError('It takes a whole number.')
   return Number(value)
+}
+
+function positiveNumber(value: string): number {
+  const number = wholeNumber(value)
+  if (number < 1) throw new InvalidArgumentError('It takes 1 or more.')
+  return number
 }
 
 async function withContext(
@@ -291,13 +297,16 @@ function progressOf({ io }: Context) {
   let startedAt = 0
   const tell = (event: SweepEvent): void => {
     if (event.event === 'note') {
-      progress.say(event.kind, event.text)
+      const byWhom = event.kind === 'started' || event.kind === 'resumed'
+      progress.say(event.kind, byWhom ? `by ${event.text}` : event.text)
       return
     }
-    const { phase, done, total, outcomes, limit } = event
+    const { phase, done, outcomes, limit } = event
+    // A provider's count may leave out what else it lists: sessions.
+    const total = event.total === null ? null : Math.max(event.total, done)
     // The canary, the rest, and each look are parts of their own, with a rate of their own.
-    if (part !== `${phase} ${total}`) startedAt = io.clock.now()
-    part = `${phase} ${total}`
+    if (part !== `${phase} ${event.total}`) startedAt = io.clock.now()
+    part = `${phase} ${event.total}`
     const seconds = (io.clock.now() - startedAt) / 1000
     const rate = seconds < RATE_AFTER_S ? undefined : done / seconds
     const left = total === null ? 0 : Math.max(0, total - done)
@@ -318,6 +327,11 @@ const PHASES = { kill: 'Killing', verify: 'Verifying', inventory: 'Reading token
 /** Over a shorter time a rate says nothing. */
 const RATE_AFTER_S = 0.5
 
+function exitCodeOf(state: Run['state'], allDead: boolean): ExitCode {
+  if (allDead) return EXIT.ok
+  return state === 'stopped' ? EXIT.stopped : EXIT.notProven
+}
+
 /** Prints a run, and sets the exit code where nothing worse was thrown. */
 async function conclude(context: Context, id: string): Promise<void> {
   const { output, io } = context
@@ -328,8 +342,8 @@ async function conclude(context: Context, id: string): Promise<void> {
   output.result(summary)
   const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
   output.say(renderTerminal(model, { columns: output.columns, color: output.color }).trimEnd())
+  io.exitCode = exitCodeOf(run.state, summary.dead === summary.planned)
   if (run.state === 'finished') {
-    io.exitCode = summary.dead === summary.planned ? EXIT.ok : EXIT.notProven
     output.say(`\nFor the auditor: rescind report ${id} --html report.html`)
   }
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { RescindError } from '../../core/errors.ts'
 import { parseEndpoint } from '../../core/url.ts'
+import { TENANT_NAME } from '../config.ts'
 import { addTenant, isSecretKey, removeTenant } from '../config-file.ts'
 import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
@@ -77,6 +78,12 @@ async function withContext(
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
   const { config, output } = context
+  if (!TENANT_NAME.test(name)) {
+    throw new RescindError(
+      'usage',
+      'A tenant is called by letters, digits, dot, dash and underscore, 63 at most. Choose another name.',
+    )
+  }
   if (config.tenants.has(name)) {
     throw new RescindError(
       'tenant_exists',
