@@ -37,7 +37,8 @@ export async function takeTenantInventory(context: Context): Promise<Inventory> 
       session,
       inventories,
       signal: context.io.signal,
-      onProgress: ({ read, of }) => progress.update({ done: read, total: of }),
+      onProgress: ({ read, of }) =>
+        progress.update({ done: read, total: of === null ? null : Math.max(of, read) }),
     })
   } finally {
     progress.end()
@@ -66,14 +67,14 @@ export function inventoryResult(inventory: Inventory) {
 export function sayInventory({ output }: Context, inventory: Inventory): void {
   const { color, columns } = output
   const { account, counted } = inventory
-  output.say(
-    `${color.bold(inventory.id)}  ${shownName(account.name)} (${account.id}), as ${shownName(account.caller.userName)}`,
-  )
-  const apps = formatCounted(inventory.apps, 'app')
-  const users = formatCounted(inventory.users, 'user')
-  output.say(
-    `${color.bold(formatCounted(inventory.tokens, 'live token'))} of ${apps} and ${users}; counted ${countedOf(counted.before)} before and ${countedOf(counted.after)} after`,
-  )
+  const about = `${shownName(account.name)} (${account.id}), as ${shownName(account.caller.userName)}`
+  const [first, ...more] = hangWidth(`${inventory.id}  `, about, columns)
+  output.say(first?.replace(inventory.id, color.bold(inventory.id)))
+  for (const line of more) output.say(line)
+  const tokens = formatCounted(inventory.tokens, 'live token')
+  const owners = `${formatCounted(inventory.apps, 'app')} and ${formatCounted(inventory.users, 'user')}`
+  const counts = `counted ${countedOf(counted.before)} before and ${countedOf(counted.after)} after`
+  for (const line of hangWidth('', `${tokens} of ${owners}; ${counts}`, columns)) output.say(line)
   const complete = inventory.state === 'complete'
   const verdict = complete
     ? `Complete: ${inventory.why}.`

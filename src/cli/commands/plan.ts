@@ -127,9 +127,8 @@ export async function sayPlan(context: Context, { header, kills }: Plan): Promis
   const sum = chosen + spared + undecided + untouched
   output.say(`${color.bold(header.id)}  ${color.dim(`${header.hash.slice(0, 23)}…`)}`)
   const [kill, ...kept] = [chosen, spared, undecided, untouched].map(formatCount)
-  output.say(
-    `${color.bold(`${kill} to kill`)} + ${kept[0]} spared + ${kept[1]} undecided + ${kept[2]} untouched = ${formatCounted(sum, 'token')}`,
-  )
+  const adding = `${kill} to kill + ${kept[0]} spared + ${kept[1]} undecided + ${kept[2]} untouched = ${formatCounted(sum, 'token')}`
+  for (const line of hangWidth('', adding, columns)) output.say(color.bold(line))
   if (kills.length > 0) output.say(`\n${renderKills(kills, output)}`)
   const held = countHeldBack(await store.plans.heldBack(header))
   if (held.length > 0) output.say(color.dim(`\n${held.join('\n')}`))
