@@ -2,7 +2,7 @@ import { hostname, userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { RescindError } from '../core/errors.ts'
 import { createHttp, type Http } from '../core/http.ts'
-import type { Provider, ProviderSession, TenantConfig } from '../providers/provider.ts'
+import type { Means, Provider, ProviderSession, TenantConfig } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -42,6 +42,8 @@ export interface Context {
    */
   tenant(name?: string): TenantConfig
   provider(tenant: TenantConfig): Provider
+  /** What a provider works with. */
+  means(): Promise<Means>
   /** Logs in to a tenant. The session is closed with the context. */
   session(tenant: TenantConfig): Promise<ProviderSession>
   close(): Promise<void>
@@ -58,6 +60,19 @@ export function openContext(io: Io, options: TenantOptions): Context {
     opening ??= openStore({ home: config.home, key: io.env.RESCIND_KEY, clock: io.clock })
     return opening
   }
+  const means = async (): Promise<Means> => {
+    const { credentials, fingerprint } = await store()
+    return {
+      http,
+      clock: io.clock,
+      random: io.random,
+      vault: credentials,
+      fingerprint,
+      env: io.env,
+      notice: output.note,
+      signal: io.signal,
+    }
+  }
   return {
     io,
     output,
@@ -67,18 +82,9 @@ export function openContext(io: Io, options: TenantOptions): Context {
     store,
     tenant: (name) => chooseTenant(config, name ?? options.tenant),
     provider: (tenant) => findProvider(tenant.provider),
+    means,
     async session(tenant) {
-      const { credentials, fingerprint } = await store()
-      const session = await findProvider(tenant.provider).open(tenant, {
-        http,
-        clock: io.clock,
-        random: io.random,
-        vault: credentials,
-        fingerprint,
-        env: io.env,
-        notice: output.note,
-        signal: io.signal,
-      })
+      const session = await findProvider(tenant.provider).open(tenant, await means())
       sessions.push(session)
       return session
     },

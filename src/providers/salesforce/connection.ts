@@ -179,7 +179,11 @@ function isLineTrouble(error: unknown): boolean {
   return error instanceof RescindError && /^(http_timeout|http_reset)$/.test(error.code)
 }
 
+/** SOAP says it in a fault with a 500. */
+const SOAP_SESSION_DEAD = /<faultcode>[^<]*\bINVALID_SESSION_ID<\/faultcode>/
+
 function isSessionDead(answer: HttpResponse): boolean {
+  if (answer.status === 500 && SOAP_SESSION_DEAD.test(answer.body)) return true
   return judgeRestAnswer(answer, 'the request').kind === 'session_dead'
 }
 
