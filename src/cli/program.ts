@@ -1,0 +1,102 @@
+import { Command, CommanderError } from 'commander'
+import { EXIT, RescindError } from '../core/errors.ts'
+import { redact } from '../core/secret.ts'
+import { VERSION } from '../core/version.ts'
+import { applyCommand, resumeCommand, verifyCommand } from './commands/apply.ts'
+import { blockCommand } from './commands/block.ts'
+import { emulateCommand } from './commands/emulate.ts'
+import { inventoryCommand } from './commands/inventory.ts'
+import { loginCommand } from './commands/login.ts'
+import { planCommand } from './commands/plan.ts'
+import { reportCommand } from './commands/report.ts'
+import { revokeCommand } from './commands/revoke.ts'
+import { runsCommand, showCommand } from './commands/runs.ts'
+import { tenantCommand } from './commands/tenant.ts'
+import type { Io } from './io.ts'
+
+/** Makes the program with all its commands. */
+export function buildProgram(io: Io): Command {
+  const program = new Command('rescind')
+    .description(
+      'Finds every OAuth token that should be dead, kills it, and proves that it is dead.',
+    )
+    .version(VERSION)
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: (text, write) => write(plainError(text)),
+    })
+    .showHelpAfterError('Run the command with --help to see what it takes.')
+    .exitOverride()
+  const commands = [
+    tenantCommand(io),
+    loginCommand(io),
+    inventoryCommand(io),
+    planCommand(io),
+    applyCommand(io),
+    resumeCommand(io),
+    verifyCommand(io),
+    reportCommand(io),
+    runsCommand(io),
+    showCommand(io),
+    blockCommand(io),
+    revokeCommand(io),
+    emulateCommand(io),
+  ]
+  for (const command of commands) program.addCommand(inherit(command, program))
+  return program
+}
+
+/**
+ * The sentence of a usage error, in the voice of all others. An unknown command is not repeated: it
+ * may be a token that was pasted.
+ */
+function plainError(text: string): string {
+  if (text.startsWith('error: unknown command')) {
+    return 'rescind: There is no such command. A token is never given as an argument.\n'
+  }
+  return text.replace(/^error: /, 'rescind: ')
+}
+
+/** Output, help and exits of a command are those of the program. */
+function inherit(command: Command, program: Command): Command {
+  command.copyInheritedSettings(program)
+  for (const inner of command.commands) inherit(inner, command)
+  return command
+}
+
+/** Runs one command line. Never throws: what went wrong is printed, and is in `io.exitCode`. */
+export async function runCommand(io: Io, args: readonly string[]): Promise<void> {
+  try {
+    await buildProgram(io).parseAsync([...args], { from: 'user' })
+  } catch (error) {
+    printError(io, error, args.includes('--debug'))
+  }
+}
+
+function printError(io: Io, error: unknown, debug: boolean): void {
+  if (error instanceof CommanderError) {
+    // Commander has printed its sentence; help and version are no errors.
+    io.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    return
+  }
+  if (error instanceof RescindError) {
+    io.exitCode = error.exitCode
+    io.stderr.write(`rescind: ${error.message}\n`)
+    if (debug && error.detail) io.stderr.write(`${redact(error.detail)}\n`)
+  } else if (io.signal.aborted) {
+    io.exitCode = EXIT.stopped
+    io.stderr.write('rescind: Stopped.\n')
+  } else {
+    io.exitCode = EXIT.unexpected
+    const message = error instanceof Error ? error.message : String(error)
+    io.stderr.write(`rescind: Something unexpected went wrong: ${redact(message)}.\n`)
+    if (!debug) io.stderr.write('Run it again with --debug, and report what it prints.\n')
+  }
+  if (debug && error instanceof Error) io.stderr.write(`${redact(stackOf(error))}\n`)
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by: ${stackOf(error.cause)}` : ''
+  return `${error.stack ?? error.message}${cause}`
+}
