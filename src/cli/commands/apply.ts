@@ -271,12 +271,17 @@ async function execute(
   show.end()
   try {
     const id = await runId()
-    if (id !== undefined) await conclude(context, id)
+    if (id !== undefined && !isRefusal(failure?.error)) await conclude(context, id)
   } catch (error) {
     // What stopped the run comes first; a report that fails after it says the same.
     failure ??= { error }
   }
   if (failure) throw failure.error
+}
+
+/** A refusal says nothing of a run: the one that there may be is another's. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof RescindError && error.exitCode === EXIT.planRefused
 }
 
 function readSecondLook(value: string): number | undefined {
