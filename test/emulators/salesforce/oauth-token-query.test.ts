@@ -123,6 +123,11 @@ const CLAUSES: readonly (readonly [string, (grant: GrantTruth) => boolean])[] = 
   ['LastUsedDate = null', (g) => g.lastUsedAt === null],
   ['LastUsedDate < LAST_N_DAYS:90', (g) => dated(g) < dayStart() - 90 * DAY_MS],
   ['LastUsedDate >= LAST_N_DAYS:90', (g) => dated(g) >= dayStart() - 90 * DAY_MS],
+  // Used today is the tool's own grant alone: a span of days reaches to the end of today.
+  [
+    'LastUsedDate = LAST_N_DAYS:1',
+    (g) => dated(g) >= dayStart() - DAY_MS && dated(g) < dayStart() + DAY_MS,
+  ],
   ['CreatedDate = THIS_YEAR', (g) => new Date(g.createdAt).getUTCFullYear() === 2026],
   ['CreatedDate < 2025-09-01T00:00:00Z', (g) => g.createdAt < at('2025-09-01T00:00:00Z')],
   ['CreatedDate >= 2025-09-01T00:00:00.000+0000', (g) => g.createdAt >= at('2025-09-01T00:00:00Z')],
@@ -164,6 +169,27 @@ describe('OauthToken: WHERE agrees with the ground truth', () => {
       wanted.map((grant) => grant.deleteToken).sort(),
     )
   })
+
+  test.each(['<', '<=', '=', '!=', '>=', '>'])(
+    'CreatedDate %s a second that has many rows',
+    async (operator) => {
+      const org = await startOrg()
+      const grants = alive(org)
+      const second = modeOf(grants.map((grant) => grant.createdAt))
+      expect(second.count).toBeGreaterThan(50)
+      const order = { '<': [-1], '<=': [-1, 0], '=': [0], '!=': [-1, 1], '>=': [0, 1], '>': [1] }
+      const accepts = order[operator as keyof typeof order]
+      const wanted = grants.filter((grant) =>
+        accepts.includes(Math.sign(grant.createdAt - second.value)),
+      )
+      const instant = new Date(second.value).toISOString()
+      const { json } = await query(
+        org,
+        `SELECT COUNT() FROM OauthToken WHERE CreatedDate ${operator} ${instant}`,
+      )
+      expect(json.totalSize).toBe(wanted.length)
+    },
+  )
 
   test('by user, by app and by second, each where one has more than a query can show', async () => {
     const skew = { appTokens: 900, userTokens: 2_600, secondTokens: 700 }

@@ -118,6 +118,14 @@ describe('revoke endpoint: what dies with what', () => {
     expect(org.truth.counts().dead).toBe(1)
   })
 
+  test('a spent refresh token, replaced by rotation, revokes nothing', async () => {
+    const org = await startOrg({ switches: { rotation: 'all' } })
+    const grant = usableGrant(org)
+    await refresh(org, grant)
+    const reply = await revoke(org, grant.refreshToken)
+    expect([reply.status, org.truth.isAlive(grant.deleteToken)]).toEqual([400, true])
+  })
+
   test('switch dropSessionsOnRevoke: false leaves access tokens alive', async () => {
     const org = await startOrg({ switches: { dropSessionsOnRevoke: false } })
     const [refreshToken, one] = await mint(org)
