@@ -1,7 +1,13 @@
 export type { AddedGrant, AddGrant } from './salesforce/added-grant.ts'
 export type { App, AppKind } from './salesforce/apps.ts'
 export type { PasswordCredentials, SalesforceCredentials } from './salesforce/credentials.ts'
-export { FAULT_KINDS, type Fault, type FaultKind, type RouteName } from './salesforce/faults.ts'
+export {
+  FAULT_KINDS,
+  type Fault,
+  type FaultKind,
+  ROUTE_NAMES,
+  type RouteName,
+} from './salesforce/faults.ts'
 export type { Cause } from './salesforce/grants.ts'
 export {
   DEFAULT_SIZE,

@@ -1,25 +1,26 @@
 import { createRandom, type Random } from './random.ts'
 
 /** The routes of the org, as the request log, the counters and the faults name them. */
-export type RouteName =
-  | 'revoke'
-  | 'token'
-  | 'authorize'
-  | 'introspect'
-  | 'userinfo'
-  | 'identity'
-  | 'discovery'
-  | 'query'
-  | 'usage'
-  | 'session-delete'
-  | 'sobject'
-  | 'limits'
-  | 'versions'
-  | 'bulk-query'
-  | 'soap-login'
-  | 'soap-metadata'
-  | 'control'
-  | 'other'
+export const ROUTE_NAMES = [
+  'revoke',
+  'token',
+  'authorize',
+  'introspect',
+  'userinfo',
+  'identity',
+  'discovery',
+  'query',
+  'usage',
+  'session-delete',
+  'sobject',
+  'limits',
+  'versions',
+  'bulk-query',
+  'soap-login',
+  'soap-metadata',
+  'other',
+] as const
+export type RouteName = (typeof ROUTE_NAMES)[number]
 
 /** What can go wrong on command. */
 export const FAULT_KINDS = [
@@ -116,12 +117,17 @@ function checkFault(fault: Fault): Fault {
   if (!FAULT_KINDS.includes(fault.kind)) {
     throw new TypeError(`unknown fault "${fault.kind}"; the kinds are ${FAULT_KINDS.join(', ')}`)
   }
+  if (fault.on !== 'any' && !ROUTE_NAMES.includes(fault.on)) {
+    throw new TypeError(
+      `unknown route "${fault.on}"; the routes are any, ${ROUTE_NAMES.join(', ')}`,
+    )
+  }
   return fault
 }
 
 function strikes(entry: Armed, route: RouteName): boolean {
   const { fault } = entry
-  if (route === 'control' || (fault.on !== 'any' && fault.on !== route)) return false
+  if (fault.on !== 'any' && fault.on !== route) return false
   entry.seen += 1
   // Drawn at every call, so that one fault's calls do not shift with another's.
   const drawn = fault.probability === undefined ? 0 : entry.random.next()

@@ -89,6 +89,17 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   introspect: 'own',
 }
 
+/** Fills up switches with their defaults. Throws TypeError where a name is unknown: it may come from a JSON file. */
+export function resolveSwitches(switches: Partial<SalesforceSwitches> = {}): SalesforceSwitches {
+  for (const name of Object.keys(switches)) {
+    if (!(name in DEFAULT_SWITCHES)) {
+      const known = Object.keys(DEFAULT_SWITCHES).join(', ')
+      throw new TypeError(`unknown switch "${name}"; the switches are ${known}`)
+    }
+  }
+  return { ...DEFAULT_SWITCHES, ...switches }
+}
+
 /** How many users, apps and tokens the generator makes. */
 export interface OrgSize {
   readonly users: number

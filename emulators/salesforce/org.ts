@@ -13,8 +13,8 @@ import {
 } from './grants.ts'
 import {
   DEFAULT_SIZE,
-  DEFAULT_SWITCHES,
   defaultSkew,
+  resolveSwitches,
   type SalesforceOptions,
   type SalesforceSwitches,
   TOKENS_MAX,
@@ -96,8 +96,10 @@ export interface Org {
 const HISTORY_MAX = 20_000
 /** Above this many sessions the expired ones are swept out. */
 const SESSIONS_SWEEP_AT = 50_000
+/** How many sessions open between two sweeps: one sweep looks at all of them. */
+const SESSIONS_SWEEP_STEP = 1_000
 
-/** Builds an org by its options: users, apps, grants, sessions. Throws RangeError where a size is out of range. */
+/** Builds an org by its options: users, apps, grants, sessions. Throws RangeError where a size is out of range, TypeError where a switch is unknown. */
 export function createOrg(options: SalesforceOptions = {}): Org {
   const seed = options.seed ?? 1
   const size = { ...DEFAULT_SIZE, ...options.size }
@@ -119,7 +121,7 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     grants,
     sessions: createSessionTable(),
     codec: createTokenCodec(seed),
-    switches: { ...DEFAULT_SWITCHES, ...options.switches },
+    switches: resolveSwitches(options.switches),
     faults: createFaultPlan(seed, options.faults ?? []),
     random: createRandom(seed, 'org'),
     now,
@@ -263,7 +265,8 @@ export function endByChance(org: Org): void {
 
 /** Opens a session and writes the login into LoginHistory. */
 export function openSession(org: Org, fresh: NewSession): Session {
-  if (org.sessions.byToken.size > SESSIONS_SWEEP_AT) sweepSessions(org)
+  const { size } = org.sessions.byToken
+  if (size >= SESSIONS_SWEEP_AT && size % SESSIONS_SWEEP_STEP === 0) sweepSessions(org)
   const session = mintSession(org.sessions, org.seed, org.organizationId, fresh)
   const hidden = fresh.origin === 'OauthRefreshToken' && !org.switches.refreshInLoginHistory
   if (!hidden) recordLogin(org, session)

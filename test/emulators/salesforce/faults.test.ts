@@ -191,9 +191,13 @@ describe('faults: when they strike', () => {
     expect(patterns[0]!.replaceAll('.', '').length).toBeLessThan(34)
   })
 
-  test('an unknown kind is refused with the list of kinds', async () => {
+  test('an unknown kind or route is refused with the list of them', async () => {
     const org = await startOrg()
     const wrong = [{ kind: 'gremlin', on: 'revoke' }] as unknown as Fault[]
     expect(() => org.setFaults(wrong)).toThrow(/unknown fault "gremlin"; the kinds are bad_id_404/)
+    const nowhere = [{ kind: 'hang', on: 'revok' }] as unknown as Fault[]
+    expect(() => org.setFaults(nowhere)).toThrow(
+      /unknown route "revok"; the routes are any, revoke/,
+    )
   })
 })

@@ -81,6 +81,13 @@ describe('generator', () => {
     expect(() => createSalesforce({ size: { tokens: 1_000_001 } })).toThrow(/between 0 and 1000000/)
   })
 
+  test('an unknown switch is refused with the list of switches', () => {
+    const switches = { secondrevoke: '200' } as SalesforceOptions['switches']
+    expect(() => createSalesforce({ switches })).toThrow(
+      /unknown switch "secondrevoke".*secondRevoke/,
+    )
+  })
+
   test('no grant was created after its org, nor used before it was made', () => {
     for (const grant of grantsOf(BASE)) {
       expect(grant.createdAt).toBeLessThanOrEqual(NOW_MS)
