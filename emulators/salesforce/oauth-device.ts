@@ -79,8 +79,9 @@ export function answerConnectPage(call: Call, desk: OauthDesk): Answer {
       { name: 'password', label: 'Password', type: 'password' },
     ],
     buttons: [
-      { name: 'decision', value: 'deny', label: 'Deny' },
+      // First, as the Enter key presses the first button of a form.
       { name: 'decision', value: 'allow', label: 'Allow' },
+      { name: 'decision', value: 'deny', label: 'Deny' },
     ],
   })
   return htmlAnswer(call.method === 'POST' ? 401 : 200, page)
