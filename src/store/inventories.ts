@@ -104,11 +104,10 @@ export interface InventoryStore {
   countsByAppAndUser(
     inventory: Inventory,
   ): Promise<readonly { app: string | null; user: string | null; count: number }[]>
-  /** Opens the handles of some tokens, or of those of one kind among them. */
+  /** Opens the handles of some tokens. */
   handles(
     inventory: Inventory,
     fingerprints: readonly Fingerprint[],
-    kind?: TokenKind,
   ): Promise<ReadonlyMap<Fingerprint, ListedToken & { readonly handle: Secret }>>
   /** Deletes inventories of a tenant beyond the newest 20 that no plan or run stands on. */
   prune(tenant: string): Promise<void>
@@ -238,7 +237,7 @@ export function openInventories(parts: StoreParts): InventoryStore {
         .groupBy(['app', 'user'])
         .execute()
     },
-    handles: (inventory, fingerprints, kind) => openHandles(parts, inventory, fingerprints, kind),
+    handles: (inventory, fingerprints) => openHandles(parts, inventory, fingerprints),
     async prune(tenant) {
       const old = db
         .selectFrom('inventory')
@@ -283,17 +282,15 @@ async function openHandles(
   { db, sealer, fingerprint }: StoreParts,
   { no, tenant }: Inventory,
   fingerprints: readonly Fingerprint[],
-  kind: TokenKind | undefined,
 ): Promise<Map<Fingerprint, ListedToken & { readonly handle: Secret }>> {
   const found = new Map<Fingerprint, ListedToken & { readonly handle: Secret }>()
   for (let at = 0; at < fingerprints.length; at += LOOKUP_ROWS) {
-    let query = db
+    const rows = await db
       .selectFrom('token')
       .select([...LISTED_COLUMNS, 'handle'])
       .where('inventory', '=', no)
       .where('fingerprint', 'in', fingerprints.slice(at, at + LOOKUP_ROWS))
-    if (kind !== undefined) query = query.where('kind', '=', kind)
-    const rows = await query.execute()
+      .execute()
     for (const row of rows) {
       const handle = sealer.open(row.handle, { tenant, column: HANDLE })
       // A sealed handle opens in any row of its column: only this says that it stands in its own.

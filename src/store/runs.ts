@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely'
-import type { Reach } from '../core/listing.ts'
+import type { Reach, TokenKind } from '../core/listing.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { PROOFS, type Proof, proofRank } from '../core/proof.ts'
 import type { Fingerprint } from '../core/secret.ts'
@@ -65,6 +65,7 @@ export interface RunToken {
   /** As the plan's inventory has them. */
   readonly userId: string | null
   readonly appId: string | null
+  readonly kind: TokenKind | null
 }
 
 /** A token that came back: new, of a planned user and app. */
@@ -268,6 +269,7 @@ export function openRuns(parts: StoreParts): RunStore {
             .onRef('token.fingerprint', '=', 'run_token.fingerprint'),
         )
         .select(['run_token.fingerprint', 'token.user as user_id', 'token.app as app_id'])
+        .select('token.kind as token_kind')
         .select(['run_token.kill', 'proof', 'proof_at', 'evidence', 'seen_at'])
         .select(['outcome', 'code', 'run_kill.state', 'attempts', 'intent_at', 'answered_at'])
         .where('run_token.run', '=', no)
@@ -288,6 +290,7 @@ export function openRuns(parts: StoreParts): RunStore {
         answeredAt: row.answered_at,
         userId: row.user_id,
         appId: row.app_id,
+        kind: row.token_kind,
       }))
     },
     async listedIn({ no }, inventory) {

@@ -37,7 +37,7 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
   const missing = tokens.filter(
     ({ fingerprint, userId }) => !listed.has(fingerprint) && covers(inventory, userId),
   )
-  const doubtful = await lookAtMissingSessions(engine, missing)
+  const doubtful = await lookAtUncounted(engine, missing)
   const absent = missing.filter(({ fingerprint }) => !doubtful.has(fingerprint))
   const evidence = `inventory ${inventory.id}`
   await store.runs.prove(run, 'absent', fingerprintsOf(absent), evidence)
@@ -53,15 +53,20 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
 }
 
 /**
- * Sessions are listed without a count that would prove the list whole, and by another permission
- * than grants: each that is missing is looked at by itself. Returns those that are not gone.
+ * Sessions, and tokens of apps that have a list of their own, come without a count that would prove
+ * their list whole, and by other permissions than the rest: each that is missing is looked at by
+ * itself. Returns those that are not gone.
  */
-async function lookAtMissingSessions(
+async function lookAtUncounted(
   { store, session, inventory, signal }: Engine,
   missing: readonly RunToken[],
 ): Promise<ReadonlySet<Fingerprint>> {
-  const handles = await store.inventories.handles(inventory, fingerprintsOf(missing), 'session')
-  if (handles.size === 0) return new Set()
+  const apps = await store.inventories.apps(inventory)
+  const isUncounted = ({ kind, appId }: RunToken) =>
+    kind === 'session' || (appId !== null && (apps.get(appId)?.reaches.length ?? 1) > 1)
+  const uncounted = missing.filter((token) => !isDead(token.proof) && isUncounted(token))
+  if (uncounted.length === 0) return new Set()
+  const handles = await store.inventories.handles(inventory, fingerprintsOf(uncounted))
   const { present, unclear } = await session.look([...handles.values()], signal)
   return new Set([...present, ...unclear])
 }

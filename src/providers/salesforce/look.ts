@@ -1,16 +1,19 @@
 import type { Fingerprint, Secret } from '../../core/secret.ts'
 import type { Account, KillToken, LookAnswer } from '../provider.ts'
-import { readPermissions } from './caller.ts'
+import { readPermissions, rowsOrNull } from './caller.ts'
 import type { Connection } from './connection.ts'
 import { listUsageTokens } from './external-apps.ts'
 import { makeHandle, parseHandle } from './handles.ts'
 import { inLanes, READ_LANES } from './lanes.ts'
 import { countTokens, type OauthTokenRow, readSlice, sliceQuestions } from './oauth-tokens.ts'
+import { isRefusal } from './rest-answer.ts'
 import { planSlices } from './slice-plan.ts'
-import { allOf, countRows, queryRows, soqlText, soqlTime, textOf } from './soql.ts'
+import { allOf, queryRows, soqlText, soqlTime, textOf } from './soql.ts'
 
 /** Condition text a query: a URL of 8 kB passes every proxy, and encoding adds a third. */
 const CONDITION_CHARS_MAX = 5_000
+/** What refuses a filter: the org does not have it, and another way is taken. */
+const UNSUPPORTED = ['INVALID_FIELD', 'MALFORMED_QUERY']
 /** Ids of sessions a query, for the same reason. */
 const SESSION_IDS_MAX = 200
 
@@ -55,13 +58,14 @@ export async function lookAt(tokens: readonly KillToken[], means: LookMeans): Pr
 async function readSight({ connection, account, signal }: LookMeans) {
   const permissions = await readPermissions(connection, signal)
   const isNotOurs = (field: string) => `${field} != ${soqlText(account.caller.userId)}`
-  const what = 'a count'
+  const what = 'what this credential may see'
   const grants =
     permissions.customizeApplication ??
     (await countTokens(connection, isNotOurs('UserId'), signal)) > 0
+  // Who holds Manage Users, and nobody else, may read UserLogin: so it shows even where no session is left.
   const sessions =
     permissions.manageUsers ??
-    (await countRows(connection, 'AuthSession', isNotOurs('UsersId'), { what, signal })) > 0
+    (await rowsOrNull(connection, 'SELECT Id FROM UserLogin LIMIT 1', what, signal)) !== null
   return { grants, sessions }
 }
 
@@ -71,11 +75,29 @@ async function lookAtGrants(
   present: Set<Fingerprint>,
   unclear: Set<Fingerprint>,
 ): Promise<void> {
+  try {
+    await lookByCondition(tokens, conditionOf, means, present, unclear)
+  } catch (error) {
+    if (!isRefusal(error, ...UNSUPPORTED)) throw error
+    // This org does not filter by the moment: all tokens of the users are looked through.
+    await lookByCondition(tokens, userConditionOf, means, present, unclear)
+  }
+}
+
+type ConditionOf = (token: KillToken) => string
+
+async function lookByCondition(
+  tokens: readonly KillToken[],
+  of: ConditionOf,
+  means: LookMeans,
+  present: Set<Fingerprint>,
+  unclear: Set<Fingerprint>,
+): Promise<void> {
   const work = async (batch: readonly KillToken[]) => ({
     batch,
-    rows: await readWholeList(means.connection, conditionFor(batch), means.signal),
+    rows: await readWholeList(means.connection, conditionFor(batch, of), means.signal),
   })
-  for await (const { batch, rows } of inLanes(batches(tokens), READ_LANES, work)) {
+  for await (const { batch, rows } of inLanes(batches(tokens, of), READ_LANES, work)) {
     const listed = new Set((rows ?? []).flatMap((row) => fingerprintOf(row, means)))
     for (const { fingerprint } of batch) {
       if (listed.has(fingerprint)) present.add(fingerprint)
@@ -113,9 +135,13 @@ export function fingerprintOf(
   return row.deleteToken === null ? [] : [fingerprint(makeHandle('delete', row.deleteToken))]
 }
 
+function userConditionOf({ userId }: KillToken): string {
+  return userId === null ? 'UserId = null' : `UserId = ${soqlText(userId)}`
+}
+
 /** A token is found by its user and its moment: a handle must not stand in a URL. */
 function conditionOf(token: KillToken): string {
-  const user = token.userId === null ? 'UserId = null' : `UserId = ${soqlText(token.userId)}`
+  const user = userConditionOf(token)
   if (token.createdAt === null) return `(${allOf(user, 'CreatedDate = null')})`
   const { createdAt } = token
   // Whole seconds are what the org stores; anything finer is caught by the next second's edge.
@@ -129,17 +155,17 @@ function conditionOf(token: KillToken): string {
   return `(${allOf(user, moment)})`
 }
 
-function conditionFor(batch: readonly KillToken[]): string {
-  const pairs = [...new Set(batch.map(conditionOf))]
+function conditionFor(batch: readonly KillToken[], of: ConditionOf): string {
+  const pairs = [...new Set(batch.map(of))]
   const condition = pairs.join(' OR ')
   return pairs.length > 1 ? `(${condition})` : condition
 }
 
-function* batches(tokens: readonly KillToken[]): Generator<readonly KillToken[]> {
+function* batches(tokens: readonly KillToken[], of: ConditionOf): Generator<readonly KillToken[]> {
   let batch: KillToken[] = []
   let chars = 0
   for (const token of tokens) {
-    const length = conditionOf(token).length + ' OR '.length
+    const length = of(token).length + ' OR '.length
     if (batch.length > 0 && chars + length > CONDITION_CHARS_MAX) {
       yield batch
       batch = []
