@@ -164,7 +164,7 @@ async function tryRead(send: Connection['send'], call: RestCall, what: string): 
   const verdict = judgeRestAnswer(answer, what)
   switch (verdict.kind) {
     case 'ok':
-      return { kind: 'ok', json: parseJson(answer, what) }
+      return readOrAgain(answer, what)
     case 'busy':
       return { kind: 'again', error: verdict.refusal, retryAfterMs: answer.retryAfterMs }
     case 'refused':
@@ -172,6 +172,15 @@ async function tryRead(send: Connection['send'], call: RestCall, what: string): 
     case 'session_dead':
       // `send` renews these; one that reaches here is a bug, and reads as what it looks like.
       throw new RescindError('not_authenticated', 'Salesforce does not accept the session.')
+  }
+}
+
+/** A page in HTML with a 200 is a proxy's or a maintenance notice; it passes. */
+function readOrAgain(answer: HttpResponse, what: string): Tried {
+  try {
+    return { kind: 'ok', json: parseJson(answer, what) }
+  } catch (error) {
+    return { kind: 'again', error }
   }
 }
 

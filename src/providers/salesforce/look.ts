@@ -31,6 +31,7 @@ export interface LookMeans {
 export async function lookAt(tokens: readonly KillToken[], means: LookMeans): Promise<LookAnswer> {
   const present = new Set<Fingerprint>()
   const unclear = new Set<Fingerprint>()
+  if (tokens.length === 0) return { present, unclear }
   const sight = await readSight(means)
   const kinds = {
     delete: [] as KillToken[],

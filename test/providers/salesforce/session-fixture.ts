@@ -20,6 +20,8 @@ import { openStore, type Store } from '../../../src/store/store.ts'
 /** The machine's time, with waits that are noted and not made. */
 export interface NotedClock extends Clock {
   readonly waits: readonly number[]
+  /** Lets time pass. */
+  advance(ms: number): void
 }
 
 /** What a provider works with in a test: a real store, a real way out, and no waiting. */
@@ -35,9 +37,13 @@ export interface Bench extends AsyncDisposable {
 export async function createBench(overrides: Partial<Means> = {}): Promise<Bench> {
   const home = mkdtempSync(join(tmpdir(), 'rescind-provider-'))
   const waits: number[] = []
+  let ahead = 0
   const clock: NotedClock = {
     waits,
-    now: () => Date.now(),
+    advance: (ms) => {
+      ahead += ms
+    },
+    now: () => Date.now() + ahead,
     sleep: async (ms, signal) => {
       signal?.throwIfAborted()
       waits.push(ms)

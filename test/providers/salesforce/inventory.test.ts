@@ -1,0 +1,303 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type SalesforceOptions,
+  type SalesforceOrg,
+  startSalesforce,
+} from '../../../emulators/index.ts'
+import type { TokenRow } from '../../../src/providers/provider.ts'
+import {
+  createBench,
+  passwordLogin,
+  rawHandle,
+  type Taken,
+  take,
+  tenantOf,
+} from './session-fixture.ts'
+
+async function inventoryOf(org: SalesforceOrg, who: 'admin' | 'limited' = 'admin') {
+  await using bench = await createBench()
+  return await take(await bench.open(tenantOf(org, passwordLogin(org, who))))
+}
+
+const grantsOf = ({ tokens }: Taken) => tokens.filter(({ kind }) => kind === 'grant')
+
+/** Compares an inventory with what is really so: every live grant once, with its app. */
+function expectTruth(org: SalesforceOrg, taken: Taken, appsByLabel = true): void {
+  const listed = new Map(grantsOf(taken).map((token) => [rawHandle(token), token]))
+  expect(listed.size).toBe(grantsOf(taken).length)
+  const wrong: string[] = []
+  let alive = 0
+  for (const grant of org.truth.grants()) {
+    const token = listed.get(grant.deleteToken)
+    if (!grant.alive) {
+      if (token) wrong.push('a dead grant is listed')
+      continue
+    }
+    alive += 1
+    if (!token) wrong.push(`a grant of ${grant.app} is missing`)
+    else if (token.userId !== grant.userId) wrong.push('another user')
+    else if (token.createdAt !== grant.createdAt) wrong.push('another moment')
+    else if (appsByLabel && token.appId !== (grant.applicationId ?? `label:${grant.app}`)) {
+      wrong.push(`${grant.app} is taken for ${token.appId}`)
+    }
+  }
+  expect(wrong.slice(0, 5)).toEqual([])
+  expect(listed.size).toBe(alive)
+  expect(taken.before).toBe(alive)
+  expect(taken.after).toBe(alive)
+}
+
+describe('an inventory is complete, and says why', () => {
+  const base = { seed: 21, size: { users: 300, apps: 30, tokens: 12_000 } }
+  it.each<[string, SalesforceOptions['switches']]>([
+    ['the documented behaviour', {}],
+    ['CreatedDate cannot be filtered', { createdDateFilter: 'refused' }],
+    ['OFFSET past 2,000 is refused', { offsetPast2500: 'refused' }],
+    ['totalSize lies at the cap', { totalSizeOnCap: 'capped' }],
+    ['rows in no order', { rowOrder: 'shuffled', cursorRows: 'live' }],
+    ['external client apps have menu items', { ecaAppMenuItemId: 'set' }],
+    ['permissions cannot be asked for', { userPermissionAccess: 'unsupported' }],
+    ['external client apps cannot be queried', { ecaObjects: 'refused' }],
+    ['the Id is zeros', { idIsNull: 'zeros' }],
+  ])('%s', async (_title, switches) => {
+    await using org = await startSalesforce({ ...base, switches })
+    const taken = await inventoryOf(org)
+    expect(taken.end).toMatchObject({ whole: true, covers: 'all' })
+    expect(taken.end.why).toMatch(/each of \d+ slices has as many tokens as its count/)
+    expectTruth(org, taken)
+  })
+
+  it('at 100,000 tokens: 30,000 of one app, 6,000 of one user, 5,000 in one second', async () => {
+    await using org = await startSalesforce({
+      seed: 22,
+      size: { users: 900, apps: 40, tokens: 100_000 },
+      skew: { appTokens: 30_000, userTokens: 6_000, secondTokens: 5_000 },
+    })
+    const taken = await inventoryOf(org)
+    expect(taken.end).toMatchObject({ whole: true, covers: 'all' })
+    expectTruth(org, taken)
+    const ideal = org.truth.counts().alive / 500
+    expect(org.counters().get('query')).toBeLessThan(ideal * 2)
+  })
+
+  it.each([
+    ['allowed', true],
+    ['refused', false],
+  ] as const)('rows that nothing tells apart: OFFSET %s', async (offsetPast2500, whole) => {
+    await using org = await startSalesforce({
+      seed: 23,
+      size: { users: 20, apps: 14, tokens: 100 },
+      switches: { offsetPast2500 },
+    })
+    const [user] = org.truth.users()
+    const app = org.truth.apps().find(({ label }) => label === 'Drift')
+    if (!user || !app) throw new Error('the org is empty')
+    const grant = {
+      userId: user.id,
+      appId: app.appId,
+      createdAt: 1_700_000_000_000,
+      lastUsedAt: null,
+    }
+    for (let number = 0; number < 5_200; number += 1) org.addGrant(grant)
+    const taken = await inventoryOf(org)
+    expect(taken.end.whole).toBe(whole)
+    if (whole) expectTruth(org, taken)
+    else expect(taken.end.why).toMatch(/slice too large: 5200 tokens .* shows 2500/)
+  })
+})
+
+describe('what the credential may see', () => {
+  it.each([['supported'], ['unsupported']] as const)(
+    'without Customize Application only its own, and it says so (permissions %s)',
+    async (userPermissionAccess) => {
+      await using org = await startSalesforce({
+        seed: 24,
+        size: { users: 50, apps: 14, tokens: 3_000 },
+        switches: { userPermissionAccess },
+      })
+      const taken = await inventoryOf(org, 'limited')
+      const { userId } = org.credentials.limited
+      expect(taken.end).toMatchObject({ whole: false, covers: { users: [userId] } })
+      expect(taken.end.why).toMatch(/own tokens only: .* lacks Customize Application/)
+      expect(grantsOf(taken).every((token) => token.userId === userId)).toBe(true)
+    },
+  )
+})
+
+describe('apps', () => {
+  it('keeps two installed apps of one label apart by id', async () => {
+    await using org = await startSalesforce({
+      seed: 25,
+      size: { users: 100, apps: 20, tokens: 2_000 },
+    })
+    const taken = await inventoryOf(org)
+    const reporting = [...taken.apps.values()].filter(({ label }) => label === 'Reporting')
+    expect(reporting.map(({ kind, match }) => [kind, match])).toEqual([
+      ['connected', 'id'],
+      ['connected', 'id'],
+    ])
+    expectTruth(org, taken)
+  })
+
+  it('knows an uninstalled app by its label alone', async () => {
+    await using org = await startSalesforce({
+      seed: 25,
+      size: { users: 100, apps: 20, tokens: 2_000 },
+    })
+    const { apps } = await inventoryOf(org)
+    const uninstalled = org.truth.apps().find(({ kind }) => kind === 'uninstalled')
+    expect(apps.get(`label:${uninstalled?.label}`)).toMatchObject({
+      kind: 'uninstalled',
+      match: 'label',
+      installed: false,
+      reaches: ['token'],
+      comeback: 'admin',
+    })
+  })
+
+  it('lists external client apps that OauthToken does not show through the usage API', async () => {
+    await using org = await startSalesforce({
+      seed: 26,
+      size: { users: 40, apps: 14, tokens: 800 },
+      switches: { ecaInOauthToken: false },
+    })
+    const taken = await inventoryOf(org)
+    const external = org.truth.apps().filter(({ kind }) => kind === 'external')
+    for (const { appId, applicationId } of external) {
+      const alive = [...org.truth.grants()].filter((grant) => grant.alive && grant.appId === appId)
+      const listed = grantsOf(taken).filter((token) => token.appId === applicationId)
+      expect(listed).toHaveLength(alive.length)
+      expect(listed.every(({ handle }) => handle.reveal().startsWith('usage:'))).toBe(true)
+    }
+    expect(taken.end.whole).toBe(true)
+    expect(taken.before).toBe(org.truth.counts().alive)
+    expect(taken.notes.join(' ')).toMatch(/come from the usage API/)
+  })
+
+  it('says how each can come back', async () => {
+    await using org = await startSalesforce({
+      seed: 27,
+      size: { users: 100, apps: 20, tokens: 2_000 },
+    })
+    const { apps } = await inventoryOf(org)
+    const comebackOf = (label: string) =>
+      [...apps.values()].find((app) => app.label === label)?.comeback
+    expect(comebackOf('CI Deployer')).toBe('at_once')
+    expect(comebackOf('Warehouse Export')).toBe('at_once')
+    expect(comebackOf('Drift')).toBe('one_consent')
+  })
+})
+
+describe('sessions without a refresh token', () => {
+  it('are listed, and those of grants are not', async () => {
+    await using org = await startSalesforce({
+      seed: 28,
+      size: { users: 200, apps: 20, tokens: 2_000 },
+    })
+    const taken = await inventoryOf(org)
+    const listed = new Set(taken.tokens.filter(({ kind }) => kind === 'session').map(rawHandle))
+    const alive = org.truth.sessions().filter((session) => session.alive && session.app !== null)
+    const alone = alive.filter(({ origin }) => /ClientCred|Jwt|Password|Exchange/.test(origin))
+    expect([...listed].sort()).toEqual(alone.map(({ id }) => id).sort())
+    expect(alone.length).toBeGreaterThan(5)
+  })
+
+  it('are the last to be forgotten: who is frozen, inactive and of which profile comes with users', async () => {
+    await using org = await startSalesforce({
+      seed: 28,
+      size: { users: 200, apps: 20, tokens: 500 },
+    })
+    const { users } = await inventoryOf(org)
+    const truth = new Map(org.truth.users().map((user) => [user.id, user]))
+    expect(users).toHaveLength(truth.size)
+    for (const user of users) {
+      expect([user.active, user.frozen]).toEqual([
+        truth.get(user.id)?.isActive,
+        truth.get(user.id)?.isFrozen,
+      ])
+    }
+    expect(users.some(({ frozen }) => frozen)).toBe(true)
+  })
+})
+
+describe('tokens that may be our own', () => {
+  const own = (tokens: readonly TokenRow[]) => tokens.filter((token) => token.own)
+  it("are the caller's, of the app that our session was opened with", async () => {
+    await using org = await startSalesforce({
+      seed: 29,
+      size: { users: 60, apps: 16, tokens: 2_000 },
+    })
+    const { admin, tool, ownDeleteToken } = org.credentials
+    const drift = org.truth.apps().find(({ label }) => label === 'Drift')
+    const other = org.addGrant({ userId: admin.userId, appId: drift?.appId ?? '' })
+    const second = org.addGrant({ userId: admin.userId, appId: tool.clientId })
+    const taken = await inventoryOf(org)
+    const ownGrants = own(grantsOf(taken)).map(rawHandle)
+    expect(ownGrants).toContain(ownDeleteToken)
+    expect(ownGrants).toContain(second.deleteToken)
+    expect(ownGrants).not.toContain(other.deleteToken)
+    expect(own(taken.tokens).some(({ kind }) => kind === 'session')).toBe(true)
+  })
+})
+
+describe('an org that moves while it is read', () => {
+  const options = { seed: 30, size: { users: 100, apps: 20, tokens: 8_000 } }
+  type Move = (org: SalesforceOrg, step: number, tokens: readonly TokenRow[]) => unknown
+  const moving = async (move: Move) => {
+    await using org = await startSalesforce(options)
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org))
+    let step = 0
+    const taken = await take(session, async (part) => {
+      step += 1
+      if (part.type === 'tokens') await move(org, step, part.tokens)
+    })
+    return { taken, truth: [...org.truth.grants()], alive: org.truth.counts().alive }
+  }
+  const revoke = (org: SalesforceOrg, deleteToken: string) =>
+    fetch(`${org.url}/services/oauth2/revoke`, {
+      method: 'POST',
+      body: new URLSearchParams({ token: deleteToken }),
+    })
+  it('tokens that died after they were read: their slices are read again', async () => {
+    let victims: readonly string[] = []
+    const { taken, alive, truth } = await moving(async (org, _step, tokens) => {
+      if (victims.length > 0) return
+      const strangers = tokens.filter(({ kind, own }) => kind === 'grant' && !own)
+      victims = strangers.slice(0, 3).map(rawHandle)
+      for (const victim of victims) await revoke(org, victim)
+    })
+    expect(
+      truth
+        .filter((grant) => !grant.alive)
+        .map(({ deleteToken }) => deleteToken)
+        .sort(),
+    ).toEqual([...victims].sort())
+    expect(taken.end.whole).toBe(true)
+    expect(taken.end.why).toMatch(/the count moved from 8001; what moved was read again/)
+    expect(taken.again).toBe(1)
+    expect(grantsOf(taken)).toHaveLength(alive)
+    expect(taken.before).toBe(alive)
+    expect(taken.after).toBe(alive)
+  })
+
+  it('tokens that were born: the newest slice is read again', async () => {
+    let born = 0
+    const { taken, alive } = await moving((org) => {
+      const app = org.truth.apps().find(({ label }) => label === 'Drift')
+      if (born++ < 2)
+        org.addGrant({ userId: org.credentials.admin.userId, appId: app?.appId ?? '' })
+    })
+    expect(taken.end.whole).toBe(true)
+    expect(grantsOf(taken)).toHaveLength(alive)
+  })
+
+  it('that never rests is partial, and the reading ends', async () => {
+    const { taken } = await moving(async (org) => {
+      const app = org.truth.apps().find(({ label }) => label === 'Drift')
+      org.addGrant({ userId: org.credentials.admin.userId, appId: app?.appId ?? '' })
+    })
+    expect(taken.end).toMatchObject({ whole: false, covers: 'all' })
+    expect(taken.end.why).toMatch(/count moved/)
+  })
+})

@@ -1,0 +1,140 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { startSalesforce } from '../../../emulators/index.ts'
+import { Secret } from '../../../src/core/secret.ts'
+import { createBench, passwordLogin, take, tenantOf } from './session-fixture.ts'
+
+const size = { users: 60, apps: 14, tokens: 6_000 }
+
+describe('a session that ends in the middle of a run', () => {
+  it.each([[7], [3, 11, 19]])('is renewed once each time it ends (queries %s)', async (...nth) => {
+    await using org = await startSalesforce({ seed: 13, size })
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org))
+    org.setFaults([{ kind: 'session_expired', on: 'query', nth }])
+    const taken = await take(session)
+    expect(taken.end.whole).toBe(true)
+    expect(org.counters().get('token')).toBe(1 + nth.length)
+    expect(bench.notices).toHaveLength(nth.length)
+  })
+
+  it('is not renewed when it was given: a login is needed', async () => {
+    await using org = await startSalesforce({ seed: 13, size })
+    await using bench = await createBench()
+    const login = { method: 'access_token', accessToken: new Secret(org.credentials.accessToken) }
+    const session = await bench.open(tenantOf(org, login))
+    org.expireSessions()
+    await expect(take(session)).rejects.toMatchObject({ code: 'login_needed' })
+  })
+
+  it('is renewed for a kill of a session, and for the Metadata API', async () => {
+    await using org = await startSalesforce({ seed: 13, size })
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org))
+    const { tokens, apps } = await take(session)
+    const victim = tokens.find((token) => token.kind === 'session' && !token.own)
+    if (!victim) throw new Error('the org has no session to kill')
+    const fingerprint = bench.means.fingerprint(victim.handle)
+    org.expireSessions()
+    const answer = await session.kill({
+      reach: { kind: 'token', token: fingerprint },
+      tokens: [{ ...victim, fingerprint }],
+    })
+    // Expiring ended the victim as well; what counts is that our own session was renewed for it.
+    expect(answer.outcome).toMatch(/revoked|already_dead/)
+    const drift = [...apps.values()].find((app) => app.label === 'Drift')
+    if (!drift || !session.block) throw new Error('the org has no app to block')
+    org.expireSessions()
+    expect(await session.block(drift)).toMatchObject({ done: true })
+    expect(org.counters().get('token')).toBe(3)
+  })
+})
+
+/** An org that opens sessions as often as it is asked, and takes none of them. */
+async function startRefusing(
+  accepted: number,
+): Promise<{ server: Server; url: string; opened: () => number }> {
+  let opened = 0
+  let answered = 0
+  const server = createServer((request, response) => {
+    const { port } = server.address() as AddressInfo
+    response.setHeader('content-type', 'application/json')
+    request.resume()
+    if (request.url?.endsWith('/token')) {
+      opened += 1
+      const instance_url = `http://127.0.0.1:${port}`
+      response.end(JSON.stringify({ access_token: `00D000000000001!s${opened}`, instance_url }))
+      return
+    }
+    answered += 1
+    if (answered <= accepted) {
+      response.end('{"user_id":"005000000000001","organization_id":"00D000000000001"}')
+      return
+    }
+    response.statusCode = 401
+    response.end('[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return { server, url: `http://127.0.0.1:${port}`, opened: () => opened }
+}
+
+describe('an org that answers 401 whatever the session', () => {
+  const login = {
+    method: 'client_credentials',
+    clientId: 'client',
+    clientSecret: new Secret('client-secret-value'),
+  }
+  it.each([
+    ['from the start', 0, 1],
+    ['after a while', 1, 2],
+  ])('%s: gives up instead of logging in for ever', async (_title, accepted, logins) => {
+    const { server, url, opened } = await startRefusing(accepted)
+    await using bench = await createBench()
+    const opening = bench.open({ name: 'acme', provider: 'salesforce', url, login, options: {} })
+    await expect(opening).rejects.toMatchObject({
+      code: 'not_authenticated',
+      message: expect.stringMatching(/opened a moment ago/),
+    })
+    expect(opened()).toBe(logins)
+    server.closeAllConnections()
+    server.close()
+  })
+})
+
+describe('a busy org and a bad line', () => {
+  it.each([
+    [
+      '429 with Retry-After',
+      { kind: 'too_many_429', on: 'query', nth: [5, 9], retryAfterS: 4 },
+      4000,
+    ],
+    ['503', { kind: 'unavailable_503', on: 'query', nth: [5, 9] }, undefined],
+    ['reset', { kind: 'reset_before_effect', on: 'query', nth: [5, 9] }, undefined],
+    ['500', { kind: 'error_500_before_effect', on: 'query', nth: [5, 9] }, undefined],
+    ['a page in HTML', { kind: 'html_200', on: 'query', nth: [5, 9] }, undefined],
+    ['half an answer', { kind: 'truncated_body', on: 'query', nth: [5, 9] }, undefined],
+    ['a missing row', { kind: 'drop_row', on: 'query', nth: [25, 30] }, undefined],
+  ] as const)('%s: the reading goes on, and is whole', async (_title, fault, waitMs) => {
+    await using org = await startSalesforce({ seed: 14, size })
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org))
+    org.setFaults([fault])
+    const taken = await take(session)
+    expect(taken.end).toMatchObject({ whole: true, covers: 'all' })
+    expect(taken.tokens.filter(({ kind }) => kind === 'grant')).toHaveLength(
+      org.truth.counts().alive,
+    )
+    if (waitMs !== undefined) expect(bench.clock.waits).toEqual([waitMs, waitMs])
+  })
+
+  it('that stays busy ends the reading with one sentence, after bounded tries', async () => {
+    await using org = await startSalesforce({ seed: 14, size })
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org, passwordLogin(org)))
+    org.setFaults([{ kind: 'unavailable_503', on: 'query' }])
+    await expect(take(session)).rejects.toMatchObject({ code: 'provider_busy' })
+    expect(bench.clock.waits.length).toBeLessThan(10)
+  })
+})
