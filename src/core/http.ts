@@ -68,14 +68,14 @@ export function createHttp(options: HttpOptions = {}): Http {
     const url = parseEndpoint(String(request.url), 'The address', options.acceptRisk)
     const timeoutMs = request.timeoutMs ?? options.timeoutMs ?? TIMEOUT_MS
     const startedAt = clock.now()
+    const limit = limitTime(timeoutMs, request.signal)
     try {
-      const timeout = AbortSignal.timeout(timeoutMs)
       const answer = await undiciRequest(url, {
         dispatcher,
         method: request.method,
         headers: { 'user-agent': options.userAgent ?? 'rescind', ...request.headers },
         body: request.body ?? null,
-        signal: request.signal ? AbortSignal.any([request.signal, timeout]) : timeout,
+        signal: limit.signal,
         headersTimeout: timeoutMs,
         bodyTimeout: timeoutMs,
       })
@@ -89,9 +89,29 @@ export function createHttp(options: HttpOptions = {}): Http {
       }
     } catch (error) {
       throw asHttpError(error, url, timeoutMs, request.signal)
+    } finally {
+      limit.lift()
     }
   }
   return { send, fetch: fetchVia(send), close: () => dispatcher.close() }
+}
+
+/**
+ * Gives a signal that is aborted after a time, or with another signal. Unlike AbortSignal.timeout it
+ * can be lifted: else the timers of half a minute's requests would all be held.
+ */
+function limitTime(ms: number, other: AbortSignal | undefined) {
+  const controller = new AbortController()
+  const onTime = () => controller.abort(new DOMException('The time is up', 'TimeoutError'))
+  const onOther = () => controller.abort(other?.reason)
+  const timer = setTimeout(onTime, ms)
+  if (other?.aborted) onOther()
+  else other?.addEventListener('abort', onOther, { once: true })
+  const lift = () => {
+    clearTimeout(timer)
+    other?.removeEventListener('abort', onOther)
+  }
+  return { signal: controller.signal, lift }
 }
 
 /** Says whether a failed send is known not to have reached the server. */

@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomFillSync } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  hkdfSync,
+  randomFillSync,
+} from 'node:crypto'
 import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 
@@ -33,8 +40,10 @@ export interface Sealer {
  * @param key 32 bytes
  */
 export function createSealer(key: Uint8Array): Sealer {
-  const derived = Buffer.from(hkdfSync('sha256', key, '', 'rescind seal v1', 32))
-  const id = createHash('sha256').update(derived).digest().subarray(0, KEY_ID_BYTES)
+  const bytes = Buffer.from(hkdfSync('sha256', key, '', 'rescind seal v1', 32))
+  const id = createHash('sha256').update(bytes).digest().subarray(0, KEY_ID_BYTES)
+  // Raw bytes would be imported again for every value, which takes longer than sealing it.
+  const derived = createSecretKey(bytes)
   const nextNonce = noncePool()
   return {
     keyId: id.toString('hex'),

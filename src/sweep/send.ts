@@ -68,6 +68,7 @@ class Pass {
   #doubts: Job[] = []
   /** Intents on disk, handles open. */
   #ready: { job: Job; kill: Kill }[] = []
+  #making: Promise<void> | undefined
   readonly #underWay = new Set<Promise<void>>()
   #stopped: string | undefined
   #failure: { readonly error: unknown } | undefined
@@ -110,9 +111,12 @@ class Pass {
   async #hasWork(): Promise<boolean> {
     for (;;) {
       this.#takeDue()
+      const isLow = this.#ready.length < this.#engine.pace.limit
+      if (isLow && this.#queue.length > 0) this.#startMaking()
       if (this.#ready.length > 0) return true
-      if (this.#queue.length > 0) {
-        await this.#makeReady()
+      if (this.#making) {
+        await this.#making
+        if (!this.#mayGoOn()) return false
         continue
       }
       if (this.#doubts.length >= DOUBTS_MAX) {
@@ -143,6 +147,17 @@ class Pass {
       this.#later.splice(at, 1)
       this.#queue.push(job)
     }
+  }
+
+  /** The next kills are made ready while the ones before are sent: nobody waits for the disk. */
+  #startMaking(): void {
+    this.#making ??= this.#makeReady()
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+      })
+      .finally(() => {
+        this.#making = undefined
+      })
   }
 
   /** Writes the intents of the next kills and opens their handles. */
@@ -238,7 +253,7 @@ class Pass {
     const { seq } = job.kill
     const { outcome, code } = answer
     void journal
-      .write([{ type: 'answer', seq, at: clock.now(), outcome, code }])
+      .writeSoon([{ type: 'answer', seq, at: clock.now(), outcome, code }])
       .catch((error: unknown) => {
         this.#failure ??= { error }
       })
@@ -293,6 +308,7 @@ class Pass {
 
   /** Waits for the calls under way, for a while. */
   async #settle(): Promise<void> {
+    await this.#making
     if (this.#underWay.size === 0) return
     const timer = setTimeout(() => this.#cutOff.abort(new Error('the run was stopped')), GRACE_MS)
     await Promise.allSettled([...this.#underWay])
