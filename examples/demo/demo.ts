@@ -1,12 +1,14 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { type OrgProcess, spawnSalesforce } from '../../emulators/salesforce/spawn.ts'
+import type { GrantTruth } from '../../emulators/salesforce/truth.ts'
 import type { Io } from '../../src/cli/io.ts'
 import { processIo } from '../../src/cli/process-io.ts'
 import { EXIT } from '../../src/core/errors.ts'
 import { formatCount, formatCounted, formatDuration } from '../../src/sweep/report/format.ts'
 import { makeFolder, writeConfig } from './folder.ts'
 import { countNaively } from './naive.ts'
-import { type DemoOrg, type Grant, startOrg } from './org.ts'
+import { DEMO_ORG } from './org.ts'
 import { CommandFailed, openStage, type Stage } from './stage.ts'
 
 /** The app whose vendor was breached, in the story of the demo. */
@@ -23,7 +25,7 @@ const USAGE = `Usage: npm run demo [-- --keep] [-- --out FOLDER]
 interface Demo {
   readonly io: Io
   readonly stage: Stage
-  readonly org: DemoOrg
+  readonly org: OrgProcess
   /** Where its files are, as a person may type it. */
   readonly folder: string
 }
@@ -66,7 +68,7 @@ async function main(io: Io): Promise<void> {
   if (values.help) return void io.stdout.write(USAGE)
   const folder = makeFolder(io.cwd, values.out)
   const stage = openStage(io, demoEnvironment(io, folder))
-  const org = await startOrg()
+  const org = await spawnSalesforce(DEMO_ORG)
   try {
     writeConfig(resolve(io.cwd, folder), org)
     await play({ io, stage, org, folder })
@@ -86,7 +88,7 @@ async function play(demo: Demo): Promise<void> {
   const { io, stage, org, folder } = demo
   const { color, say } = stage
   const startedAt = io.clock.now()
-  const before = await org.grants()
+  const before = await allGrants(org)
   const leavers = new Set(before.filter((g) => !g.userIsActive).map(({ userId }) => userId)).size
   say(color.bold('Rescind, on an emulated Salesforce org on this machine. Nothing leaves it.'))
   say(
@@ -115,7 +117,7 @@ async function play(demo: Demo): Promise<void> {
   heading(stage, 4, 'Write it down for the auditor.')
   const html = join(folder, 'report.html')
   await stage.run(['report', '--html', html, '--csv', join(folder, 'tokens.csv')])
-  const books = audit(before, await org.grants())
+  const books = audit(before, await allGrants(org))
   const took = formatDuration(io.clock.now() - startedAt)
   summarize(stage, { inventory, naive, leavers, run, books, took, html })
   if (books.ended !== books.due || books.others > 0) io.exitCode = EXIT.unexpected
@@ -126,8 +128,14 @@ function heading({ say, color }: Stage, number: number, text: string): void {
   say(color.bold(`${number}  `), color.bold(text))
 }
 
+async function allGrants(org: OrgProcess): Promise<readonly GrantTruth[]> {
+  const grants: GrantTruth[] = []
+  for await (const grant of org.grants()) grants.push(grant)
+  return grants
+}
+
 /** Holds the org's own books before and after against each other. */
-function audit(before: readonly Grant[], after: readonly Grant[]): Books {
+function audit(before: readonly GrantTruth[], after: readonly GrantTruth[]): Books {
   const alive = new Set(after.filter((grant) => grant.alive).map((grant) => grant.deleteToken))
   const due = before.filter((grant) => !grant.userIsActive || grant.app === BREACHED)
   const ended = before.filter((grant) => grant.alive && !alive.has(grant.deleteToken))

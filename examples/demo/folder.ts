@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { DemoOrg } from './org.ts'
+import type { OrgProcess } from '../../emulators/salesforce/spawn.ts'
 
 /** In every folder of a demo, with the process that uses it; what lacks it is never cleared. */
 const MARK = 'demo.pid'
@@ -42,16 +42,17 @@ function isInUse(path: string): boolean {
 }
 
 /** Writes what a first `rescind tenant add` writes: one tenant, its secret in a file of its own. */
-export function writeConfig(path: string, org: DemoOrg): void {
-  writeFileSync(join(path, 'client-secret'), org.clientSecret, { mode: 0o600 })
+export function writeConfig(path: string, { url, credentials }: OrgProcess): void {
+  const { clientId, clientSecret } = credentials.integration
+  writeFileSync(join(path, 'client-secret'), clientSecret, { mode: 0o600 })
   const yaml = `home: .
 tenants:
   demo:
     provider: salesforce
-    url: ${org.url}
+    url: ${url}
     login:
       method: client_credentials
-      clientId: ${org.clientId}
+      clientId: ${clientId}
       clientSecret: \${file:client-secret}
 `
   writeFileSync(join(path, 'rescind.yaml'), yaml, { mode: 0o600 })

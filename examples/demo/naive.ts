@@ -1,4 +1,4 @@
-import type { DemoOrg } from './org.ts'
+import type { OrgProcess } from '../../emulators/salesforce/spawn.ts'
 
 const QUERY = 'SELECT Id, AppName, UserId, DeleteToken, LastUsedDate FROM OauthToken'
 
@@ -13,7 +13,7 @@ interface Page {
  *
  * @see https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_oauthtoken.htm
  */
-export async function countNaively(org: DemoOrg, signal: AbortSignal): Promise<number> {
+export async function countNaively(org: OrgProcess, signal: AbortSignal): Promise<number> {
   const headers = { authorization: `Bearer ${await logIn(org, signal)}` }
   let next: string | undefined = `/services/data/v64.0/query?q=${encodeURIComponent(QUERY)}`
   let rows = 0
@@ -25,11 +25,12 @@ export async function countNaively(org: DemoOrg, signal: AbortSignal): Promise<n
   return rows
 }
 
-async function logIn(org: DemoOrg, signal: AbortSignal): Promise<string> {
+async function logIn(org: OrgProcess, signal: AbortSignal): Promise<string> {
+  const { clientId, clientSecret } = org.credentials.integration
   const body = new URLSearchParams({
     grant_type: 'client_credentials',
-    client_id: org.clientId,
-    client_secret: org.clientSecret,
+    client_id: clientId,
+    client_secret: clientSecret,
   })
   const url = `${org.url}/services/oauth2/token`
   const answer = await readJson<{ access_token: string }>(url, { method: 'POST', body, signal })
