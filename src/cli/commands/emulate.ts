@@ -55,7 +55,7 @@ async function emulate(io: Io, options: EmulateOptions): Promise<void> {
   output.say('Its credentials are made up, and good for this org alone:')
   output.say()
   output.say(`  export RESCIND_EMULATED_SECRET=${credentials.integration.clientSecret}`)
-  output.say('  rescind tenant add emulated --url ' + url + ' --login client_credentials \\')
+  output.say(`  rescind tenant add emulated --url ${url} --login client_credentials \\`)
   output.say(`    --set clientId=${credentials.integration.clientId} \\`)
   output.say("    --set 'clientSecret=${env:RESCIND_EMULATED_SECRET}'")
   output.say('  rescind inventory --tenant emulated')
