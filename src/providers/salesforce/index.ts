@@ -14,6 +14,9 @@ import { lookAt } from './look.ts'
 import { listReach } from './reach-now.ts'
 import { logInByBrowser } from './web-login.ts'
 
+/** The longest session timeout that an org can set: what was minted from a token is over by then. */
+const RESIDUAL_MS = 24 * 3_600_000
+
 /** A Salesforce org. */
 export const salesforce: Provider = {
   id: 'salesforce',
@@ -21,8 +24,9 @@ export const salesforce: Provider = {
   supports: {
     inventory: true,
     kill: ['app', 'user_app', 'token'],
-    prove: ['acked', 'absent'],
+    prove: ['acked', 'absent', 'quiet'],
     block: true,
+    residualMs: RESIDUAL_MS,
   },
   canonicalId: toLongId,
   open: openSession,
