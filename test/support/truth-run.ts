@@ -102,22 +102,44 @@ export async function checkStormySeed(seed: number): Promise<void> {
   const plan = await world.plan(POLICY)
   checkPlan(world, plan, before)
   world.org.setFaults(stormFaults())
-  const run = await finishRun(world, plan)
+  const run = await finishRun(world, plan, 20_000)
   world.org.setFaults([])
   await checkRun(world, plan, run, before)
 }
 
+/** The kinds of fault that a kill can meet. */
+export const KILL_FAULT_KINDS: readonly FaultKind[] = [
+  ...new Set(KILL_FAULTS.map(({ kind }) => kind)),
+]
+
 /** Sweeps one small org with one fault at exactly the Nth call to the revoke endpoint. */
 export async function checkNthCall(kind: FaultKind, nth: number): Promise<void> {
-  const skew = { appTokens: 12, userTokens: 4, secondTokens: 5 }
-  const size = { users: 20, apps: 14, tokens: 60 }
-  await using world = await openWorld({ seed: nth, size, skew, httpTimeoutMs: 400 })
+  const skew = { appTokens: 24, userTokens: 4, secondTokens: 5 }
+  const size = { users: 20, apps: 14, tokens: 130 }
+  await using world = await openWorld({ seed: nth, size, skew, times: 40, httpTimeoutMs: 500 })
   const before = photograph(world.org)
   const plan = await world.plan(POLICY)
   checkPlan(world, plan, before)
-  world.org.setFaults([{ kind, on: 'revoke', nth, ms: kind === 'slow' ? 60 : 1_000 }])
-  const run = await finishRun(world, plan)
+  world.org.setFaults([{ kind, on: 'revoke', nth, ms: kind === 'slow' ? 60 : 2_000 }])
+  const run = await finishRun(world, plan, 4_000)
+  assert.ok(
+    world.org.log.some(({ fault }) => fault === kind),
+    `only ${world.org.counters().get('revoke')} kills were sent: the fault did not strike`,
+  )
   await checkRun(world, plan, run, before)
+}
+
+/** Does some work for each item, a few at once: a storm is mostly waiting. */
+export async function atOnce<T>(
+  items: readonly T[],
+  lanes: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items]
+  const lane = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item)
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
 }
 
 type Photo = ReadonlyMap<string, GrantTruth>
@@ -160,13 +182,13 @@ function keyOf(world: World, grant: GrantTruth, row: number): string {
     : world.fingerprint(grant.deleteToken)
 }
 
-async function finishRun(world: World, plan: Plan): Promise<Run> {
+async function finishRun(world: World, plan: Plan, secondLookMs: number): Promise<Run> {
   let run: Run | undefined
   for (let resumes = 0; resumes <= RESUMES_MAX; resumes += 1) {
     try {
       // Each command opens a session of its own.
       const session = resumes === 0 ? world.session : await world.open()
-      const means = world.means({ session, secondLookMs: 20_000 })
+      const means = world.means({ session, secondLookMs })
       run = run ? await resumeRun(means, run) : await applyPlan(means, plan.header)
       assert.equal(run.state, 'finished')
       return run
