@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { startSalesforce } from '../../../emulators/index.ts'
 import { Secret } from '../../../src/core/secret.ts'
+import { openConnection } from '../../../src/providers/salesforce/connection.ts'
 import { createBench, passwordLogin, take, tenantOf } from './session-fixture.ts'
 
 const size = { users: 60, apps: 14, tokens: 6_000 }
@@ -103,6 +104,49 @@ describe('an org that answers 401 whatever the session', () => {
   })
 })
 
+describe('one address that answers 401, while others take the session', () => {
+  it('costs one login, however often others succeed', async () => {
+    const taken = new Set<string>()
+    const waiting: (() => void)[] = []
+    const server = createServer((request, response) => {
+      const session = request.headers.authorization ?? ''
+      if (request.url === '/ok') {
+        taken.add(session)
+        for (const answer of waiting.splice(0)) answer()
+        response.end('{}')
+        return
+      }
+      const refuse = () => {
+        if (!taken.has(session)) return void waiting.push(refuse)
+        response.statusCode = 401
+        response.end('[{"errorCode":"INVALID_SESSION_ID","message":"Session expired or invalid"}]')
+      }
+      refuse()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const instanceUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await using bench = await createBench()
+    let logins = 0
+    const mint = async () => {
+      logins += 1
+      return { accessToken: new Secret(`00D000000000001!s${logins}`), instanceUrl }
+    }
+    const login = { method: 'client_credentials', renewable: true, mint } as const
+    const connection = await openConnection(login, bench.means, '62.0')
+    await connection.read('/ok', 'a list')
+    let refused: unknown
+    const reading = connection.read('/no', 'a list').catch((error: unknown) => {
+      refused = error
+    })
+    while (refused === undefined) await connection.read('/ok', 'a list')
+    await reading
+    expect(refused).toMatchObject({ code: 'not_authenticated' })
+    expect(logins).toBe(2)
+    server.closeAllConnections()
+    server.close()
+  })
+})
+
 describe('a busy org and a bad line', () => {
   it.each([
     [
@@ -115,7 +159,7 @@ describe('a busy org and a bad line', () => {
     ['500', { kind: 'error_500_before_effect', on: 'query', nth: [5, 9] }, undefined],
     ['a page in HTML', { kind: 'html_200', on: 'query', nth: [5, 9] }, undefined],
     ['half an answer', { kind: 'truncated_body', on: 'query', nth: [5, 9] }, undefined],
-    ['a missing row', { kind: 'drop_row', on: 'query', nth: [25, 30] }, undefined],
+    ['a missing row', { kind: 'drop_row', on: 'query', nth: [22, 24, 26, 28, 30] }, undefined],
   ] as const)('%s: the reading goes on, and is whole', async (_title, fault, waitMs) => {
     await using org = await startSalesforce({ seed: 14, size })
     await using bench = await createBench()
@@ -126,6 +170,10 @@ describe('a busy org and a bad line', () => {
     expect(taken.tokens.filter(({ kind }) => kind === 'grant')).toHaveLength(
       org.truth.counts().alive,
     )
+    const struck = org.log.filter((request) => request.fault !== null)
+    expect(struck.length).toBeGreaterThan(0)
+    // What one query got wrong is put right by reading it again, before it is ever given out.
+    expect(taken.again).toBe(0)
     if (waitMs !== undefined) expect(bench.clock.waits).toEqual([waitMs, waitMs])
   })
 
