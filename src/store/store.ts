@@ -14,6 +14,9 @@ import { openRuns, type RunStore } from './runs.ts'
 import { createSealer, type Sealer } from './sealing.ts'
 import { type Database, openSqlite } from './sqlite.ts'
 
+/** First uses at once get in each other's way once; what fails again fails for another reason. */
+const MIGRATION_TRIES_MAX = 3
+
 export interface StoreOptions {
   /** The folder of `rescind.db` and `key`; made with mode 0700. */
   readonly home: string
@@ -95,9 +98,15 @@ async function migrate({ db }: Database, path: string): Promise<void> {
     db,
     provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
   })
-  await refuseNewer(db, path)
-  const { error } = await migrator.migrateToLatest()
-  if (error) throw error
+  for (let tries = 1; ; tries += 1) {
+    await refuseNewer(db, path)
+    const { error } = await migrator.migrateToLatest()
+    if (!error) return
+    // Another process may have brought the schema up to date meanwhile: then ours found it made.
+    const pending = (await migrator.getMigrations()).some(({ executedAt }) => !executedAt)
+    if (!pending) return
+    if (tries >= MIGRATION_TRIES_MAX || error instanceof RescindError) throw error
+  }
 }
 
 /** A store that a newer Rescind wrote holds migrations that this one does not know. */
