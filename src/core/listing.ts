@@ -6,7 +6,12 @@ export interface Account {
   readonly id: string
   readonly name: string
   readonly url: string
-  readonly caller: { readonly userId: string; readonly userName: string }
+  readonly caller: {
+    readonly userId: string
+    readonly userName: string
+    /** The app that we are logged in with; null when the provider does not say. */
+    readonly app?: string | null
+  }
 }
 
 /** What one kill call can reach. */

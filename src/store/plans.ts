@@ -54,6 +54,8 @@ export interface PlanStore {
   heldBack(plan: PlanHeader): Promise<readonly HeldBack[]>
   /** Counts the planned tokens that the inventory marks as our own. */
   ownPlanned(plan: PlanHeader): Promise<number>
+  /** Counts the planned tokens of a user. */
+  plannedOfUser(plan: PlanHeader, userId: string): Promise<number>
 }
 
 const INSERT_KILL = `INSERT INTO plan_kill (plan, seq, kind, app, "user", token, count, rule)
@@ -70,6 +72,14 @@ export function openPlans(parts: StoreParts): PlanStore {
       .innerJoin('inventory', 'inventory.no', 'plan.inventory')
       .selectAll('plan')
       .select('inventory.id as inventory_id')
+  const countPlanned = ({ no, inventory }: PlanHeader) =>
+    db
+      .selectFrom('plan_token')
+      .innerJoin('token', 'token.fingerprint', 'plan_token.fingerprint')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .where('plan', '=', no)
+      .where('verdict', '=', 'kill')
+      .where('token.inventory', '=', inventory.no)
   return {
     async save(header, kills, heldBack) {
       const { inventory, account, policyHash, createdAt, notes, ...same } = header
@@ -136,17 +146,11 @@ export function openPlans(parts: StoreParts): PlanStore {
         .execute()
       return rows as HeldBack[]
     },
-    async ownPlanned({ no, inventory }) {
-      const { count } = await db
-        .selectFrom('plan_token')
-        .innerJoin('token', 'token.fingerprint', 'plan_token.fingerprint')
-        .select(({ fn }) => fn.countAll<number>().as('count'))
-        .where('plan', '=', no)
-        .where('verdict', '=', 'kill')
-        .where('token.inventory', '=', inventory.no)
-        .where('own', '=', 1)
-        .executeTakeFirstOrThrow()
-      return count
+    async ownPlanned(plan) {
+      return (await countPlanned(plan).where('own', '=', 1).executeTakeFirstOrThrow()).count
+    },
+    async plannedOfUser(plan, userId) {
+      return (await countPlanned(plan).where('user', '=', userId).executeTakeFirstOrThrow()).count
     },
   }
 }

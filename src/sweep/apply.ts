@@ -140,6 +140,16 @@ async function refuseSelfKill(
       `The plan ${plan.id} was made as ${inventory.account.caller.userName}, and this is ${caller.userName}, whose own tokens it does not know to spare. Take an inventory and a plan as ${caller.userName}, or log in as before.`,
     )
   }
+  // The same user logged in with another app works with another grant, which may be a planned one.
+  const plannedAs = inventory.account.caller.app ?? null
+  const isSameApp = plannedAs === null || plannedAs === caller.app
+  const ofUser = isSameApp ? 0 : await store.plans.plannedOfUser(plan, caller.userId)
+  if (ofUser > 0) {
+    throw new RescindError(
+      'plan_kills_self',
+      `The plan ${plan.id} was made while logged in with "${plannedAs}", and kills ${ofUser} tokens of ${caller.userName}, among which may be the one that this login works with. Take an inventory and a plan with this login, or log in as before.`,
+    )
+  }
   const own = await store.plans.ownPlanned(plan)
   if (own > 0) {
     throw new RescindError(

@@ -2,7 +2,7 @@ import { parseEndpoint } from '../../core/url.ts'
 import type { KillToken, Means, Provider, ProviderSession, TenantConfig } from '../provider.ts'
 import { type AppCatalogue, readApps } from './apps.ts'
 import { blockApp, unblockApp } from './block.ts'
-import { readAccount } from './caller.ts'
+import { readAccount, readOwnSession } from './caller.ts'
 import { checkCapabilities } from './check.ts'
 import { parseOptions } from './config.ts'
 import { openConnection } from './connection.ts'
@@ -38,7 +38,9 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
   parseEndpoint(tenant.url, `The url of tenant "${tenant.name}"`, ['plain-http'])
   const { apiVersion, blockWithSessionLevel } = parseOptions(tenant)
   const connection = await openConnection(openLogin(tenant, means), means, apiVersion)
-  const account = await readAccount(connection, means.signal)
+  const who = await readAccount(connection, means.signal)
+  const own = await readOwnSession(connection, who.caller.userId, means.signal)
+  const account = { ...who, caller: { ...who.caller, app: own.appLabel } }
   const { fingerprint } = means
   let apps: Promise<AppCatalogue> | undefined
   const catalogue = () => {
