@@ -18,27 +18,49 @@ export async function sendKill(
   signal?: AbortSignal,
 ): Promise<KillAnswer> {
   try {
-    switch (kill.reach.kind) {
+    const { reach, tokens } = kill
+    switch (reach.kind) {
       case 'token':
-        return await killToken(connection, means, kill.tokens[0], signal)
-      case 'user_app': {
-        const { app, user } = kill.reach
-        return await sendDelete(
-          connection,
-          usagePath(connection, app, user, 'tokens'),
-          'many',
-          signal,
-        )
-      }
-      case 'app': {
-        const path = usagePath(connection, kill.reach.app, 'tokens')
-        return await sendDelete(connection, path, 'many', signal)
-      }
+        return await killToken(connection, means, tokens[0], signal)
+      case 'user_app':
+        return await killMany(connection, means, kill, [reach.app, reach.user, 'tokens'], signal)
+      case 'app':
+        return await killMany(connection, means, kill, [reach.app, 'tokens'], signal)
     }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     return judgeKillError(error)
   }
+}
+
+/**
+ * Kills all grants of an app, or of a user and app, by one call. That call leaves sessions alone,
+ * so those that the kill is meant to reach are deleted one by one. The first answer that is no
+ * death is the answer to the whole.
+ */
+async function killMany(
+  connection: Connection,
+  means: Pick<Means, 'http'>,
+  { tokens }: Kill,
+  parts: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<KillAnswer> {
+  const sessions = tokens.filter(({ kind }) => kind === 'session')
+  let answer: KillAnswer | undefined
+  if (sessions.length === 0 || sessions.length < tokens.length) {
+    answer = await sendDelete(connection, usagePath(connection, ...parts), 'many', signal)
+    if (!isDeath(answer)) return answer
+  }
+  for (const session of sessions) {
+    const deleted = await killToken(connection, means, session, signal)
+    if (!isDeath(deleted)) return deleted
+    answer ??= deleted
+  }
+  return answer ?? { outcome: 'refused', code: 'no_handle' }
+}
+
+function isDeath({ outcome }: KillAnswer): boolean {
+  return outcome === 'revoked' || outcome === 'already_dead'
 }
 
 async function killToken(

@@ -278,6 +278,34 @@ describe('kills, against what is really so', () => {
     for (const token of all) expect(org.truth.isAlive(rawHandle(token))).toBe(false)
   })
 
+  it('sessions that a coarse kill is meant to reach die too: the usage API leaves them alone', async () => {
+    const isAlive = (token: TokenRow) =>
+      org.truth.sessions().find(({ id }) => id === rawHandle(token))?.alive ?? false
+    const sessions = tokens.filter(
+      (token) => token.kind === 'session' && !token.own && isAlive(token),
+    )
+    const grant = tokens
+      .filter(({ appId }) => appId?.startsWith('0xI'))
+      .find((token) => org.truth.isAlive(rawHandle(token)))
+    const [first, second, third] = sessions
+    if (!grant?.appId || !grant.userId || !first || !second || !third) throw new Error('too few')
+    const reach = { kind: 'user_app', app: grant.appId, user: grant.userId } as const
+    const mixed = [grant, first].map(asKillToken)
+    expect(await session.kill({ reach, tokens: mixed })).toMatchObject({ outcome: 'revoked' })
+    expect([org.truth.isAlive(rawHandle(grant)), isAlive(first)]).toEqual([false, false])
+    // Sessions alone: no grant was planned, so none is touched.
+    expect(await session.kill({ reach, tokens: [asKillToken(second)] })).toMatchObject({
+      outcome: 'revoked',
+    })
+    expect(isAlive(second)).toBe(false)
+    org.setFaults([{ kind: 'unavailable_503', on: 'session-delete' }])
+    expect(await session.kill({ reach, tokens: [asKillToken(third)] })).toMatchObject({
+      outcome: 'failed',
+    })
+    org.setFaults([])
+    expect(isAlive(third)).toBe(true)
+  })
+
   it('an app that is not there is refused, not dead', async () => {
     const kill: Kill = { reach: { kind: 'app', app: '0xI000000000000AAA' }, tokens: [] }
     expect(await session.kill(kill)).toMatchObject({ outcome: 'refused' })
