@@ -1,6 +1,7 @@
+import { isRescindError } from '../../core/errors.ts'
 import type { Connection } from './connection.ts'
 import { isSameId } from './ids.ts'
-import { listComponents, type PolicyType, readComponents } from './metadata.ts'
+import { type ComponentName, listComponents, type PolicyType, readComponents } from './metadata.ts'
 import { childOf, childrenOf, childText, element, withChild, type XmlNode } from './metadata-xml.ts'
 
 /** What a policy does to an app's users; null where there is none. */
@@ -23,27 +24,44 @@ export interface PolicyOwner {
   readonly developerName: string | null
 }
 
+/** Policies read to learn who is blocked: ten a call, so that this stays a few dozen calls. */
+const POLICIES_READ_MAX = 400
+
 /** Finds the component that holds an app's policy; undefined when the org has none for it. */
 export async function findPolicy(
   connection: Connection,
   app: PolicyOwner,
   signal?: AbortSignal,
 ): Promise<PolicyComponent | undefined> {
-  const type = app.kind === 'external' ? 'ExtlClntAppOauthConfigurablePolicies' : 'ConnectedApp'
+  const type = typeOf(app)
   const listed = await listComponents(connection, type, signal)
   const names = type === 'ConnectedApp' ? connectedNames(listed, app) : listed
   const fullNames = names.map(({ fullName }) => fullName)
   const records = await readComponents(connection, type, fullNames, signal)
-  const own = records.filter(
-    (record) =>
-      type === 'ConnectedApp' ||
-      childText(record, 'externalClientApplication') === app.developerName,
-  )
+  const own = records
+    .map((record) => ({ record, component: componentOf(type, record) }))
+    .filter(({ record, component }) => isPolicyOf(record, component, app, listed))
   // Two that fit would leave open which app is put out.
-  const [record] = own.length === 1 ? own : []
-  return (
-    record && { type, fullName: childText(record, 'fullName') ?? '', children: childrenOf(record) }
-  )
+  return own.length === 1 ? own[0]?.component : undefined
+}
+
+function typeOf(app: PolicyOwner): PolicyType {
+  return app.kind === 'external' ? 'ExtlClntAppOauthConfigurablePolicies' : 'ConnectedApp'
+}
+
+function componentOf(type: PolicyType, record: XmlNode): PolicyComponent {
+  return { type, fullName: childText(record, 'fullName') ?? '', children: childrenOf(record) }
+}
+
+function isPolicyOf(
+  record: XmlNode,
+  { type, fullName }: PolicyComponent,
+  app: PolicyOwner,
+  listed: readonly ComponentName[],
+): boolean {
+  return type === 'ConnectedApp'
+    ? connectedNames(listed, app).some((name) => name.fullName === fullName)
+    : childText(record, 'externalClientApplication') === app.developerName
 }
 
 /** Reads a component again by its name. */
@@ -54,14 +72,14 @@ export async function readPolicy(
   signal?: AbortSignal,
 ): Promise<PolicyComponent | undefined> {
   const [record] = await readComponents(connection, type, [fullName], signal)
-  return record && { type, fullName, children: childrenOf(record) }
+  return record && componentOf(type, record)
 }
 
 /** An app is found by its id, or else by its name, which a package prefixes with its namespace. */
 function connectedNames(
-  listed: readonly { readonly fullName: string; readonly id: string | null }[],
+  listed: readonly ComponentName[],
   app: PolicyOwner,
-) {
+): readonly ComponentName[] {
   const byId = listed.filter((component) => isSameId(component.id, app.id))
   if (byId.length > 0) return byId
   const name = app.developerName
@@ -106,4 +124,33 @@ function optional(name: string, value: string | null): XmlNode | null {
 
 function findIn(children: readonly XmlNode[], name: string): XmlNode | undefined {
   return childOf(element('component', children), name)
+}
+
+/**
+ * Lists which apps are blocked now. What cannot be read counts as not blocked: an app is then said
+ * to be able to come back, which errs on the safe side.
+ */
+export async function listBlocked(
+  connection: Connection,
+  apps: readonly PolicyOwner[],
+  signal?: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const blocked = new Set<string>()
+  try {
+    for (const type of ['ConnectedApp', 'ExtlClntAppOauthConfigurablePolicies'] as const) {
+      const owners = apps.filter((app) => typeOf(app) === type)
+      if (owners.length === 0) continue
+      const listed = await listComponents(connection, type, signal)
+      const names = listed.slice(0, POLICIES_READ_MAX).map(({ fullName }) => fullName)
+      for (const record of await readComponents(connection, type, names, signal)) {
+        const component = componentOf(type, record)
+        if (policyOf(component).policyAction !== 'Block') continue
+        const owner = owners.find((app) => isPolicyOf(record, component, app, listed))
+        if (owner) blocked.add(owner.id)
+      }
+    }
+  } catch (error) {
+    if (!isRescindError(error, 'not_permitted', 'answer_invalid', 'provider_busy')) throw error
+  }
+  return blocked
 }

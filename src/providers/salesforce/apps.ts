@@ -1,6 +1,7 @@
 import type { AppRow } from '../provider.ts'
+import { listBlocked } from './app-policy.ts'
 import { listSessions, opensAlone } from './auth-sessions.ts'
-import { rowsOrNull } from './caller.ts'
+import { type Permissions, rowsOrNull } from './caller.ts'
 import { judgeComeback } from './comeback.ts'
 import type { Connection } from './connection.ts'
 import { type ExternalApp, listExternalApps } from './external-apps.ts'
@@ -27,6 +28,8 @@ export interface AppCatalogue {
   readonly apps: readonly KnownApp[]
   /** For each label, the logins without a person that were seen. */
   readonly opensAlone: ReadonlyMap<string, ReadonlySet<string>>
+  /** The ids of apps whose policy lets nobody in, as far as the policies can be read. */
+  readonly blocked: ReadonlySet<string>
   readonly notes: readonly string[]
 }
 
@@ -38,6 +41,7 @@ const EXTERNAL_PREFIX = '0xI'
 /** Reads what the org knows about its apps; optional objects that it lacks are left out. */
 export async function readApps(
   connection: Connection,
+  permissions: Permissions,
   signal?: AbortSignal,
 ): Promise<AppCatalogue> {
   const notes: string[] = []
@@ -58,12 +62,21 @@ export async function readApps(
   for (const row of connected ?? []) addConnected(apps, row)
   for (const app of external) addExternal(apps, app, labels ?? [])
   const alone = await readOpensAlone(connection, notes, signal)
-  return { apps: [...apps.values()], opensAlone: alone, notes }
+  const known = [...apps.values()]
+  const blocked = mayReadPolicies(permissions)
+    ? await listBlocked(connection, known, signal)
+    : new Set<string>()
+  return { apps: known, opensAlone: alone, blocked, notes }
+}
+
+/** Reading policies takes what blocking takes; asking in vain would cost calls and an audit entry. */
+function mayReadPolicies({ modifyAllData, manageConnectedApps }: Permissions): boolean {
+  return modifyAllData !== false || manageConnectedApps !== false
 }
 
 /** Returns the row of an app as an inventory shows it. */
 export function appRowOf(app: KnownApp, catalogue: AppCatalogue): AppRow {
-  const { id, label, kind, adminApproved, issuesJwt } = app
+  const { id, label, kind, adminApproved } = app
   const alone = [...(catalogue.opensAlone.get(label) ?? [])]
   return {
     id,
@@ -73,7 +86,7 @@ export function appRowOf(app: KnownApp, catalogue: AppCatalogue): AppRow {
     installed: true,
     adminApproved,
     reaches: app.hasUsage ? ['app', 'user_app', 'token'] : ['token'],
-    ...judgeComeback({ kind, adminApproved, issuesJwt, opensAlone: alone }),
+    ...judgeComeback({ ...app, opensAlone: alone, blocked: catalogue.blocked.has(id) }),
   }
 }
 
@@ -84,7 +97,7 @@ export function labelRowOf(
   catalogue: AppCatalogue,
 ): AppRow {
   const alone = [...(catalogue.opensAlone.get(label) ?? [])]
-  const facts = { kind, adminApproved: null, issuesJwt: null, opensAlone: alone }
+  const facts = { kind, adminApproved: null, issuesJwt: null, opensAlone: alone, blocked: false }
   return {
     id: labelId(label),
     label,

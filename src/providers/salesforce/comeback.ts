@@ -8,6 +8,8 @@ export interface ComebackFacts {
   readonly opensAlone: readonly string[]
   /** The app issues JWT access tokens, which the JWT bearer flow brings along. */
   readonly issuesJwt: boolean | null
+  /** Its policy lets nobody in. */
+  readonly blocked: boolean
 }
 
 /**
@@ -16,6 +18,9 @@ export interface ComebackFacts {
  * @see https://help.salesforce.com/s/articleView?id=005132365&type=1 uninstalled apps since September 2025
  */
 export function judgeComeback(facts: ComebackFacts): Pick<AppRow, 'comeback' | 'comebackWhy'> {
+  if (facts.blocked) {
+    return { comeback: 'blocked', comebackWhy: 'its policy is Block: it gets no new sessions' }
+  }
   if (facts.opensAlone.length > 0) {
     const seen = [...facts.opensAlone].sort().join(', ')
     return atOnce(`its sessions were opened without a person (${seen}): block it, or take its key`)

@@ -2,7 +2,7 @@ import { parseEndpoint } from '../../core/url.ts'
 import type { KillToken, Means, Provider, ProviderSession, TenantConfig } from '../provider.ts'
 import { type AppCatalogue, readApps } from './apps.ts'
 import { blockApp, unblockApp } from './block.ts'
-import { readAccount, readOwnSession } from './caller.ts'
+import { readAccount, readOwnSession, readPermissions } from './caller.ts'
 import { checkCapabilities } from './check.ts'
 import { parseOptions } from './config.ts'
 import { openConnection } from './connection.ts'
@@ -44,7 +44,9 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
   const { fingerprint } = means
   let apps: Promise<AppCatalogue> | undefined
   const catalogue = () => {
-    apps ??= readApps(connection, means.signal)
+    apps ??= readPermissions(connection, means.signal).then((permissions) =>
+      readApps(connection, permissions, means.signal),
+    )
     return apps
   }
   const lookMeans = (signal = means.signal) => ({ connection, account, fingerprint, signal })

@@ -42,7 +42,7 @@ export async function* readInventory(
     for (const user of users) userIds.add(user.id)
     yield { type: 'users', users }
   }
-  const catalogue = await readApps(connection, signal)
+  const catalogue = await readApps(connection, permissions, signal)
   yield { type: 'apps', apps: catalogue.apps.map((app) => appRowOf(app, catalogue)) }
   for (const text of catalogue.notes) yield { type: 'note', text }
 
@@ -192,7 +192,8 @@ function judgeEnd(reading: Reading, verdict: TokenVerdict): InventoryPart & { ty
   const seesAll = permissions.customizeApplication ?? seen.others
   if (!seesAll) {
     const why = `own tokens only: ${account.caller.userName} lacks Customize Application, without which Salesforce shows nobody else's tokens`
-    return { type: 'end', whole: false, why, covers: { users: [account.caller.userId] } }
+    const covers = { users: [account.caller.userId] }
+    return { type: 'end', whole: verdict.whole, why, covers }
   }
   if (seen.withoutHandle > 0) {
     const why = `${seen.withoutHandle} tokens have no DeleteToken, so that no call can name them`

@@ -31,6 +31,7 @@ const catalogue: AppCatalogue = {
     app('0xIe', 'Klue_Cards', 'external', { developerName: 'Klue_Cards' }),
   ],
   opensAlone: new Map(),
+  blocked: new Set(),
   notes: [],
 }
 const users: Readonly<Record<string, readonly string[]>> = {

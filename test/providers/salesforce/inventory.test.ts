@@ -117,7 +117,7 @@ describe('what the credential may see', () => {
       })
       const taken = await inventoryOf(org, 'limited')
       const { userId } = org.credentials.limited
-      expect(taken.end).toMatchObject({ whole: false, covers: { users: [userId] } })
+      expect(taken.end).toMatchObject({ whole: true, covers: { users: [userId] } })
       expect(taken.end.why).toMatch(/own tokens only: .* lacks Customize Application/)
       expect(grantsOf(taken).every((token) => token.userId === userId)).toBe(true)
     },
@@ -185,6 +185,20 @@ describe('apps', () => {
     expect(comebackOf('CI Deployer')).toBe('at_once')
     expect(comebackOf('Warehouse Export')).toBe('at_once')
     expect(comebackOf('Drift')).toBe('one_consent')
+  })
+})
+
+describe('apps that are blocked', () => {
+  it.each([['Drift'], ['Gainsight Connector']])('%s cannot come back', async (label) => {
+    await using org = await startSalesforce({
+      seed: 27,
+      size: { users: 60, apps: 16, tokens: 600 },
+    })
+    const app = org.truth.apps().find((one) => one.label === label)
+    org.block(app?.appId ?? '')
+    const { apps } = await inventoryOf(org)
+    const blocked = [...apps.values()].filter(({ comeback }) => comeback === 'blocked')
+    expect(blocked.map((one) => one.label)).toEqual([label])
   })
 })
 

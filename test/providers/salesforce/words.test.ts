@@ -55,6 +55,7 @@ describe('how an app can come back', () => {
     adminApproved: false,
     issuesJwt: false,
     opensAlone: [],
+    blocked: false,
   }
   it.each<[string, Partial<ComebackFacts>, Comeback]>([
     ['self-authorised', {}, 'one_consent'],
@@ -68,6 +69,7 @@ describe('how an app can come back', () => {
       { kind: 'uninstalled', opensAlone: ['OauthUsernamePassword'] },
       'at_once',
     ],
+    ['blocked', { blocked: true, adminApproved: true }, 'blocked'],
     ['several of one label', { kind: 'ambiguous', adminApproved: null }, 'unknown'],
     ['not said', { adminApproved: null }, 'unknown'],
   ])('%s', (_title, more, comeback) => {
