@@ -76,8 +76,9 @@ function readIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    const message = `${path} cannot be read (${(error as NodeJS.ErrnoException).code}). Check its permissions.`
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    const message = `${path} cannot be read (${code}). Check its permissions.`
     throw new RescindError('config_missing', message, { cause: error })
   }
 }

@@ -1,5 +1,5 @@
 import { closest, distance } from 'fastest-levenshtein'
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { type ErrorCode, RescindError } from './errors.ts'
 
@@ -34,7 +34,7 @@ export function parseYaml<T extends z.ZodType>(
   }
   const parsed = schema.safeParse(asValue(document, name, code))
   if (parsed.success) return parsed.data
-  const issue = deepest(parsed.error.issues)
+  const issue = tellingIssue(parsed.error.issues)
   const unknownKey = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   const path = unknownKey === undefined ? issue.path : [...issue.path, unknownKey]
   const offset = offsetOf(document, path)
@@ -56,6 +56,12 @@ function asValue(
   }
 }
 
+/** A key that is misspelt is also missing under its right name: the misspelling is what to say. */
+function tellingIssue(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  const told = issues.map((issue) => deepest([issue]))
+  return told.find(({ code }) => code === 'unrecognized_keys') ?? (told[0] as z.core.$ZodIssue)
+}
+
 /** Of the branches of a union, takes the issue that got furthest: it is nearest to what was meant. */
 function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const first = issues[0] as z.core.$ZodIssue
@@ -63,7 +69,11 @@ function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const inner = first.errors
     .map((branch) => deepest(branch))
     .sort((a, b) => b.path.length - a.path.length)[0]
-  if (!inner || inner.path.length === 0) return first
+  if (!inner) return first
+  if (inner.path.length === 0 && inner.code !== 'unrecognized_keys') {
+    const reasons = first.errors.flatMap((branch) => branch[0]?.message.replace(/^.*?: /, '') ?? [])
+    return { ...first, message: [...new Set(reasons)].join(', or ') }
+  }
   return { ...inner, path: [...first.path, ...inner.path] } as z.core.$ZodIssue
 }
 
@@ -118,7 +128,7 @@ function offsetOf(
       if (isScalar(pair?.key) && pair.key.range) return pair.key.range[0]
     }
     const node = document.getIn(path.slice(0, length), true)
-    if (isScalar(node) && node.range) return node.range[0]
+    if (isNode(node) && node.range) return node.range[0]
   }
   return 0
 }
