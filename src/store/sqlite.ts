@@ -19,7 +19,7 @@ const BUSY_TIMEOUT_MS = 5_000
 /** Statements kept compiled; the store has fewer than this. */
 const STATEMENTS_MAX = 200
 /** 64 MB of pages: the index over a million tokens stays in memory while it grows. */
-const CACHE_KIB = 65_536
+const CACHE_KIB = 16_384
 
 /** A database behind the typed schema, and the one hot path that is written by hand. */
 export interface Database {
@@ -84,6 +84,7 @@ export function openSqlite(path: string): Database {
 function configure(database: DatabaseSync): void {
   database.exec('PRAGMA journal_mode = WAL')
   database.exec('PRAGMA synchronous = FULL')
+  database.exec('PRAGMA wal_autocheckpoint = 16384')
   database.exec('PRAGMA foreign_keys = ON')
   database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
 }
@@ -108,10 +109,17 @@ function dialect(
     },
   }
   return {
-    createAdapter: () => new SqliteAdapter(),
+    createAdapter: () => new TransactionalAdapter(),
     createDriver: () => new ImmediateDriver({ database }),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
+  }
+}
+
+/** SQLite makes tables in a transaction as well as rows: a migration that is cut off leaves nothing. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
   }
 }
 
