@@ -200,11 +200,8 @@ async function execute(
   const lost = new AbortController()
   const signal = AbortSignal.any([options.signal, lost.signal])
   const engine = startEngine({ ...options, signal }, inventory, run)
-  const heartbeat = setInterval(() => {
-    // A process that slept for longer than its lease may find another one at work.
-    const lose = (held: boolean) => held || lost.abort(runBusy({ ...run, holder: null }))
-    store.runs.renew(run, LEASE_MS).then(lose, () => undefined)
-  }, HEARTBEAT_MS)
+  const ended = new AbortController()
+  void keepHold(options, run, lost, ended.signal)
   try {
     await record(engine, isNew ? 'started' : 'resumed', `${options.actor}`)
     await killAndVerify(engine)
@@ -223,9 +220,28 @@ async function execute(
   } catch (error) {
     await stopRun(engine, options.signal.aborted, error)
   } finally {
-    clearInterval(heartbeat)
+    ended.abort()
   }
   return (await store.runs.get(run.id)) ?? run
+}
+
+/**
+ * Renews the hold while the run goes on. A process that slept for longer than its lease may find
+ * another one at work: then it stops.
+ */
+async function keepHold(
+  { store, clock }: ApplyOptions,
+  run: Run,
+  lost: AbortController,
+  ended: AbortSignal,
+): Promise<void> {
+  while (!ended.aborted) {
+    await clock.sleep(HEARTBEAT_MS, ended).catch(() => undefined)
+    if (ended.aborted) return
+    // A store that is busy now is asked again at the next beat.
+    const held = await store.runs.renew(run, LEASE_MS).catch(() => true)
+    if (!held) lost.abort(runBusy({ ...run, holder: null }))
+  }
 }
 
 function startEngine(options: ApplyOptions, inventory: Inventory, run: Run): Engine {

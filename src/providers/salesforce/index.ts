@@ -44,9 +44,13 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
   const { fingerprint } = means
   let apps: Promise<AppCatalogue> | undefined
   const catalogue = () => {
-    apps ??= readPermissions(connection, means.signal).then((permissions) =>
-      readApps(connection, permissions, means.signal),
-    )
+    apps ??= readPermissions(connection, means.signal)
+      .then((permissions) => readApps(connection, permissions, means.signal))
+      .catch((error: unknown) => {
+        // A failure is not kept: the next one who asks may have more luck.
+        apps = undefined
+        throw error
+      })
     return apps
   }
   const lookMeans = (signal = means.signal) => ({ connection, account, fingerprint, signal })
