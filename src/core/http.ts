@@ -1,3 +1,4 @@
+import { StringDecoder } from 'node:string_decoder'
 import { EnvHttpProxyAgent, request as undiciRequest } from 'undici'
 import { type Clock, systemClock } from './clock.ts'
 import { RescindError } from './errors.ts'
@@ -148,7 +149,9 @@ function flatten(headers: Record<string, string | string[] | undefined>): Record
 }
 
 async function readBody(body: AsyncIterable<Buffer>, url: URL): Promise<string> {
-  const chunks: Buffer[] = []
+  // Decoded as it comes: whole bodies as buffers stay beside the heap until a collection.
+  const decoder = new StringDecoder('utf8')
+  let text = ''
   let bytes = 0
   for await (const chunk of body) {
     bytes += chunk.length
@@ -158,9 +161,9 @@ async function readBody(body: AsyncIterable<Buffer>, url: URL): Promise<string> 
         `${printableUrl(url)} answered with more than ${BODY_BYTES_MAX / 1024 / 1024} MB. Check that the address is right.`,
       )
     }
-    chunks.push(chunk)
+    text += decoder.write(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return text + decoder.end()
 }
 
 /** Failures that happen before a byte of the request is sent. */

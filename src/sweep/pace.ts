@@ -2,8 +2,8 @@ import type { Clock } from '../core/clock.ts'
 
 /** Gentle at first: the canary and the first answers decide how fast it grows. */
 const LIMIT_START = 8
-/** Vendors count long-running requests, not short ones; past this a laptop is the limit anyway. */
-const LIMIT_MAX = 128
+/** More at once only wait in a queue, at the vendor or on a small machine: see docs/performance.md. */
+const LIMIT_MAX = 64
 /** What a sign of trouble leaves of the limit. */
 const DECREASE = 0.7
 /** Answers this much slower than usual mean a queue at the provider. */
