@@ -8,6 +8,8 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
   console.error(`rescind: Node.js ${NODE_MAJOR_MIN} or later is needed, and this is ${found}.`)
   process.exitCode = 2
 } else {
+  const { keepHeapSmall } = await import('./heap.ts')
+  keepHeapSmall()
   const { processIo } = await import('./process-io.ts')
   const { runCommand } = await import('./program.ts')
   const io = processIo()
