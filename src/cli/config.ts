@@ -85,7 +85,7 @@ function readIfThere(path: string): string | undefined {
 
 function readConfig(path: string, text: string, place: ConfigPlace, standardHome: string): Config {
   const { env } = place
-  const raw = parseYaml(text.trim() === '' ? '{}' : text, configSchema, path, 'config_invalid')
+  const raw = parseYaml(isEmpty(text) ? '{}' : text, configSchema, path, 'config_invalid')
   const folder = dirname(path)
   const tenants = new Map<string, TenantConfig>()
   for (const [name, tenant] of Object.entries(raw.tenants)) {
@@ -103,6 +103,11 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
   const fromFile = raw.home === undefined ? undefined : resolve(folder, raw.home)
   const home = env.RESCIND_HOME ? standardHome : (fromFile ?? standardHome)
   return { path, exists: true, home, tenants }
+}
+
+/** Nothing but comments, as a file is before its first tenant. */
+function isEmpty(text: string): boolean {
+  return text.replace(/^\s*#.*$/gm, '').trim() === ''
 }
 
 interface Sources {

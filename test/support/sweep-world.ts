@@ -23,7 +23,6 @@ export interface WorldOptions extends SalesforceOptions {
   readonly seed: number
   /** How much faster than the machine's the clock of the sweep and of the org runs. */
   readonly times?: number
-  readonly httpTimeoutMs?: number
 }
 
 /** An emulated org, a store in a folder of its own, and a session between them. */
@@ -42,9 +41,14 @@ export interface World extends AsyncDisposable {
   /** The fingerprint of a grant's delete token. */
   readonly fingerprint: (deleteToken: string) => Fingerprint
   readonly open: () => Promise<ProviderSession>
+  /** Sets how long an answer is waited for, by the machine's clock. */
+  readonly giveUpAfter: (ms: number) => void
 }
 
 export const TENANT = 'acme'
+
+/** A busy machine is slow, and what is slow is not lost. */
+const PATIENT_MS = 60_000
 
 /** Returns the tenant of an org, logged in to by its integration app. */
 export function integrationTenant(org: SalesforceOrg): TenantConfig {
@@ -64,12 +68,13 @@ export function integrationTenant(org: SalesforceOrg): TenantConfig {
 
 /** Starts a world; faults are set once the session is open. */
 export async function openWorld(options: WorldOptions): Promise<World> {
-  const { seed, times = 20, httpTimeoutMs = 30_000, faults = [], ...orgOptions } = options
+  const { seed, times = 20, faults = [], ...orgOptions } = options
   const clock = scaledClock(times)
   const home = tempHome()
   const org = await startSalesforce({ ...orgOptions, seed, now: clock.now })
   const store = await openStore({ home: home.path, clock })
-  const http = createHttp({ clock, timeoutMs: httpTimeoutMs })
+  const patience = { clock, timeoutMs: PATIENT_MS }
+  const http = createHttp(patience)
   const random = seededRandom(seed)
   const tenant = integrationTenant(org)
   const open = () =>
@@ -95,6 +100,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     events,
     ecaInOauthToken: options.switches?.ecaInOauthToken ?? true,
     open,
+    giveUpAfter: (ms) => {
+      patience.timeoutMs = ms
+    },
     fingerprint: (deleteToken) => store.fingerprint(new Secret(`delete:${deleteToken}`)),
     plan: async (policy) => {
       const { inventories } = store

@@ -95,13 +95,13 @@ export async function checkStormySeed(seed: number): Promise<void> {
       userPermissionAccess: one(['supported', 'unsupported']),
       ecaObjects: one(['queryable', 'refused']),
     },
-    // What hangs is given up soon; the emulated org answers within a few milliseconds.
-    httpTimeoutMs: 700,
   })
   const before = photograph(world.org)
   const plan = await world.plan(POLICY)
   checkPlan(world, plan, before)
   world.org.setFaults(stormFaults())
+  // What hangs is given up soon; the emulated org answers within a few milliseconds.
+  world.giveUpAfter(700)
   const run = await finishRun(world, plan, 20_000)
   world.org.setFaults([])
   await checkRun(world, plan, run, before)
@@ -116,11 +116,12 @@ export const KILL_FAULT_KINDS: readonly FaultKind[] = [
 export async function checkNthCall(kind: FaultKind, nth: number): Promise<void> {
   const skew = { appTokens: 24, userTokens: 4, secondTokens: 5 }
   const size = { users: 20, apps: 14, tokens: 130 }
-  await using world = await openWorld({ seed: nth, size, skew, times: 40, httpTimeoutMs: 500 })
+  await using world = await openWorld({ seed: nth, size, skew, times: 40 })
   const before = photograph(world.org)
   const plan = await world.plan(POLICY)
   checkPlan(world, plan, before)
   world.org.setFaults([{ kind, on: 'revoke', nth, ms: kind === 'slow' ? 60 : 2_000 }])
+  world.giveUpAfter(600)
   const run = await finishRun(world, plan, 4_000)
   assert.ok(
     world.org.log.some(({ fault }) => fault === kind),
