@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { RescindError } from '../../core/errors.ts'
 import { redact } from '../../core/secret.ts'
@@ -10,6 +10,7 @@ import { openConnection } from './connection.ts'
 import type { Minted } from './login.ts'
 import { WEB_CREDENTIAL } from './login-refresh-token.ts'
 import { judgeTokenAnswer, oauthEndpoint, refusedLogin, sendTokenRequest } from './token-request.ts'
+import { renderVisit } from './web-login-page.ts'
 
 /** A person finds the password and the second factor within this; then the door is closed. */
 const WAIT_MS = 5 * 60_000
@@ -120,9 +121,13 @@ async function openDoor(redirect: URL, state: string): Promise<Door> {
   promise.catch(() => {})
   const server = createServer((request, response) => {
     const callback = readCallback(request, redirect.pathname, state)
-    answerBrowser(response, callback)
-    if (callback.kind === 'code') resolve(callback.code)
-    if (callback.kind === 'refused') reject(refusedByPerson(callback.message))
+    const { status, headers, html } = renderVisit(callback.kind)
+    response.writeHead(status, headers).end(html)
+    // Only when the page has left: the door is closed then, and every connection with it.
+    response.once('close', () => {
+      if (callback.kind === 'code') resolve(callback.code)
+      if (callback.kind === 'refused') reject(refusedByPerson(callback.message))
+    })
   })
   await listen(server, Number(redirect.port || '0'))
   const { port } = server.address() as AddressInfo
@@ -175,23 +180,6 @@ export function readCallback(
 function isSame(given: string, expected: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(expected))
-}
-
-function answerBrowser(response: ServerResponse, callback: Callback): void {
-  const texts = {
-    code: [200, 'You are logged in. Close this window and go back to the terminal.'],
-    refused: [200, 'The login was refused. Close this window and go back to the terminal.'],
-    stranger: [404, 'There is nothing here.'],
-  } as const
-  const [status, text] = texts[callback.kind]
-  response.writeHead(status, {
-    'content-type': 'text/html; charset=utf-8',
-    'content-security-policy': "default-src 'none'",
-    'referrer-policy': 'no-referrer',
-    'cache-control': 'no-store',
-    connection: 'close',
-  })
-  response.end(`<!doctype html><html lang="en"><title>Rescind</title><p>${text}</p></html>`)
 }
 
 async function withDeadline(code: Promise<string>, means: Means): Promise<string> {
