@@ -62,11 +62,17 @@ function installCli() {
     timeout: INSTALL_MS_MAX,
   })
   if (npm.status !== 0) {
-    const reason = /npm error (?!code)(.+)/.exec(npm.stderr ?? '')?.[1] ?? 'npm gave no reason.'
-    return { trouble: `${CLI} could not be installed: ${reason.slice(0, 160)}` }
+    return { trouble: `${CLI} could not be installed: ${reasonOf(npm.stderr ?? '')}` }
   }
   writeFileSync(done, '')
   return { folder }
+}
+
+/** Picks the first line of npm's errors that is a sentence, not a code. */
+function reasonOf(stderr) {
+  const lines = [...stderr.matchAll(/^npm error (.+)$/gm)].map(([, line]) => line)
+  const sentence = lines.find((line) => line.split(' ').length > 4)
+  return (sentence ?? lines[0] ?? 'npm did not answer.').slice(0, 160)
 }
 
 async function checkSimpleSalesforce() {

@@ -67,6 +67,7 @@ async function addTenant(rescind: Rescind, org: SalesforceOrg): Promise<string> 
 }
 
 async function takeInventory(rescind: Rescind, org: SalesforceOrg): Promise<string> {
+  // Earlier cases ended all sessions without a grant, so that grants alone are counted.
   const { tokens, complete, counted } = expectExit(await rescind('inventory'), 0)
   const { alive } = org.truth.counts()
   assert.deepEqual([complete, counted], [true, { before: alive, after: alive }])
