@@ -4,7 +4,7 @@ import { Document, parseDocument } from 'yaml'
 import { RescindError } from '../core/errors.ts'
 
 /** Keys whose values are credentials, whatever the provider calls them. */
-const SECRET_KEY = /(secret|password|token|privateKey)$/i
+const SECRET_KEY = /(secret|password|passphrase|token|key|assertion)$/i
 
 /** Says whether a login's key holds a secret. */
 export function isSecretKey(key: string): boolean {

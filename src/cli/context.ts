@@ -80,7 +80,13 @@ export function openContext(io: Io, options: TenantOptions): Context {
     http,
     actor: `${userInfo().username}@${hostname()}`,
     store,
-    tenant: (name) => chooseTenant(config, name ?? options.tenant),
+    tenant(name) {
+      if (options.config !== undefined && !config.exists) {
+        const message = `The configuration ${config.path} is not there. Check --config.`
+        throw new RescindError('config_missing', message)
+      }
+      return chooseTenant(config, name ?? options.tenant)
+    },
     provider: (tenant) => findProvider(tenant.provider),
     means,
     async session(tenant) {

@@ -67,6 +67,7 @@ export const ERRORS = {
   run_busy: EXIT.planRefused,
   stopped_by_breaker: EXIT.stopped,
   stopped_by_signal: EXIT.stopped,
+  stopped_by_trouble: EXIT.stopped,
 } as const satisfies Record<string, ExitCode>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { RescindError } from '../core/errors.ts'
 import type {
   Account,
@@ -79,6 +80,15 @@ export interface InventoryEnd {
   readonly notes: readonly string[]
 }
 
+/** The grants of one app and user. */
+export interface GrantCount {
+  readonly app: string | null
+  readonly user: string | null
+  readonly count: number
+  /** Those matched to the app by the vendor's id. */
+  readonly byId: number
+}
+
 export interface InventoryStore {
   begin(tenant: string, provider: string, account: Account): Promise<Inventory>
   addUsers(inventory: Inventory, users: readonly UserRow[]): Promise<void>
@@ -100,16 +110,14 @@ export interface InventoryStore {
   apps(inventory: Inventory): Promise<ReadonlyMap<string, AppRow>>
   /** Streams the tokens in batches, in the order of their fingerprints. */
   tokens(inventory: Inventory): AsyncIterable<readonly ListedToken[]>
-  /** Tokens by app and user: `[app, user, count]`. */
-  countsByAppAndUser(
-    inventory: Inventory,
-  ): Promise<readonly { app: string | null; user: string | null; count: number }[]>
+  /** Counts the grants of each app and user, and those whose app the vendor's own id names. */
+  countGrants(inventory: Inventory): Promise<readonly GrantCount[]>
   /** Opens the handles of some tokens. */
   handles(
     inventory: Inventory,
     fingerprints: readonly Fingerprint[],
   ): Promise<ReadonlyMap<Fingerprint, ListedToken & { readonly handle: Secret }>>
-  /** Deletes inventories of a tenant beyond the newest 20 that no plan or run stands on. */
+  /** Deletes inventories of a tenant beyond the newest 20 that no plan, run or proof stands on. */
   prune(tenant: string): Promise<void>
 }
 
@@ -229,11 +237,13 @@ export function openInventories(parts: StoreParts): InventoryStore {
       return new Map(rows.map((row) => [row.id, asApp(row)]))
     },
     tokens: (inventory) => streamTokens(parts, inventory),
-    async countsByAppAndUser({ no }) {
+    async countGrants({ no }) {
+      const byId = sql<number>`sum(CASE WHEN app_match = 'id' THEN 1 ELSE 0 END)`
       return db
         .selectFrom('token')
-        .select(({ fn }) => ['app', 'user', fn.countAll<number>().as('count')])
+        .select(({ fn }) => ['app', 'user', fn.countAll<number>().as('count'), byId.as('byId')])
         .where('inventory', '=', no)
+        .where('kind', '=', 'grant')
         .groupBy(['app', 'user'])
         .execute()
     },
@@ -244,6 +254,15 @@ export function openInventories(parts: StoreParts): InventoryStore {
         .select('no')
         .where('tenant', '=', tenant)
         .where('no', 'not in', db.selectFrom('plan').select('inventory'))
+        .where(
+          sql<string>`'inventory ' || id`,
+          'not in',
+          db
+            .selectFrom('run_token')
+            .select('evidence')
+            .where('evidence', 'is not', null)
+            .distinct(),
+        )
         .where('no', 'not in', db.selectFrom('run').select('after').where('after', 'is not', null))
         .where(
           'no',

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Clock, Random } from '../core/clock.ts'
-import { RescindError } from '../core/errors.ts'
+import { EXIT, RescindError } from '../core/errors.ts'
 import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
 import { isDead } from '../core/proof.ts'
 import type { ProviderSession } from '../providers/provider.ts'
@@ -15,7 +16,7 @@ import { openJournal } from './journal.ts'
 import { createPace } from './pace.ts'
 import { hashPlan } from './plan-file.ts'
 import { sendKills } from './send.ts'
-import { isQuietBy, verifyRun } from './verify.ts'
+import { isPastResidual, type Verified, verifyRun } from './verify.ts'
 
 /** A plan on an older inventory speaks of an org that has moved on. */
 export const PLAN_AGE_MS_MAX = 24 * 3_600_000
@@ -95,8 +96,18 @@ async function appliedBefore(store: Store, plan: PlanHeader): Promise<RescindErr
 export async function resumeRun(options: ApplyOptions, run: Run): Promise<Run> {
   const { store } = options
   const plan = await store.plans.byNo(run.plan)
-  if (!plan) throw new RescindError('plan_unknown', `The plan of ${run.id} is not in this store.`)
+  if (!plan)
+    throw new RescindError(
+      'plan_unknown',
+      `The plan of ${run.id} is not in this store. Look with the store that the run was made with.`,
+    )
   const inventory = await checkPlan(options, plan)
+  if (options.clock.now() - inventory.takenAt > PLAN_AGE_MS_MAX) {
+    throw new RescindError(
+      'plan_stale',
+      `${run.id} stands on an inventory of ${new Date(inventory.takenAt).toISOString()}, older than 24 hours. See what it did with "rescind verify ${run.id}"; for what is left take an inventory and plan again.`,
+    )
+  }
   const held = await takeOver(options, run)
   return execute(options, inventory, held, false)
 }
@@ -120,7 +131,7 @@ async function checkPlan(options: ApplyOptions, plan: PlanHeader): Promise<Inven
   if (!inventory) {
     throw new RescindError(
       'inventory_unknown',
-      `The inventory of plan ${plan.id} is gone from this store.`,
+      `The inventory of plan ${plan.id} is gone from this store. Take a new one with "rescind inventory" and plan again.`,
     )
   }
   await refuseSelfKill(options, plan, inventory)
@@ -161,9 +172,14 @@ async function refuseSelfKill(
 
 /** Takes a run whose holder is gone. */
 async function takeOver({ store, clock }: ApplyOptions, run: Run): Promise<Run> {
-  const busy = run.holder !== null && (run.leaseUntil ?? 0) > clock.now() && !isDeadHere(run.holder)
-  if (busy || !(await store.runs.hold(run, HOLDER, LEASE_MS))) throw runBusy(run)
+  if (isHeld(run, clock.now()) || !(await store.runs.hold(run, HOLDER, LEASE_MS)))
+    throw runBusy(run)
   return (await store.runs.get(run.id)) ?? run
+}
+
+/** Says whether a living process is at work on a run. */
+function isHeld({ holder, leaseUntil }: Run, now: number): boolean {
+  return holder !== null && (leaseUntil ?? 0) > now && !isDeadHere(holder)
 }
 
 function runBusy({ id, holder }: Run): RescindError {
@@ -174,13 +190,24 @@ function runBusy({ id, holder }: Run): RescindError {
   )
 }
 
+/** Containers may share a machine's name and its numbers of processes: their namespace tells them apart. */
+const HOST = `${hostname()}${pidNamespace()}`
 /** This process: its machine, its number, and chance, for numbers come back. */
-const HOLDER = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+const HOLDER = `${HOST}:${process.pid}:${randomBytes(4).toString('hex')}`
+
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid').replace(/\D+/g, '/')
+  } catch {
+    // Systems without namespaces have no need of their names.
+    return ''
+  }
+}
 
 /** Says whether a holder was a process of this machine that is no more. */
 function isDeadHere(holder: string): boolean {
   const [host, pid] = holder.split(':')
-  if (host !== hostname() || holder === HOLDER) return false
+  if (host !== HOST || holder === HOLDER) return false
   if (Number(pid) === process.pid) return true
   try {
     process.kill(Number(pid), 0)
@@ -204,7 +231,7 @@ async function execute(
   void keepHold(options, run, lost, ended.signal)
   try {
     await record(engine, isNew ? 'started' : 'resumed', `${options.actor}`)
-    await killAndVerify(engine)
+    let verified = await killAndVerify(engine)
     if (options.secondLookMs !== undefined) {
       options.tell({
         event: 'note',
@@ -212,10 +239,10 @@ async function execute(
         text: `looking again in ${Math.round(options.secondLookMs / 1000)} s for apps that came back`,
       })
       await clock.sleep(options.secondLookMs, signal)
-      const { inventory: second } = await verifyRun(engine)
-      await store.runs.setInventories(run, null, second.no)
+      verified = await verifyRun(engine)
+      await store.runs.setInventories(run, null, verified.inventory.no)
     }
-    await markQuiet(engine, options)
+    await markQuiet(engine, options, verified)
     await store.runs.release(run, 'finished', null)
   } catch (error) {
     await stopRun(engine, options.signal.aborted, error)
@@ -235,12 +262,15 @@ async function keepHold(
   lost: AbortController,
   ended: AbortSignal,
 ): Promise<void> {
+  let heldAt = clock.now()
   while (!ended.aborted) {
     await clock.sleep(HEARTBEAT_MS, ended).catch(() => undefined)
     if (ended.aborted) return
-    // A store that is busy now is asked again at the next beat.
-    const held = await store.runs.renew(run, LEASE_MS).catch(() => true)
-    if (!held) lost.abort(runBusy({ ...run, holder: null }))
+    const at = clock.now()
+    // A store that is busy now is asked again at the next beat, while the lease lasts.
+    const held = await store.runs.renew(run, LEASE_MS).catch(() => at - heldAt < LEASE_MS)
+    if (held) heldAt = at
+    else lost.abort(runBusy({ ...run, holder: null }))
   }
 }
 
@@ -282,11 +312,25 @@ async function stopRun(engine: Engine, byPerson: boolean, error: unknown): Promi
       { cause: error },
     )
   }
+  if (error instanceof RescindError && !isFinal(error)) {
+    throw new RescindError(
+      'stopped_by_trouble',
+      `Stopped: ${error.message} When it is mended go on with: rescind resume ${run.id}`,
+      { cause: error },
+    )
+  }
   throw error
 }
 
+/** Says whether an error speaks for itself: the run is another's, its store is spoilt, or it says how to go on. */
+function isFinal({ code, exitCode }: RescindError): boolean {
+  return (
+    exitCode === EXIT.stopped || ['run_busy', 'store_corrupt', 'store_unsealable'].includes(code)
+  )
+}
+
 /** Kills, verifies, and kills again what still lives. */
-async function killAndVerify(engine: Engine): Promise<void> {
+async function killAndVerify(engine: Engine): Promise<Verified> {
   const { store, run, signal } = engine
   const kills = await store.runs.kills(run)
   let pending = kills.filter(isUnsettled)
@@ -296,10 +340,10 @@ async function killAndVerify(engine: Engine): Promise<void> {
   for (let cycle = 1; ; cycle++) {
     await sendAll(engine, pending)
     await awaitSample(engine)
-    const { inventory, present } = await verifyRun(engine)
-    await store.runs.setInventories(run, inventory.no, null)
-    const again = present.filter(mayDieYet)
-    if (again.length === 0 || cycle === CYCLES_MAX) return
+    const verified = await verifyRun(engine)
+    await store.runs.setInventories(run, verified.inventory.no, null)
+    const again = verified.present.filter(mayDieYet)
+    if (again.length === 0 || cycle === CYCLES_MAX) return verified
     pending = await killsOfLiving(engine, again, LATE_MS * 4 ** (cycle - 1))
     signal.throwIfAborted()
   }
@@ -399,13 +443,16 @@ async function killsOfLiving(
   return [...fine, ...finer].map((kill) => ({ ...kill, state: 'planned', outcome: null }))
 }
 
-async function markQuiet(engine: Engine, { residualMs, clock }: ApplyOptions): Promise<void> {
+/** What the last look proved absent, and is past the residual deadline, is quiet. */
+async function markQuiet(
+  { store, run }: Engine,
+  { residualMs, clock }: ApplyOptions,
+  { inventory, absent }: Verified,
+): Promise<void> {
   if (residualMs === undefined) return
-  const { store, run } = engine
-  const tokens = await store.runs.tokens(run)
-  const quiet = tokens.filter((token) => isQuietBy(token, clock.now(), residualMs))
+  const quiet = absent.filter((token) => isPastResidual(token, clock.now(), residualMs))
   const fingerprints = quiet.map(({ fingerprint }) => fingerprint)
-  await store.runs.prove(run, 'quiet', fingerprints, 'not seen again past the residual deadline')
+  await store.runs.prove(run, 'quiet', fingerprints, `inventory ${inventory.id}`)
 }
 
 /**
@@ -418,7 +465,10 @@ export async function lookAgain(options: ApplyOptions, run: Run): Promise<Run> {
   const plan = await store.plans.byNo(run.plan)
   const inventory = plan && (await store.inventories.byNo(plan.inventory.no))
   if (!plan || !inventory) {
-    throw new RescindError('plan_unknown', `The plan of ${run.id} is not in this store.`)
+    throw new RescindError(
+      'plan_unknown',
+      `The plan of ${run.id} is not in this store. Look with the store that the run was made with.`,
+    )
   }
   if (plan.account.id !== options.session.account.id) {
     throw new RescindError(
@@ -426,9 +476,10 @@ export async function lookAgain(options: ApplyOptions, run: Run): Promise<Run> {
       `${run.id} is of ${plan.account.name} (${plan.account.id}), and this is ${options.session.account.name} (${options.session.account.id}).`,
     )
   }
+  if (isHeld(run, options.clock.now())) throw runBusy(run)
   const engine = startEngine(options, inventory, run)
-  const { inventory: fresh } = await verifyRun(engine)
-  await store.runs.setInventories(run, null, fresh.no)
-  await markQuiet(engine, options)
+  const verified = await verifyRun(engine)
+  await store.runs.setInventories(run, null, verified.inventory.no)
+  await markQuiet(engine, options, verified)
   return (await store.runs.get(run.id)) ?? run
 }

@@ -1,5 +1,5 @@
 import { RescindError } from '../core/errors.ts'
-import type { AppRow, Reach } from '../core/listing.ts'
+import type { AppRow, Reach, TokenKind } from '../core/listing.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import { PROVIDERS } from '../providers/registry.ts'
 import type { Inventory, ListedToken } from '../store/inventories.ts'
@@ -31,6 +31,8 @@ interface Chosen {
   readonly app: string | null
   readonly user: string | null
   readonly rule: string
+  /** A session is no part of what a coarse kill reaches: it is killed by itself. */
+  readonly kind: TokenKind
 }
 
 /** What the policy made of an inventory. */
@@ -54,8 +56,8 @@ export async function makePlan(options: MakePlanOptions): Promise<Plan> {
   const apps = await store.inventories.apps(inventory)
   const sorted = await sortTokens(options, apps)
   checkLimit(policy, sorted.chosen.length, inventory.tokens)
-  const totals = await countReaches(store, inventory)
-  const kills = chooseReaches(sorted.chosen, apps, inventory.whole ? totals : NO_TOTALS)
+  const totals = inventory.state === 'complete' ? await countReaches(store, inventory) : NO_TOTALS
+  const kills = chooseReaches(sorted.chosen, apps, totals)
   const spared = sorted.heldBack.filter(({ verdict }) => verdict === 'spare').length
   const content = {
     id: newId('plan'),
@@ -92,8 +94,16 @@ async function sortTokens(
           choose(sorted, token, verdict.rule)
           break
         case 'undecided':
-          if (includeUndecided) choose(sorted, token, `${verdict.rule} (undecided, included)`)
-          else sorted.heldBack.push({ ...verdict, fingerprint: token.fingerprint })
+          // A token that may be spared is never killed, whatever is included.
+          if (includeUndecided && !verdict.maySpare) {
+            choose(sorted, token, `${verdict.rule} (undecided, included)`)
+          } else
+            sorted.heldBack.push({
+              fingerprint: token.fingerprint,
+              verdict: 'undecided',
+              rule: verdict.rule,
+              reason: verdict.reason,
+            })
           break
         case 'spare':
           if (verdict.rule === OWN_RULE) sorted.own++
@@ -114,8 +124,8 @@ async function sortTokens(
 }
 
 function choose(sorted: Sorted, token: ListedToken, rule: string): void {
-  const { fingerprint, appId, userId } = token
-  sorted.chosen.push({ fingerprint, app: appId, user: userId, rule })
+  const { fingerprint, appId, userId, kind } = token
+  sorted.chosen.push({ fingerprint, app: appId, user: userId, rule, kind })
   if (token.appMatch === 'label') sorted.byLabel++
 }
 
@@ -135,7 +145,7 @@ function checkLimit({ limit }: Policy, chosen: number, tokens: number): void {
   }
 }
 
-/** How many tokens the inventory has of each app, and of each user and app. */
+/** How many grants the inventory has of each app, and of each user and app. */
 interface Totals {
   readonly app: ReadonlyMap<string, number>
   readonly userApp: ReadonlyMap<string, number>
@@ -143,14 +153,19 @@ interface Totals {
 
 /** On an inventory that may miss tokens no reach is known to stay inside: all go one by one. */
 const NO_TOTALS: Totals = { app: new Map(), userApp: new Map() }
+/** No count of chosen grants equals it. */
+const NEVER = -1
 
+/** A grant that is matched to its app by a label may be another's: its app is never killed as one. */
 async function countReaches(store: Store, inventory: Inventory): Promise<Totals> {
   const app = new Map<string, number>()
   const userApp = new Map<string, number>()
-  for (const row of await store.inventories.countsByAppAndUser(inventory)) {
+  for (const row of await store.inventories.countGrants(inventory)) {
     if (row.app === null) continue
-    app.set(row.app, (app.get(row.app) ?? 0) + row.count)
-    if (row.user !== null) userApp.set(pairKey(row.user, row.app), row.count)
+    const count = row.count === row.byId ? row.count : NEVER
+    const before = app.get(row.app) ?? 0
+    app.set(row.app, count === NEVER || before === NEVER ? NEVER : before + count)
+    if (row.user !== null) userApp.set(pairKey(row.user, row.app), count)
   }
   return { app, userApp }
 }
@@ -164,8 +179,9 @@ export function chooseReaches(
   apps: ReadonlyMap<string, AppRow>,
   totals: Totals,
 ): PlannedKill[] {
-  const byApp = groupBy(chosen, ({ app }) => app)
-  const byPair = groupBy(chosen, ({ app, user }) => (app && user ? pairKey(user, app) : null))
+  const grants = chosen.filter(({ kind }) => kind === 'grant')
+  const byApp = groupBy(grants, ({ app }) => app)
+  const byPair = groupBy(grants, ({ app, user }) => (app && user ? pairKey(user, app) : null))
   const drafts = new Map<string, { reach: Reach; tokens: Chosen[] }>()
   const add = (key: string, reach: Reach, token: Chosen) => {
     const draft = drafts.get(key)
@@ -173,8 +189,8 @@ export function chooseReaches(
     else drafts.set(key, { reach, tokens: [token] })
   }
   for (const token of chosen) {
-    const { app, user, fingerprint } = token
-    const can = (app !== null && apps.get(app)?.reaches) || []
+    const { app, user, fingerprint, kind } = token
+    const can = (kind === 'grant' && app !== null && apps.get(app)?.reaches) || []
     if (app !== null && can.includes('app') && byApp.get(app) === totals.app.get(app)) {
       add(`app ${app}`, { kind: 'app', app }, token)
       continue

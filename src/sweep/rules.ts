@@ -11,7 +11,13 @@ export type Answer =
 /** What a policy says of a token. */
 export type Verdict =
   | { readonly verdict: 'kill' | 'spare'; readonly rule: string; readonly reason: string | null }
-  | { readonly verdict: 'undecided'; readonly rule: string; readonly reason: string }
+  | {
+      readonly verdict: 'undecided'
+      readonly rule: string
+      readonly reason: string
+      /** The doubt is whether a spare rule holds. */
+      readonly maySpare: boolean
+    }
   | { readonly verdict: 'untouched' }
 
 /** What rules look at beside the token. */
@@ -47,10 +53,11 @@ export function compilePolicy(
     const spared = firstOf(spare, token)
     if (spared?.reason === null) return { verdict: 'spare', rule: spared.rule, reason: null }
     if (spared) {
-      return { verdict: 'undecided', rule: spared.rule, reason: `may be spared: ${spared.reason}` }
+      const reason = `may be spared: ${spared.reason}`
+      return { verdict: 'undecided', rule: spared.rule, reason, maySpare: true }
     }
     if (killed.reason === null) return { verdict: 'kill', rule: killed.rule, reason: null }
-    return { verdict: 'undecided', rule: killed.rule, reason: killed.reason }
+    return { verdict: 'undecided', rule: killed.rule, reason: killed.reason, maySpare: false }
   }
 }
 

@@ -11,6 +11,8 @@ export interface Verified {
   readonly inventory: Inventory
   /** Planned tokens that are in it. */
   readonly present: readonly RunToken[]
+  /** Planned tokens that are proven not to be in it. */
+  readonly absent: readonly RunToken[]
 }
 
 /**
@@ -49,7 +51,7 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
     'verify',
     `${inventory.id}: ${absent.length} absent, ${present.length} still listed${unclear > 0 ? `, ${unclear} not to be told${inventory.state === 'partial' ? `, because the inventory is partial (${inventory.why})` : ''}` : ''}`,
   )
-  return { inventory, present }
+  return { inventory, present, absent }
 }
 
 /**
@@ -78,9 +80,9 @@ export function covers(inventory: Inventory, userId: string | null): boolean {
   return inventory.covers === 'all' || (userId !== null && inventory.covers.users.includes(userId))
 }
 
-/** Tokens that are dead by now, and past the time in which anything minted from them could live. */
-export function isQuietBy(token: RunToken, now: number, residualMs: number): boolean {
-  return isDead(token.proof) && token.answeredAt !== null && now - token.answeredAt >= residualMs
+/** Says whether the time is over in which anything minted from a token could live on. */
+export function isPastResidual(token: RunToken, now: number, residualMs: number): boolean {
+  return token.answeredAt !== null && now - token.answeredAt >= residualMs
 }
 
 function fingerprintsOf(tokens: readonly RunToken[]): Fingerprint[] {

@@ -80,7 +80,12 @@ describe('the coarsest kill', () => {
         )
         const chosen = all
           .filter((one) => one.chosen)
-          .map((one) => ({ ...one, fingerprint: `fp_${one.id}` as Fingerprint, rule: 'r' }))
+          .map((one) => ({
+            ...one,
+            fingerprint: `fp_${one.id}` as Fingerprint,
+            rule: 'r',
+            kind: 'grant' as const,
+          }))
         const kills = chooseReaches(chosen, apps, totals)
         const reached = kills.flatMap((kill) => reachOf(kill, all)).sort((a, b) => a - b)
         expect(reached).toEqual(chosen.map(({ id }) => id))
@@ -101,7 +106,8 @@ describe('the coarsest kill', () => {
 
   test('users and apps whose names run together are told apart', () => {
     const apps = new Map(['c', 'b c'].map((id) => [id, app(id, { reaches: ['user_app'] })]))
-    const chosen = [{ fingerprint: 'fp_1' as Fingerprint, app: 'c', user: 'a b', rule: 'r' }]
+    const fingerprint = 'fp_1' as Fingerprint
+    const chosen = [{ fingerprint, app: 'c', user: 'a b', rule: 'r', kind: 'grant' as const }]
     const totals = { app: new Map(), userApp: new Map([['a\u0000b c', 1]]) }
     expect(chooseReaches(chosen, apps, totals)[0]?.reach.kind).toBe('token')
   })
@@ -168,6 +174,50 @@ describe('a plan', () => {
     const { header, kills } = await makePlan({ store, inventory, policy: POLICY, now: 1 })
     expect(kills.map(({ reach }) => reach.kind)).toEqual(['token', 'token'])
     expect(header.notes[0]).toMatch(/inventory is partial \(slice too large\)/)
+  })
+
+  test('own tokens alone, provably whole, are no ground for killing all of an app', async () => {
+    const end = {
+      state: 'partial',
+      why: 'own tokens only',
+      whole: true,
+      covers: { users: ['u1'] },
+    } as const
+    const inventory = await listing({ end })
+    const { kills } = await makePlan({ store, inventory, policy: POLICY, now: 1 })
+    expect(kills.map(({ reach }) => reach.kind)).toEqual(['token', 'token'])
+  })
+
+  test('an app is not killed as one when a label alone ties a token to it', async () => {
+    const tokens = TOKENS.map((row, at) =>
+      at === 0 ? { ...row, appMatch: 'label' as const } : row,
+    )
+    const inventory = await listing({ tokens })
+    const { kills } = await makePlan({ store, inventory, policy: POLICY, now: 1 })
+    expect(kills.map(({ reach }) => reach.kind)).toEqual(['token', 'token'])
+  })
+
+  test('a session is killed by itself, beside the coarse kill of its app', async () => {
+    const tokens = [...TOKENS, { ...token('t8', { appId: 'a1' }), kind: 'session' as const }]
+    const inventory = await listing({ tokens })
+    const { kills } = await makePlan({ store, inventory, policy: POLICY, now: 1 })
+    expect(kills.map(({ reach, count }) => [reach.kind, count]).sort()).toEqual([
+      ['token', 1],
+      ['user_app', 2],
+    ])
+  })
+
+  test('what may be spared is held back, even where the undecided are included', async () => {
+    const policy = parsePolicy(
+      '{ name: x, kill: [{ app: { name: a* } }], spare: [{ user: { profile: Robot } }] }',
+      'x',
+    )
+    const users = ['u1', 'u2', 'us'].map((id) => user(id, { profile: null }))
+    const inventory = await listing({ users })
+    const included = { store, inventory, policy, now: 1, includeUndecided: true }
+    const { header } = await makePlan(included)
+    expect(header.chosen).toBe(0)
+    expect(header.undecided).toBeGreaterThan(0)
   })
 
   test('of the same policy on the same inventory is the same, but for its name and time', async () => {

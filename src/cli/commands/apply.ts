@@ -45,11 +45,11 @@ export function applyCommand(io: Io): Command {
 /** Makes `rescind resume`: goes on with a run that was stopped or cut off. */
 export function resumeCommand(io: Io): Command {
   return executing(new Command('resume'))
-    .argument('[run]', 'the run (default: the newest that is not finished)')
+    .argument('[run]', 'the run (default: the one that is not finished)')
     .description('go on with a run: what is in doubt is looked at before it is sent again')
     .action(async (run: string | undefined, options: ExecuteOptions) => {
       await withContext(io, options, async (context) => {
-        const found = await findRun(context, run, 'unfinished')
+        const found = await findRun(context, run, 'unfinished', options.tenant)
         await execute(
           context,
           options,
@@ -68,7 +68,7 @@ export function verifyCommand(io: Io): Command {
     .description('take a fresh inventory and judge a run by it; nothing is sent')
     .action(async (run: string | undefined, options: TenantOptions) => {
       await withContext(io, options, async (context) => {
-        const found = await findRun(context, run, 'any')
+        const found = await findRun(context, run, 'any', options.tenant)
         const look = (means: ApplyOptions) => lookAgain(means, found)
         await execute(
           context,
@@ -205,30 +205,39 @@ async function findRun(
   context: Context,
   id: string | undefined,
   which: 'any' | 'unfinished',
+  tenant: string | undefined,
 ): Promise<Run> {
+  if (tenant !== undefined) context.tenant(tenant)
   const { runs } = await context.store()
-  if (id !== undefined) {
-    const run = await runs.get(id)
-    if (!run)
-      throw new RescindError(
-        'run_unknown',
-        `There is no run "${id}" in this store. List them with: rescind runs`,
-      )
-    if (which === 'unfinished' && run.state === 'finished') {
-      throw new RescindError(
-        'run_unknown',
-        `${id} is finished. Look at it again with: rescind verify ${id}`,
-      )
-    }
-    return run
+  if (id === undefined) return chooseRun(await runs.list(tenant), which)
+  const run = await runs.get(id)
+  if (!run) {
+    const message = `There is no run "${id}" in this store. List them with: rescind runs`
+    throw new RescindError('run_unknown', message)
   }
-  const all = await runs.list()
-  const run = which === 'any' ? all[0] : all.find(({ state }) => state !== 'finished')
-  if (!run)
-    throw new RescindError(
-      'run_unknown',
-      which === 'any' ? 'There is no run yet.' : 'There is no run to resume.',
-    )
+  if (tenant !== undefined && run.tenant !== tenant) {
+    const message = `${id} is a run of tenant "${run.tenant}", and this is "${tenant}". Nothing was sent.`
+    throw new RescindError('plan_other_tenant', message)
+  }
+  if (which === 'unfinished' && run.state === 'finished') {
+    const message = `${id} is finished. Look at it again with: rescind verify ${id}`
+    throw new RescindError('run_unknown', message)
+  }
+  return run
+}
+
+/** Without a name: the newest to look at, and the only one to resume. */
+function chooseRun(all: readonly Run[], which: 'any' | 'unfinished'): Run {
+  const runs = which === 'any' ? all.slice(0, 1) : all.filter(({ state }) => state !== 'finished')
+  const [run, ...more] = runs
+  if (!run) {
+    const message = which === 'any' ? 'There is no run yet.' : 'There is no run to resume.'
+    throw new RescindError('run_unknown', `${message} List them with: rescind runs`)
+  }
+  if (more.length > 0) {
+    const names = runs.map(({ id, tenant }) => `${id} (${tenant})`).join(', ')
+    throw new RescindError('usage', `Several runs can be resumed. Name one: ${names}.`)
+  }
   return run
 }
 

@@ -135,7 +135,7 @@ export async function sayPlan(context: Context, { header, kills }: Plan): Promis
   const said = new Set((await store.inventories.byNo(header.inventory.no))?.notes)
   const notes = header.notes.filter((note) => !said.has(note))
   if (notes.length > 0) output.say()
-  for (const note of notes.slice(0, SHOWN_LINES)) {
+  for (const note of notes) {
     for (const line of hangWidth('! ', visible(note), columns)) output.say(color.yellow(line))
   }
 }
@@ -177,7 +177,9 @@ function countHeldBack(heldBack: readonly HeldBack[]): readonly string[] {
     reasons.set(key, (reasons.get(key) ?? 0) + 1)
   }
   const lines = [...reasons].map(([key, n]) => `  ${formatCount(n).padStart(6)}  ${visible(key)}`)
-  return lines.slice(0, SHOWN_LINES)
+  const rest = lines.length - SHOWN_LINES
+  const more = rest > 0 ? [`  and ${formatCounted(rest, 'more reason')}`] : []
+  return [...lines.slice(0, SHOWN_LINES), ...more]
 }
 
 function reachInWords(kind: 'token' | 'user_app' | 'app'): string {

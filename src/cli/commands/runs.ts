@@ -66,7 +66,8 @@ async function show(context: Context, id: string): Promise<void> {
   const header = await store.plans.get(id)
   if (header) {
     const kills = await store.plans.kills(header)
-    output.result(planDocument(header, kills))
+    const heldBack = await store.plans.heldBack(header)
+    output.result({ ...planDocument(header, kills), heldBack })
     return sayPlan(context, { header, kills })
   }
   const run = await store.runs.get(id)

@@ -4,7 +4,7 @@ import { RescindError } from '../../core/errors.ts'
 import type { AppRow, UserRow } from '../../core/listing.ts'
 import { describeOutcome } from '../../core/outcome.ts'
 import type { Inventory, ListedToken } from '../../store/inventories.ts'
-import type { PlannedKill } from '../../store/plans.ts'
+import type { PlanHeader, PlannedKill } from '../../store/plans.ts'
 import type { ReturnedToken, Run, RunToken } from '../../store/runs.ts'
 import type { Store } from '../../store/store.ts'
 import { judgeToken, outcomeOf, summarize, type TokenVerdict } from '../summary.ts'
@@ -65,7 +65,7 @@ export async function gatherReport(
     users: tallyUsers(tokens, users),
     timeline: timeline(tokens),
     timeToDeadMs: timeToDead(tokens),
-    left: leftForAPerson(tokens, appTallies, plan.undecided),
+    left: leftForAPerson(tokens, appTallies, plan),
     events: (await store.runs.events(run)).map(({ at, kind, text }) => ({
       at: iso(at),
       kind,
@@ -223,7 +223,7 @@ function timeToDead(tokens: readonly RunToken[]): ReportModel['timeToDeadMs'] {
 function leftForAPerson(
   tokens: readonly RunToken[],
   apps: readonly AppTally[],
-  undecided: number,
+  { id, undecided }: Pick<PlanHeader, 'id' | 'undecided'>,
 ): LeftForAPerson[] {
   const left: LeftForAPerson[] = []
   const living = new Map<string, number>()
@@ -259,7 +259,7 @@ function leftForAPerson(
     left.push({
       what: 'Undecided tokens',
       why: 'a signal that the policy asks for is missing, so they were not killed',
-      todo: 'See them in "rescind show PLAN"; narrow the policy, or plan with --include-undecided.',
+      todo: `See them with "rescind show ${id} --json"; narrow the policy, or plan with --include-undecided.`,
       count: undecided,
     })
   }
