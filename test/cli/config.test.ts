@@ -68,9 +68,8 @@ describe('references to secrets', () => {
   test('an environment variable and a file become secrets, at any depth', () => {
     write('secret.txt', 'from the file\n')
     login(`{ method: x, a: "\${env:A}", deep: { list: ["\${file:secret.txt}", plain] } }`)
-    const { login: filled } = load({ A: 'from the environment' }).tenants.get('acme') ?? {
-      login: {},
-    }
+    const filled: Readonly<Record<string, unknown>> =
+      load({ A: 'from the environment' }).tenants.get('acme')?.login ?? {}
     expect(filled.method).toBe('x')
     expect((filled.a as Secret).reveal()).toBe('from the environment')
     const [one, two] = (filled.deep as { list: [Secret, string] }).list

@@ -11,8 +11,10 @@ import { tempHome } from './temp-home.ts'
 
 /** Slow enough that a kill finds calls under way, fast enough for a hundred rounds. */
 const LATENCY_MS = 12
-/** A run lasts about this long; a kill comes at a random moment of it. */
+/** A run lasts about this long; every other kill comes at a random moment of it. */
 const RUN_MS = 700
+/** The others come when the org has seen so many more tokens, at most: answers are then on their way. */
+const CALLS_MAX = 60
 /** The apps that are swept one after the other; together they hold most of the org's tokens. */
 const APPS = ['Drift', 'Drift Chat', 'Data Sync', 'Reporting', 'Dataloader Partner', 'Slack Bridge']
 
@@ -22,6 +24,8 @@ interface Scene {
   readonly random: () => number
   readonly tokenOf: ReadonlyMap<string, string>
   readonly store: Store
+  /** How many dead tokens a death has left in doubt so far. */
+  doubts: number
 }
 
 /**
@@ -30,10 +34,16 @@ interface Scene {
  */
 export async function checkKill9(seed: number, kills: number): Promise<void> {
   let left = kills
-  for (let orgs = 0; left > 0; orgs += 1) left -= await sweepOneOrg(seed * 1000 + orgs, left)
+  let doubts = 0
+  for (let orgs = 0; left > 0; orgs += 1) {
+    const swept = await sweepOneOrg(seed * 1000 + orgs, left)
+    left -= swept.kills
+    doubts += swept.doubts
+  }
+  assert.ok(doubts > 0, 'no kill fell between a call and its answer: nothing was shown')
 }
 
-async function sweepOneOrg(seed: number, killsMax: number): Promise<number> {
+async function sweepOneOrg(seed: number, killsMax: number) {
   using home = tempHome()
   const size = { users: 40, apps: 16, tokens: 700 }
   await using org = await startSalesforce({ seed, size, skew: { appTokens: 150 } })
@@ -43,7 +53,7 @@ async function sweepOneOrg(seed: number, killsMax: number): Promise<number> {
   const tokens = [...org.truth.grants()].map(({ deleteToken }) => deleteToken)
   const fingerprint = (token: string) => store.fingerprint(new Secret(`delete:${token}`))
   const tokenOf = new Map<string, string>(tokens.map((token) => [fingerprint(token), token]))
-  const scene: Scene = { org, options, random: seededRandom(seed), tokenOf, store }
+  const scene: Scene = { org, options, random: seededRandom(seed), tokenOf, store, doubts: 0 }
   let kills = 0
   try {
     for (const app of APPS) {
@@ -52,7 +62,7 @@ async function sweepOneOrg(seed: number, killsMax: number): Promise<number> {
   } finally {
     await store.close()
   }
-  return kills
+  return { kills, doubts: scene.doubts }
 }
 
 /** Applies one plan, killed and resumed until it is through; returns how often it was killed. */
@@ -77,7 +87,11 @@ async function sweepOneApp(scene: Scene, app: string, killsMax: number): Promise
   return kills
 }
 
-async function runOnce({ options, random }: Scene, args: string[], mayKill: boolean) {
+async function runOnce({ org, options, random }: Scene, args: string[], mayKill: boolean) {
+  const { counters } = org
+  const revoked = () => counters().get('revoke') ?? 0
+  const callsMax = revoked() + 1 + Math.floor(random() * CALLS_MAX)
+  const byCalls = random() < 0.5
   const child = spawnRescind(
     [...args, '--json', '--second-look', 'none', '--concurrency', '3'],
     options,
@@ -87,7 +101,11 @@ async function runOnce({ options, random }: Scene, args: string[], mayKill: bool
   while (mayKill && !ended.signal.aborted && !/"(started|resumed)"/.test(child.stderr())) {
     await sleep(5)
   }
-  if (mayKill) await sleep(random() * RUN_MS, undefined, { signal: ended.signal }).catch(() => {})
+  if (mayKill && byCalls) {
+    while (!ended.signal.aborted && revoked() < callsMax) await sleep(1)
+  } else if (mayKill) {
+    await sleep(random() * RUN_MS, undefined, { signal: ended.signal }).catch(() => {})
+  }
   const isKilled = mayKill && child.process.kill('SIGKILL')
   const { code, stderr } = await child.done
   if (code !== null) assert.equal(code, 0, stderr)
@@ -99,10 +117,11 @@ async function runOnce({ options, random }: Scene, args: string[], mayKill: bool
  * the first is known, and the second is looked at first.
  */
 async function holdAgainstOrg(
-  { org, store, tokenOf }: Scene,
+  scene: Scene,
   plan: string,
   settled: Map<string, number>,
 ): Promise<void> {
+  const { org, store, tokenOf } = scene
   for (const [token, calls] of settled) {
     assert.equal(org.revokeCalls(token), calls, 'what was settled was presented again')
   }
@@ -114,6 +133,7 @@ async function holdAgainstOrg(
     const isDead = !org.truth.isAlive(token)
     if (outcome === 'revoked') assert.ok(isDead, 'the journal says revoked, and the token lives')
     if (state === 'planned') assert.equal(org.revokeCalls(token), 0, 'sent without an intent')
+    if (isDead && state === 'intent') scene.doubts += 1
     if (isDead) settled.set(token, org.revokeCalls(token))
   }
 }
