@@ -10,8 +10,8 @@ export type AppKind = 'connected' | 'external' | 'uninstalled'
 export interface App {
   readonly index: number
   readonly kind: AppKind
-  /** The label, by which OauthToken names the app. Two apps may share one. */
-  readonly label: string
+  /** The label, by which OauthToken names the app. Two apps may share one, and one may be renamed. */
+  label: string
   readonly developerName: string
   readonly clientId: string
   readonly clientSecret: string

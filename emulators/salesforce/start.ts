@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type AddedGrant, type AddGrant, addGrant, userById } from './added-grant.ts'
+import type { App } from './apps.ts'
 import { createBulkDesk } from './bulk-query.ts'
 import { createCredentials, type SalesforceCredentials } from './credentials.ts'
 import type { Fault, RouteName } from './faults.ts'
@@ -13,6 +14,7 @@ import type { Desks } from './routes.ts'
 import { createHandler, type Estate } from './server.ts'
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts'
 import { createTruth, type GroundTruth } from './truth.ts'
+import { type Permission, setPermission } from './users.ts'
 
 /** What whoever runs an org can see of it and do to it. */
 export interface OrgControls {
@@ -36,6 +38,10 @@ export interface OrgControls {
   blockedApps(): readonly string[]
   setUserActive(userId: string, isActive: boolean): void
   setUserFrozen(userId: string, isFrozen: boolean): void
+  /** Gives a user a permission, or takes it away; what runs meanwhile notices at its next request. */
+  setPermission(userId: string, permission: Permission, isGiven: boolean): void
+  /** Gives an app another label; its tokens are listed under the new one. */
+  renameApp(appId: string, label: string): void
   /** Adds a grant, without the limit of five approvals, and gives its delete and refresh token. */
   addGrant(grant: AddGrant): AddedGrant
 }
@@ -85,6 +91,8 @@ export function createSalesforce(options: SalesforceOptions = {}): SalesforceEst
     setUserFrozen: (userId, isFrozen) => {
       userById(org, userId).isFrozen = isFrozen
     },
+    setPermission: (userId, permission, isGiven) =>
+      setPermission(userById(org, userId), permission, isGiven),
     addGrant: (grant) => addGrant(org, grant),
   }
 }
@@ -94,13 +102,20 @@ function createDesks(org: Org, keys: SigningKeys): Desks {
   return { query, oauth, bulk, keys }
 }
 
-function appControls(org: Org): Pick<OrgControls, 'block' | 'unblock' | 'blockedApps'> {
-  const setBlocked = (appId: string, blocked: boolean): void => {
+function appControls(
+  org: Org,
+): Pick<OrgControls, 'block' | 'unblock' | 'blockedApps' | 'renameApp'> {
+  const appOf = (appId: string): App => {
     const app = org.appByClientId.get(appId)
     if (app === undefined) throw new TypeError(`no app of this org has the client id ${appId}`)
-    setAppBlocked(org, app, blocked, 0)
+    return app
   }
+  const setBlocked = (appId: string, blocked: boolean): void =>
+    setAppBlocked(org, appOf(appId), blocked, 0)
   return {
+    renameApp: (appId, label) => {
+      appOf(appId).label = label
+    },
     block: (appId) => setBlocked(appId, true),
     unblock: (appId) => setBlocked(appId, false),
     blockedApps: () =>

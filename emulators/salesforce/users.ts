@@ -40,7 +40,7 @@ export interface User {
   readonly email: string
   readonly password: string
   readonly securityToken: string
-  readonly profile: Profile
+  profile: Profile
   readonly userType: string
   readonly createdMs: number
   lastLoginMs: number | null
@@ -88,6 +88,13 @@ export function generateProfiles(): readonly Profile[] {
     profile(3, 'Integration Administrator', ALL_PERMISSIONS),
     profile(4, 'Sales User', ['ApiEnabled']),
   ]
+}
+
+/** Gives one user a permission or takes it away, by a profile that differs in nothing else. */
+export function setPermission(user: User, permission: Permission, isGiven: boolean): void {
+  const { profile } = user
+  const others = [...profile.permissions].filter((one) => one !== permission)
+  user.profile = { ...profile, permissions: new Set(isGiven ? [...others, permission] : others) }
 }
 
 /** Makes the users: four with a part to play, then people by seed, some of whom have left. */

@@ -9,6 +9,7 @@ import { makeHandle } from './handles.ts'
 import { isSameId } from './ids.ts'
 import { countTokens, type OauthTokenRow } from './oauth-tokens.ts'
 import { isRefusal } from './rest-answer.ts'
+import { bothSights, judgeSight, readSight, type Sight } from './sight.ts'
 import { readAllTokens, type TokenVerdict } from './token-reader.ts'
 import { readUnlistedUsage, usageTokenRow } from './usage-tokens.ts'
 import { listFrozen, listUsers } from './users.ts'
@@ -25,7 +26,7 @@ interface Reading {
   readonly attribution: Attribution
   readonly signal: AbortSignal | undefined
   /** What the rows themselves tell. */
-  readonly seen: { others: boolean; withoutHandle: number }
+  readonly seen: { withoutHandle: number }
 }
 
 /** Streams one snapshot of an org: users, apps, tokens, sessions, and how sure it is. */
@@ -35,6 +36,7 @@ export async function* readInventory(
   signal?: AbortSignal,
 ): AsyncGenerator<InventoryPart> {
   const permissions = await readPermissions(connection, signal)
+  const sightBefore = await judgeSight(connection, account, permissions, signal)
   const own = await readOwnSession(connection, account.caller.userId, signal)
   const userIds = new Set<string>()
   const frozen = permissions.manageUsers === false ? null : await listFrozen(connection, signal)
@@ -50,7 +52,7 @@ export async function* readInventory(
     catalogue,
     async (appId) => new Set(await listExternalAppUsers(connection, appId, signal)),
   )
-  const seen = { others: false, withoutHandle: 0 }
+  const seen = { withoutHandle: 0 }
   const reading: Reading = {
     connection,
     account,
@@ -75,7 +77,9 @@ export async function* readInventory(
   yield { type: 'counted', when: 'after', count: verdict.after + usage.tokens.length }
   if (usage.note) yield { type: 'note', text: usage.note }
   yield { type: 'note', text: budgetNote(connection) }
-  yield judgeEnd(reading, verdict)
+  // Last of all: a permission that was lost on the way makes a short list that counts as one.
+  const sight = bothSights(sightBefore, await readSight(connection, account, signal))
+  yield judgeEnd(reading, verdict, sight)
 }
 
 async function* readTokens(
@@ -102,8 +106,7 @@ async function* readTokens(
 }
 
 function tokenRow(reading: Reading, row: OauthTokenRow): readonly TokenRow[] {
-  const { seen, account, attribution } = reading
-  if (row.userId !== account.caller.userId) seen.others = true
+  const { seen, attribution } = reading
   if (row.deleteToken === null) {
     seen.withoutHandle += 1
     return []
@@ -187,19 +190,21 @@ async function* readSessions(reading: Reading): AsyncGenerator<InventoryPart> {
 }
 
 /** States how sure the inventory is, and of what. */
-function judgeEnd(reading: Reading, verdict: TokenVerdict): InventoryPart & { type: 'end' } {
-  const { permissions, seen, account } = reading
-  const seesAll = permissions.customizeApplication ?? seen.others
-  if (!seesAll) {
+function judgeEnd(
+  { seen, account }: Reading,
+  verdict: TokenVerdict,
+  sight: Sight,
+): InventoryPart & { type: 'end' } {
+  const whole = verdict.whole && seen.withoutHandle === 0
+  if (!sight.grants) {
     const why = `own tokens only: ${account.caller.userName} lacks Customize Application, without which Salesforce shows nobody else's tokens`
-    const covers = { users: [account.caller.userId] }
-    return { type: 'end', whole: verdict.whole, why, covers }
+    return { type: 'end', whole, why, covers: { users: [account.caller.userId] } }
   }
   if (seen.withoutHandle > 0) {
     const why = `${seen.withoutHandle} tokens have no DeleteToken, so that no call can name them`
-    return { type: 'end', whole: false, why, covers: 'all' }
+    return { type: 'end', whole, why, covers: 'all' }
   }
-  return { type: 'end', whole: verdict.whole, why: verdict.why, covers: 'all' }
+  return { type: 'end', whole, why: verdict.why, covers: 'all' }
 }
 
 function budgetNote(connection: Connection): string {

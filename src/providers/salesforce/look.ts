@@ -1,12 +1,12 @@
 import type { Fingerprint, Secret } from '../../core/secret.ts'
 import type { Account, KillToken, LookAnswer } from '../provider.ts'
-import { readPermissions, rowsOrNull } from './caller.ts'
 import type { Connection } from './connection.ts'
 import { listUsageTokens } from './external-apps.ts'
 import { makeHandle, parseHandle } from './handles.ts'
 import { inLanes, READ_LANES } from './lanes.ts'
 import { countTokens, type OauthTokenRow, readSlice, sliceQuestions } from './oauth-tokens.ts'
 import { isRefusal } from './rest-answer.ts'
+import { bothSights, readSight } from './sight.ts'
 import { planSlices } from './slice-plan.ts'
 import { allOf, queryRows, soqlText, soqlTime, textOf } from './soql.ts'
 
@@ -32,7 +32,8 @@ export async function lookAt(tokens: readonly KillToken[], means: LookMeans): Pr
   const present = new Set<Fingerprint>()
   const unclear = new Set<Fingerprint>()
   if (tokens.length === 0) return { present, unclear }
-  const sight = await readSight(means)
+  const { connection, account, signal } = means
+  const before = await readSight(connection, account, signal)
   const kinds = {
     delete: [] as KillToken[],
     usage: [] as KillToken[],
@@ -46,28 +47,14 @@ export async function lookAt(tokens: readonly KillToken[], means: LookMeans): Pr
   await lookAtGrants(kinds.delete, means, present, unclear)
   await lookAtUsage(kinds.usage, means, present, unclear)
   await lookAtSessions(kinds.session, means, present)
+  const sight = bothSights(before, await readSight(connection, account, signal))
   for (const token of tokens) {
     const sees = token.kind === 'session' ? sight.sessions : sight.grants
-    const isOwn = token.userId === means.account.caller.userId
+    const isOwn = token.userId === account.caller.userId
     if (!present.has(token.fingerprint) && !sees && !isOwn) unclear.add(token.fingerprint)
   }
   for (const fingerprint of present) unclear.delete(fingerprint)
   return { present, unclear }
-}
-
-/** Asks whether the credential still sees other people's tokens and sessions. */
-async function readSight({ connection, account, signal }: LookMeans) {
-  const permissions = await readPermissions(connection, signal)
-  const isNotOurs = (field: string) => `${field} != ${soqlText(account.caller.userId)}`
-  const what = 'what this credential may see'
-  const grants =
-    permissions.customizeApplication ??
-    (await countTokens(connection, isNotOurs('UserId'), signal)) > 0
-  // Who holds Manage Users, and nobody else, may read UserLogin: so it shows even where no session is left.
-  const sessions =
-    permissions.manageUsers ??
-    (await rowsOrNull(connection, 'SELECT Id FROM UserLogin LIMIT 1', what, signal)) !== null
-  return { grants, sessions }
 }
 
 async function lookAtGrants(

@@ -6,6 +6,7 @@ import { createAttribution } from './attribution.ts'
 import { listExternalAppUsers } from './external-apps.ts'
 import { makeHandle } from './handles.ts'
 import { fingerprintOf, type LookMeans, lookAt, readWholeList } from './look.ts'
+import { readSight } from './sight.ts'
 import { allOf, soqlText } from './soql.ts'
 import { conditionOf, readUsage } from './usage-tokens.ts'
 
@@ -28,10 +29,27 @@ export async function listReach(
       return present
     }
     case 'user_app':
-      return listAppReach(reach.app, reach.user, await catalogue(), means)
+      return listCoarseReach(reach.app, reach.user, await catalogue(), means)
     case 'app':
-      return listAppReach(reach.app, null, await catalogue(), means)
+      return listCoarseReach(reach.app, null, await catalogue(), means)
   }
+}
+
+/** A list that shows the caller's tokens alone would let the kill reach everybody else's unseen. */
+async function listCoarseReach(
+  appId: string,
+  userId: string | null,
+  catalogue: AppCatalogue,
+  means: LookMeans,
+): Promise<ReadonlySet<Fingerprint>> {
+  const { connection, account, signal } = means
+  const reached = await listAppReach(appId, userId, catalogue, means)
+  const sight = await readSight(connection, account, signal)
+  if (sight.grants) return reached
+  throw new RescindError(
+    'not_permitted',
+    `${account.caller.userName} does not see other people's tokens, so what the kill would reach is not known. Give it Customize Application.`,
+  )
 }
 
 async function listAppReach(

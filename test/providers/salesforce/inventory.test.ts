@@ -124,6 +124,28 @@ describe('what the credential may see', () => {
   )
 })
 
+describe('a permission that is lost while the list is read', () => {
+  it.each([['supported'], ['unsupported']] as const)(
+    'makes it a list of own tokens, although every count agrees (permissions %s)',
+    async (userPermissionAccess) => {
+      await using org = await startSalesforce({
+        seed: 24,
+        size: { users: 50, apps: 14, tokens: 3_000 },
+        switches: { userPermissionAccess },
+      })
+      await using bench = await createBench()
+      const session = await bench.open(tenantOf(org))
+      const { userId } = org.credentials.admin
+      const taken = await take(session, (part) => {
+        if (part.type === 'apps') org.setPermission(userId, 'CustomizeApplication', false)
+      })
+      expect(grantsOf(taken).length).toBeLessThan(org.truth.counts().alive)
+      expect(taken.end).toMatchObject({ covers: { users: [userId] } })
+      expect(taken.end.why).toMatch(/own tokens only/)
+    },
+  )
+})
+
 describe('apps', () => {
   it('keeps two installed apps of one label apart by id', async () => {
     await using org = await startSalesforce({

@@ -306,6 +306,18 @@ describe('kills, against what is really so', () => {
     expect(isAlive(third)).toBe(true)
   })
 
+  it('what a coarse kill would reach is not said by a credential that sees its own tokens alone', async () => {
+    const app = tokens.find(({ appId }) => appId?.startsWith('0xI'))?.appId ?? ''
+    const { userId } = org.credentials.admin
+    const reach = { kind: 'app', app } as const
+    org.setPermission(userId, 'CustomizeApplication', false)
+    await expect(session.reachNow({ reach, tokens: [] })).rejects.toMatchObject({
+      code: 'not_permitted',
+    })
+    org.setPermission(userId, 'CustomizeApplication', true)
+    expect((await session.reachNow({ reach, tokens: [] })).size).toBeGreaterThanOrEqual(0)
+  })
+
   it('an app that is not there is refused, not dead', async () => {
     const kill: Kill = { reach: { kind: 'app', app: '0xI000000000000AAA' }, tokens: [] }
     expect(await session.kill(kill)).toMatchObject({ outcome: 'refused' })

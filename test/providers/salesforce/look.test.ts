@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { startSalesforce } from '../../../emulators/index.ts'
+import { createHttp, type Http } from '../../../src/core/http.ts'
 import type { KillToken, ProviderSession, TokenRow } from '../../../src/providers/provider.ts'
 import { type Bench, createBench, passwordLogin, take, tenantOf } from './session-fixture.ts'
 
@@ -71,6 +72,32 @@ describe('a look at many tokens', () => {
     for (const token of all) {
       if (token.userId !== userId) expect(unclear.has(token.fingerprint)).toBe(true)
     }
+  })
+
+  it('calls nothing absent when the permission is lost between the list and its end', async () => {
+    await using org = await startSalesforce({
+      seed: 43,
+      size: { users: 30, apps: 14, tokens: 300 },
+    })
+    const { userId } = org.credentials.admin
+    const http = createHttp()
+    let isLost = false
+    const send: Http['send'] = (request) => {
+      // The list itself is the first to be shortened; what was asked before saw all.
+      const isList = String(request.url).includes('FROM+OauthToken')
+      if (isLost && isList) org.setPermission(userId, 'CustomizeApplication', false)
+      return http.send(request)
+    }
+    await using bench = await createBench({ http: { ...http, send } })
+    const session = await bench.open(tenantOf(org))
+    const others = asKillTokens(bench, (await take(session)).tokens).filter(
+      (token) =>
+        token.kind === 'grant' && token.userId !== userId && token.appId?.startsWith('0H4'),
+    )
+    isLost = true
+    const { present, unclear } = await session.look(others)
+    expect([present.size, unclear.size]).toEqual([0, others.length])
+    await http.close()
   })
 
   it('fails, rather than answer, when the list cannot be read', async () => {
