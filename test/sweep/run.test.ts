@@ -9,6 +9,9 @@ const SMALL = { size: { users: 30, apps: 16, tokens: 220 }, times: 40 } as const
 const DRIFT = parsePolicy('{ name: x, kill: [{ app: { name: Drift } }] }', 'x')
 const KLUE = parsePolicy('{ name: x, kill: [{ app: { name: Klue* } }] }', 'x')
 
+/** The org names the app of each grant by its id: what only bears its label is killed one by one. */
+const BY_ID = { ecaAppMenuItemId: 'set' } as const
+
 let world: World | undefined
 afterEach(async () => {
   await world?.[Symbol.asyncDispose]()
@@ -30,7 +33,7 @@ function living({ org }: World, label: string): number {
 
 describe('a kill of all tokens of an external client app', () => {
   test('is one call, where all that it reaches is planned', async () => {
-    const here = await start()
+    const here = await start({ switches: BY_ID })
     const { header, kills } = await here.plan(KLUE)
     expect(kills.map(({ reach }) => reach.kind)).toEqual(['app'])
     const run = await applyPlan(here.means(), header)
@@ -44,7 +47,7 @@ describe('a kill of all tokens of an external client app', () => {
   })
 
   test('is never sent once something new stands in its way: its tokens die one by one, and the new one lives', async () => {
-    const here = await start()
+    const here = await start({ switches: BY_ID })
     const { header } = await here.plan(KLUE)
     const [somebody] = here.org.truth.users()
     const fresh = here.org.addGrant({
@@ -63,7 +66,7 @@ describe('a kill of all tokens of an external client app', () => {
   })
 
   test('is tried again when what it would reach cannot be read', async () => {
-    const here = await start()
+    const here = await start({ switches: BY_ID })
     const { header } = await here.plan(KLUE)
     // More breaks in a row than one reading bears.
     here.org.setFaults([
@@ -137,10 +140,13 @@ describe('an app that comes back', () => {
   test('is seen by the second look, and reported', async () => {
     const here = await start()
     const { header } = await here.plan(DRIFT)
-    here.org.setFaults([{ kind: 'reauthorise', on: 'revoke', nth: [2, 5], ms: 15_000 }])
+    here.org.setFaults([{ kind: 'reauthorise', on: 'revoke', nth: [2, 4, 6, 8], ms: 15_000 }])
     const run = await applyPlan(here.means({ secondLookMs: 30_000 }), header)
-    expect(await summarizeRun(here.store, run)).toMatchObject({ dead: header.chosen, cameBack: 2 })
-    expect(living(here, 'Drift')).toBe(2)
+    // Users who have left do not come back: how many did is the org's to tell.
+    const back = living(here, 'Drift')
+    expect(back).toBeGreaterThan(0)
+    const summary = await summarizeRun(here.store, run)
+    expect(summary).toMatchObject({ dead: header.chosen, cameBack: back })
   })
 })
 
