@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Fault } from '../emulators/index.ts'
@@ -55,13 +55,16 @@ async function main(): Promise<boolean> {
   })
   const rounds = Number(values.rounds)
   const memoryGb = Math.round(totalmem() / 2 ** 30)
-  console.log(`${cpus().length} processors, ${memoryGb} GB, Node ${process.versions.node}`)
+  const machine = `${cpus().length} processors, ${memoryGb} GB, Node ${process.versions.node}`
+  const load = () => (loadavg()[0] ?? 0).toFixed(1)
+  const loadBefore = load()
   const figures: Figure[] = []
   if (values.only.includes('kills')) {
     figures.push(...killFigures(await repeat(rounds, 'kills', killRound)))
   }
   if (values.only.includes('inventory')) figures.push(...(await inventoryFigures(rounds)))
-  console.log(`\n${renderFigures(figures)}\n`)
+  console.log(`\n${machine}; load ${loadBefore} before and ${load()} after; ${rounds} rounds\n`)
+  console.log(`${renderFigures(figures)}\n`)
   const missed = figures.filter((figure) => !isKept(figure))
   for (const { name } of missed) console.log(`Missed: ${name}`)
   return missed.length === 0
@@ -131,6 +134,7 @@ async function inOwnProcess<Result>(file: string, org: OrgProcess): Promise<Resu
   })
   let text = ''
   for await (const chunk of child.stdout) text += chunk
+  if (text === '') throw new Error(`${file} failed; its own message is above`)
   return JSON.parse(text) as Result
 }
 
