@@ -136,6 +136,8 @@ export type InventoryPart =
       /** Why it is whole, or why it is not: one sentence. */
       readonly why: string
       readonly covers: Covers
+      /** What could not be listed at all: then the list, whole as it is, is not of all tokens. */
+      readonly lacks?: string | undefined
     }
 
 /** A token as a kill or a look needs it. */

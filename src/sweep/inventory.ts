@@ -93,24 +93,26 @@ export function judgeInventory(
   const withSessions = (grants: number | null) =>
     grants === null ? null : grants + stored.sessions
   const counted = { before: withSessions(heard.before), after: withSessions(heard.after) }
-  const why = reasonForPartial(counted.before, counted.after, end, rows)
-  const whole = why === undefined || (end.whole && !coversAll(end.covers))
+  const doubt = doubtOf(counted.before, counted.after, end, rows)
+  // What could not be listed at all leaves the rest as proven as it is.
+  const partial = doubt ?? (coversAll(end.covers) ? end.lacks : end.why)
   return {
-    state: why === undefined ? ('complete' as const) : ('partial' as const),
-    why: why ?? end.why,
+    state: partial === undefined ? ('complete' as const) : ('partial' as const),
+    why: partial ?? end.why,
     counted,
     covers: end.covers,
-    whole,
+    whole: doubt === undefined,
   }
 }
 
-function reasonForPartial(
+/** Why the list is not proven to hold all that it covers. */
+function doubtOf(
   before: number | null,
   after: number | null,
   end: Extract<InventoryPart, { type: 'end' }>,
   rows: number,
 ): string | undefined {
-  if (!end.whole || !coversAll(end.covers)) return end.why
+  if (!end.whole) return end.why
   if (before !== after) {
     return `count moved: ${before ?? 'unknown'} tokens before, ${after ?? 'unknown'} after`
   }

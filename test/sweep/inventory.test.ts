@@ -57,6 +57,22 @@ describe('an inventory is complete', () => {
       'partial',
       true,
     ],
+    [
+      'not when it shows our own alone, and the count moved',
+      { before: 5, after: 6, end: { ...ownOnly, whole: true } },
+      5,
+      0,
+      'partial',
+      false,
+    ],
+    [
+      'not when a kind of token could not be listed; what was listed is whole all the same',
+      { before: 5, after: 5, end: { ...end, lacks: 'no sessions' } },
+      5,
+      0,
+      'partial',
+      true,
+    ],
   ] as const)('%s', ([, heard, grants, sessions, state, whole]) => {
     const judged = judgeInventory(heard, { grants, sessions })
     expect(judged).toMatchObject({ state, whole })

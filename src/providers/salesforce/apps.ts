@@ -6,7 +6,7 @@ import { judgeComeback } from './comeback.ts'
 import type { Connection } from './connection.ts'
 import { type ExternalApp, listExternalApps } from './external-apps.ts'
 import { toLongId } from './ids.ts'
-import { isRefusal } from './rest-answer.ts'
+import { isLastingRefusal } from './rest-answer.ts'
 import { flagOf, type Row, textOf } from './soql.ts'
 
 /** An app of the org that has an id. */
@@ -131,7 +131,7 @@ async function readExternal(connection: Connection, notes: string[], signal?: Ab
   try {
     return await listExternalApps(connection, signal)
   } catch (error) {
-    if (!isRefusal(error) || error.code === 'provider_busy') throw error
+    if (!isLastingRefusal(error)) throw error
     notes.push(`External client apps cannot be listed (${error.vendorCode}).`)
     return []
   }
@@ -201,7 +201,7 @@ async function readOpensAlone(connection: Connection, notes: string[], signal?: 
       }
     }
   } catch (error) {
-    if (!isRefusal(error) || error.code === 'provider_busy') throw error
+    if (!isLastingRefusal(error)) throw error
     notes.push(
       `Sessions cannot be listed (${error.vendorCode}): those without a grant are missing.`,
     )

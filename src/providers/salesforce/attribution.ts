@@ -98,8 +98,11 @@ export function findSessionApp(
   return { found: { appId: labelId(label), match: 'label' }, row }
 }
 
-/** An external client app may be known by its developer name only, which is its label without blanks. */
-function isNamed(app: KnownApp, label: string): boolean {
+/**
+ * Says whether a label is an app's. An external client app may be known by its developer name only,
+ * which is its label without blanks.
+ */
+export function isNamed(app: KnownApp, label: string): boolean {
   if (app.label === label) return true
   return app.kind === 'external' && app.developerName === label.replace(/\W+/g, '_')
 }

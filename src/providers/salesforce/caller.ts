@@ -3,7 +3,7 @@ import type { Account } from '../provider.ts'
 import type { Connection } from './connection.ts'
 import { toLongId } from './ids.ts'
 import type { Identity } from './login.ts'
-import { isRefusal } from './rest-answer.ts'
+import { isLastingRefusal } from './rest-answer.ts'
 import { flagOf, queryRows, type Row, soqlText, textOf } from './soql.ts'
 
 /**
@@ -132,7 +132,7 @@ export async function rowsOrNull(
   try {
     return await queryRows(connection, soql, { what, signal })
   } catch (error) {
-    if (isRefusal(error) && error.code !== 'provider_busy') return null
+    if (isLastingRefusal(error)) return null
     throw error
   }
 }

@@ -67,7 +67,7 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
     inventory: (signal = means.signal) => readInventory(connection, account, signal),
     kill: (kill, signal = means.signal) => sendKill(connection, means, kill, signal),
     look: (tokens: readonly KillToken[], signal) => lookAt(tokens, lookMeans(signal)),
-    reachNow: (kill, signal) => listReach(kill, catalogue, lookMeans(signal)),
+    reachNow: (kill, signal) => listReach(kill, lookMeans(signal)),
     block: async (app, signal) => blockApp(app, await blockMeans(signal)),
     unblock: async (undo, signal) => unblockApp(undo, await blockMeans(signal)),
     close: async () => {},

@@ -2,16 +2,17 @@ import type { Account, InventoryPart, TokenRow } from '../provider.ts'
 import { type AppCatalogue, appRowOf, readApps } from './apps.ts'
 import { type Attribution, createAttribution, findSessionApp } from './attribution.ts'
 import { listSessions, standsAlone } from './auth-sessions.ts'
-import { type OwnSession, type Permissions, readOwnSession, readPermissions } from './caller.ts'
+import { type OwnSession, readOwnSession, readPermissions } from './caller.ts'
 import type { Connection } from './connection.ts'
-import { listExternalAppUsers } from './external-apps.ts'
+import type { UsageToken } from './external-apps.ts'
 import { makeHandle } from './handles.ts'
 import { isSameId } from './ids.ts'
 import { countTokens, type OauthTokenRow } from './oauth-tokens.ts'
-import { isRefusal } from './rest-answer.ts'
+import { isLastingRefusal } from './rest-answer.ts'
 import { bothSights, judgeSight, readSight, type Sight } from './sight.ts'
 import { readAllTokens, type TokenVerdict } from './token-reader.ts'
-import { readUnlistedUsage, usageTokenRow } from './usage-tokens.ts'
+import { createUsageMatch, type UsageMatch } from './usage-match.ts'
+import { readUsage, stillListed, type Usage, usageTokenRow } from './usage-tokens.ts'
 import { listFrozen, listUsers } from './users.ts'
 
 /** Slices of sessions and of usage tokens are numbered from here, past any slice of tokens. */
@@ -20,10 +21,10 @@ const OTHER_SLICES_FROM = 1_000_000_000
 interface Reading {
   readonly connection: Connection
   readonly account: Account
-  readonly permissions: Permissions
   readonly own: OwnSession
   readonly catalogue: AppCatalogue
   readonly attribution: Attribution
+  readonly match: UsageMatch
   readonly signal: AbortSignal | undefined
   /** What the rows themselves tell. */
   readonly seen: { withoutHandle: number }
@@ -48,70 +49,118 @@ export async function* readInventory(
   yield { type: 'apps', apps: catalogue.apps.map((app) => appRowOf(app, catalogue)) }
   for (const text of catalogue.notes) yield { type: 'note', text }
 
+  const usage = await readUsage(
+    connection,
+    catalogue,
+    sightBefore.grants ? null : account.caller.userId,
+    signal,
+  )
   const attribution = createAttribution(
     catalogue,
-    async (appId) => new Set(await listExternalAppUsers(connection, appId, signal)),
+    async (appId) => usage.users.get(appId) ?? new Set(),
   )
+  const match = createUsageMatch(catalogue, usage.tokens)
   const seen = { withoutHandle: 0 }
-  const reading: Reading = {
-    connection,
-    account,
-    permissions,
-    own,
-    catalogue,
-    attribution,
-    signal,
-    seen,
-  }
-  const usage = await readUnlistedUsage(connection, catalogue, signal)
+  const reading: Reading = { connection, account, own, catalogue, attribution, match, signal, seen }
   const before = await countTokens(connection, '', signal)
-  yield { type: 'counted', when: 'before', count: before + usage.tokens.length }
+  yield { type: 'counted', when: 'before', count: before }
   const labels = catalogue.apps.map((app) => app.label)
-  const verdict = yield* readTokens(reading, { userIds, labels }, before)
-  for (const [index, tokens] of chunks(usage.tokens).entries()) {
+  const { verdict, unlisted } = yield* readTokens(reading, { userIds, labels }, before)
+  for (const [index, tokens] of chunks(unlisted).entries()) {
     const rows = tokens.map((token) => usageTokenRow(token, isOwn(reading, token)))
     yield { type: 'tokens', slice: OTHER_SLICES_FROM - 1 - index, tokens: rows }
   }
-  yield* readSessions(reading)
-  yield { type: 'counted', when: 'before', count: verdict.before + usage.tokens.length }
-  yield { type: 'counted', when: 'after', count: verdict.after + usage.tokens.length }
-  if (usage.note) yield { type: 'note', text: usage.note }
+  yield* readSessions(reading, sightBefore)
+  yield { type: 'counted', when: 'before', count: verdict.before + unlisted.length }
+  yield { type: 'counted', when: 'after', count: verdict.after + unlisted.length }
+  for (const text of usageNotes(catalogue, usage, unlisted)) yield { type: 'note', text }
   yield { type: 'note', text: budgetNote(connection) }
   // Last of all: a permission that was lost on the way makes a short list that counts as one.
   const sight = bothSights(sightBefore, await readSight(connection, account, signal))
-  yield judgeEnd(reading, verdict, sight)
+  const lacks = lackOf(usage, unlisted)
+  yield judgeEnd(reading, verdict, sight, lacks)
 }
 
+/** How the reading of the tokens ended. */
+interface TokensRead {
+  readonly verdict: TokenVerdict
+  /** Tokens of the usage API that OauthToken has no row of. */
+  readonly unlisted: readonly UsageToken[]
+}
+
+/**
+ * Streams the tokens. Rows that the usage API may confirm are held back, a few thousand at most, until
+ * all of them are there.
+ */
 async function* readTokens(
   reading: Reading,
   known: { readonly userIds: Iterable<string>; readonly labels: Iterable<string> },
   before: number,
-): AsyncGenerator<InventoryPart, TokenVerdict> {
-  const { connection, attribution, signal } = reading
+): AsyncGenerator<InventoryPart, TokensRead> {
+  const { connection, match, signal } = reading
   const parts = readAllTokens(connection, known, before, signal)
+  const held = new Map<number, readonly OauthTokenRow[]>()
   for (;;) {
     const next = await parts.next()
-    if (next.done) return next.value
+    if (next.done) {
+      const unlisted = yield* readHeld(reading, held)
+      return { verdict: next.value, unlisted }
+    }
     const part = next.value
     if (part.type === 'again') {
+      held.delete(part.slice)
       yield { type: 'slice_again', slice: part.slice }
       continue
     }
-    await attribution.prepare(part.rows.map(clueOf))
-    const tokens = part.rows.flatMap((row) => tokenRow(reading, row))
-    const apps = attribution.takeNewApps()
-    if (apps.length > 0) yield { type: 'apps', apps }
-    yield { type: 'tokens', slice: part.slice, tokens }
+    const candidates = part.rows.filter(match.mayBeListed)
+    if (candidates.length > 0) held.set(part.slice, candidates)
+    const rows =
+      candidates.length > 0 ? part.rows.filter((row) => !match.mayBeListed(row)) : part.rows
+    if (rows.length > 0) yield* readRows(reading, part.slice, rows, new Map())
   }
 }
 
-function tokenRow(reading: Reading, row: OauthTokenRow): readonly TokenRow[] {
+/** Judges the rows that were held back beside the usage API's tokens, and returns those without a row. */
+async function* readHeld(
+  reading: Reading,
+  held: ReadonlyMap<number, readonly OauthTokenRow[]>,
+): AsyncGenerator<InventoryPart, readonly UsageToken[]> {
+  const { appOf, unlisted } = reading.match.judge([...held.values()].flat())
+  for (const [slice, rows] of held) yield* readRows(reading, slice, rows, appOf)
+  // Where the org lists an app's tokens, one that is missing died since: or it is one of its own kind.
+  const listedApps = new Set(appOf.values())
+  const sure = unlisted.filter(({ appId }) => !listedApps.has(appId))
+  const doubtful = unlisted.filter(({ appId }) => listedApps.has(appId))
+  return [...sure, ...(await stillListed(reading.connection, doubtful, reading.signal))]
+}
+
+async function* readRows(
+  reading: Reading,
+  slice: number,
+  rows: readonly OauthTokenRow[],
+  confirmed: ReadonlyMap<OauthTokenRow, string>,
+): AsyncGenerator<InventoryPart> {
+  const { attribution } = reading
+  await attribution.prepare(rows.map(clueOf))
+  const tokens = rows.flatMap((row) => tokenRow(reading, row, confirmed.get(row)))
+  const apps = attribution.takeNewApps()
+  if (apps.length > 0) yield { type: 'apps', apps }
+  yield { type: 'tokens', slice, tokens }
+}
+
+function tokenRow(
+  reading: Reading,
+  row: OauthTokenRow,
+  confirmed: string | undefined,
+): readonly TokenRow[] {
   const { seen, attribution } = reading
   if (row.deleteToken === null) {
     seen.withoutHandle += 1
     return []
   }
-  const { appId, match } = attribution.find(clueOf(row))
+  const { appId, match } = confirmed
+    ? { appId: confirmed, match: 'id' as const }
+    : attribution.find(clueOf(row))
   return [
     {
       kind: 'grant',
@@ -147,9 +196,9 @@ function isOwn(
   return label === undefined || label === null || label === own.appLabel
 }
 
-async function* readSessions(reading: Reading): AsyncGenerator<InventoryPart> {
-  const { connection, own, catalogue, permissions, signal } = reading
-  if (permissions.manageUsers === false) {
+async function* readSessions(reading: Reading, sight: Sight): AsyncGenerator<InventoryPart> {
+  const { connection, own, catalogue, signal } = reading
+  if (!sight.sessions) {
     const text =
       'Sessions without a refresh token are shown for the caller alone: Manage Users is missing.'
     yield { type: 'note', text }
@@ -185,7 +234,7 @@ async function* readSessions(reading: Reading): AsyncGenerator<InventoryPart> {
     }
   } catch (error) {
     // Said in a note with the apps already: the org does not show sessions.
-    if (!isRefusal(error) || error.code === 'provider_busy') throw error
+    if (!isLastingRefusal(error)) throw error
   }
 }
 
@@ -194,17 +243,50 @@ function judgeEnd(
   { seen, account }: Reading,
   verdict: TokenVerdict,
   sight: Sight,
+  lacks: string | undefined,
 ): InventoryPart & { type: 'end' } {
   const whole = verdict.whole && seen.withoutHandle === 0
   if (!sight.grants) {
     const why = `own tokens only: ${account.caller.userName} lacks Customize Application, without which Salesforce shows nobody else's tokens`
-    return { type: 'end', whole, why, covers: { users: [account.caller.userId] } }
+    return { type: 'end', whole, why, covers: { users: [account.caller.userId] }, lacks }
   }
   if (seen.withoutHandle > 0) {
     const why = `${seen.withoutHandle} tokens have no DeleteToken, so that no call can name them`
-    return { type: 'end', whole, why, covers: 'all' }
+    return { type: 'end', whole, why, covers: 'all', lacks }
   }
-  return { type: 'end', whole, why: verdict.why, covers: 'all' }
+  return { type: 'end', whole, why: verdict.why, covers: 'all', lacks }
+}
+
+/** Says which tokens could not be listed at all; nothing when there are none. */
+function lackOf(usage: Usage, unlisted: readonly UsageToken[]): string | undefined {
+  if (usage.refused.length > 0) {
+    return `tokens of external client apps are not visible: the usage API does not show those of ${usage.refused.join(', ')}`
+  }
+  if (usage.unasked > 0 && unlisted.length > 0) {
+    return `tokens of external client apps may be missing: ${usage.unasked} of their users were not asked for, and the org does not list all of them with the others`
+  }
+  return undefined
+}
+
+function usageNotes(
+  { apps }: AppCatalogue,
+  { unasked }: Usage,
+  unlisted: readonly UsageToken[],
+): readonly string[] {
+  const notes: string[] = []
+  if (unlisted.length > 0) {
+    const ids = new Set(unlisted.map(({ appId }) => appId))
+    const labels = apps.filter(({ id }) => ids.has(id)).map(({ label }) => label)
+    notes.push(
+      `${unlisted.length} tokens of external client apps are not in the org's list of tokens and come from the usage API, which gives no count to compare with: ${labels.join(', ')}.`,
+    )
+  }
+  if (unasked > 0) {
+    notes.push(
+      `The usage API was not asked for the tokens of ${unasked} users of external client apps, for they are too many: such tokens are matched to their app by its label alone.`,
+    )
+  }
+  return notes
 }
 
 function budgetNote(connection: Connection): string {

@@ -5,7 +5,7 @@ import { listUsageTokens } from './external-apps.ts'
 import { makeHandle, parseHandle } from './handles.ts'
 import { inLanes, READ_LANES } from './lanes.ts'
 import { countTokens, type OauthTokenRow, readSlice, sliceQuestions } from './oauth-tokens.ts'
-import { isRefusal } from './rest-answer.ts'
+import { isLastingRefusal, isRefusal } from './rest-answer.ts'
 import { bothSights, readSight } from './sight.ts'
 import { planSlices } from './slice-plan.ts'
 import { allOf, queryRows, soqlText, soqlTime, textOf } from './soql.ts'
@@ -176,13 +176,26 @@ async function lookAtUsage(
     if (appId === null || userId === null) unclear.add(own)
     else lists.set(`${appId}/${userId}`, { appId, userId })
   }
-  const read = ({ appId, userId }: { appId: string; userId: string }) =>
-    listUsageTokens(connection, appId, userId, signal)
+  const read = async (pair: { appId: string; userId: string }) => {
+    try {
+      return { pair, found: await listUsageTokens(connection, pair.appId, pair.userId, signal) }
+    } catch (error) {
+      if (isLastingRefusal(error)) return { pair, found: null }
+      throw error
+    }
+  }
   const asked = new Set(tokens.map((token) => token.fingerprint))
-  for await (const found of inLanes(lists.values(), READ_LANES, read)) {
-    for (const token of found) {
+  for await (const { pair, found } of inLanes(lists.values(), READ_LANES, read)) {
+    for (const token of found ?? []) {
       const listed = fingerprint(makeHandle('usage', token.id))
       if (asked.has(listed)) present.add(listed)
+    }
+    // What the org does not show is not gone.
+    if (found === null) {
+      for (const token of tokens) {
+        const isOfPair = token.appId === pair.appId && token.userId === pair.userId
+        if (isOfPair) unclear.add(token.fingerprint)
+      }
     }
   }
 }

@@ -1,14 +1,12 @@
 import { RescindError } from '../../core/errors.ts'
 import type { Fingerprint } from '../../core/secret.ts'
-import type { Kill } from '../provider.ts'
-import type { AppCatalogue } from './apps.ts'
-import { createAttribution } from './attribution.ts'
-import { listExternalAppUsers } from './external-apps.ts'
-import { makeHandle } from './handles.ts'
-import { fingerprintOf, type LookMeans, lookAt, readWholeList } from './look.ts'
+import type { Kill, KillToken } from '../provider.ts'
+import type { UsageToken } from './external-apps.ts'
+import { makeHandle, parseHandle } from './handles.ts'
+import { type LookMeans, lookAt } from './look.ts'
 import { readSight } from './sight.ts'
-import { allOf, soqlText } from './soql.ts'
-import { conditionOf, readUsage } from './usage-tokens.ts'
+import { momentOf } from './usage-match.ts'
+import { readAppUsage } from './usage-tokens.ts'
 
 /**
  * Lists what a kill would reach now: one token if it is listed, or all tokens of an external client
@@ -16,11 +14,7 @@ import { conditionOf, readUsage } from './usage-tokens.ts'
  *
  * @throws RescindError `answer_invalid` when the list cannot be shown whole
  */
-export async function listReach(
-  kill: Kill,
-  catalogue: () => Promise<AppCatalogue>,
-  means: LookMeans,
-): Promise<ReadonlySet<Fingerprint>> {
+export async function listReach(kill: Kill, means: LookMeans): Promise<ReadonlySet<Fingerprint>> {
   const { reach } = kill
   switch (reach.kind) {
     case 'token': {
@@ -29,59 +23,50 @@ export async function listReach(
       return present
     }
     case 'user_app':
-      return listCoarseReach(reach.app, reach.user, await catalogue(), means)
+      return listCoarseReach(reach, kill.tokens, means)
     case 'app':
-      return listCoarseReach(reach.app, null, await catalogue(), means)
+      return listCoarseReach({ app: reach.app, user: null }, kill.tokens, means)
   }
 }
 
-/** A list that shows the caller's tokens alone would let the kill reach everybody else's unseen. */
+/** What its owner alone may see would let the kill reach everybody else's unseen. */
 async function listCoarseReach(
-  appId: string,
-  userId: string | null,
-  catalogue: AppCatalogue,
+  { app, user }: { readonly app: string; readonly user: string | null },
+  planned: readonly KillToken[],
   means: LookMeans,
 ): Promise<ReadonlySet<Fingerprint>> {
-  const { connection, account, signal } = means
-  const reached = await listAppReach(appId, userId, catalogue, means)
+  const { connection, account, fingerprint, signal } = means
+  const listed = await readAppUsage(connection, app, user, signal)
   const sight = await readSight(connection, account, signal)
-  if (sight.grants) return reached
+  if (sight.grants) return nameReached(listed, planned, fingerprint)
   throw new RescindError(
     'not_permitted',
     `${account.caller.userName} does not see other people's tokens, so what the kill would reach is not known. Give it Customize Application.`,
   )
 }
 
-async function listAppReach(
-  appId: string,
-  userId: string | null,
-  catalogue: AppCatalogue,
-  means: LookMeans,
-): Promise<ReadonlySet<Fingerprint>> {
-  const { connection, signal, fingerprint } = means
-  const app = catalogue.apps.find((known) => known.id === appId)
-  if (!app) throw unreadable(`app ${appId}`)
-  const ofUser = userId === null ? '' : `UserId = ${soqlText(userId)}`
-  const rows = await readWholeList(connection, allOf(conditionOf(app), ofUser), signal)
-  if (rows === null) throw unreadable(`the tokens of ${app.label}`)
-  const attribution = createAttribution(
-    catalogue,
-    async (id) => new Set(await listExternalAppUsers(connection, id, signal)),
-  )
-  const clues = rows.map((row) => ({
-    row,
-    clue: { applicationId: row.applicationId, label: row.appName, userId: row.userId },
-  }))
-  await attribution.prepare(clues.map(({ clue }) => clue))
-  const reached = new Set<Fingerprint>()
-  for (const { row, clue } of clues) {
-    if (attribution.find(clue).appId !== appId) continue
-    for (const listed of fingerprintOf(row, means)) reached.add(listed)
+/**
+ * Names what the usage API lists, which is what its DELETE ends. A token that is a planned one bears
+ * that one's fingerprint; any other bears its own, which no plan has.
+ */
+export function nameReached(
+  listed: readonly UsageToken[],
+  planned: readonly KillToken[],
+  fingerprint: LookMeans['fingerprint'],
+): ReadonlySet<Fingerprint> {
+  const byId = new Set(planned.map((token) => token.fingerprint))
+  const byMoment = new Map<string, Fingerprint[]>()
+  for (const token of planned) {
+    const moment = momentOf(token)
+    if (moment === null || parseHandle(token.handle)?.kind !== 'delete') continue
+    byMoment.set(moment, [...(byMoment.get(moment) ?? []), token.fingerprint])
   }
-  if (rows.length > 0) return reached
-  for (const token of await readUsage(connection, appId, signal)) {
-    if (userId !== null && token.userId !== userId) continue
-    reached.add(fingerprint(makeHandle('usage', token.id)))
+  const reached = new Set<Fingerprint>()
+  for (const token of listed) {
+    const own = fingerprint(makeHandle('usage', token.id))
+    // Each planned token stands for one listed token: what is left over is outside the plan.
+    const plannedOne = byId.has(own) ? own : byMoment.get(momentOf(token) ?? '')?.pop()
+    reached.add(plannedOne ?? own)
   }
   return reached
 }

@@ -27,6 +27,11 @@ export function isRefusal(error: unknown, ...codes: readonly string[]): error is
   return error instanceof VendorRefusal && (codes.length === 0 || codes.includes(error.vendorCode))
 }
 
+/** Says whether Salesforce refused for a reason that stays: not for want of capacity. */
+export function isLastingRefusal(error: unknown): error is VendorRefusal {
+  return isRefusal(error) && error.code !== 'provider_busy'
+}
+
 /** What one answer of the REST API means. */
 export type RestVerdict =
   | { readonly kind: 'ok' }

@@ -1,7 +1,7 @@
 import type { UserRow } from '../provider.ts'
 import type { Connection } from './connection.ts'
 import { toLongId } from './ids.ts'
-import { isRefusal } from './rest-answer.ts'
+import { isLastingRefusal } from './rest-answer.ts'
 import { flagOf, queryPages, type Row, rowOf, textOf, timeOf } from './soql.ts'
 
 const USER_FIELDS = 'Id, Username, Name, IsActive, UserType, Profile.Name, LastLoginDate'
@@ -37,7 +37,7 @@ export async function listFrozen(
       }
     }
   } catch (error) {
-    if (isRefusal(error) && error.code !== 'provider_busy') return null
+    if (isLastingRefusal(error)) return null
     throw error
   }
   return frozen
