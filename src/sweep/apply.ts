@@ -1,25 +1,19 @@
-import { randomBytes } from 'node:crypto'
-import { readlinkSync } from 'node:fs'
-import { hostname } from 'node:os'
-import type { Clock, Random } from '../core/clock.ts'
 import { EXIT, RescindError } from '../core/errors.ts'
 import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
 import { isDead } from '../core/proof.ts'
-import type { ProviderSession } from '../providers/provider.ts'
 import type { Inventory } from '../store/inventories.ts'
 import type { PlanHeader } from '../store/plans.ts'
 import type { JournalledKill, Run, RunToken } from '../store/runs.ts'
 import type { Store } from '../store/store.ts'
-import { type Engine, record, type SweepEvent } from './engine.ts'
+import { type ApplyOptions, type Engine, record } from './engine.ts'
 import { awaitGone, pickCanary } from './gone.ts'
+import { HOLDER, isHeld, keepHold, LEASE_MS, runBusy, takeOver } from './hold.ts'
 import { openJournal } from './journal.ts'
 import { createPace } from './pace.ts'
-import { hashPlan } from './plan-file.ts'
+import { checkPlan, refuseStale } from './plan-guard.ts'
 import { sendKills } from './send.ts'
 import { isPastResidual, type Verified, verifyRun } from './verify.ts'
 
-/** A plan on an older inventory speaks of an org that has moved on. */
-export const PLAN_AGE_MS_MAX = 24 * 3_600_000
 /** Kills of the two canary steps; each is looked at before the next. */
 const CANARY_STEPS = [1, 10] as const
 /** Kill, verify, and kill again what still lives: so many times. */
@@ -32,29 +26,6 @@ const LATE_MS = 2_000
 /** Tokens whose disappearance is awaited before a whole inventory is taken; a few of them may live. */
 const SAMPLE_TOKENS = 50
 const SAMPLE_LEFT_SHARE = 0.1
-/** A process that does not renew its hold in this time is taken for dead. */
-const LEASE_MS = 30_000
-const HEARTBEAT_MS = 10_000
-
-export interface ApplyOptions {
-  readonly store: Store
-  readonly session: ProviderSession
-  readonly provider: string
-  readonly tenant: string
-  readonly actor: string
-  readonly clock: Clock
-  readonly random: Random
-  /** Aborted when a person stops the run. */
-  readonly signal: AbortSignal
-  readonly tell: (event: SweepEvent) => void
-  /** Most kills at once. */
-  readonly concurrencyMax?: number | undefined
-  /** The wait before the second look for apps that came back; undefined for none. */
-  readonly secondLookMs?: number | undefined
-  /** How long something minted from a token may outlive it. */
-  readonly residualMs?: number | undefined
-}
-
 /**
  * Executes a plan: canary first, then everything at the pace that the provider allows, then a
  * fresh inventory as proof, and a second look for apps that came back.
@@ -63,15 +34,12 @@ export interface ApplyOptions {
  * `plan_applied` before anything is sent; `stopped_by_breaker`, `stopped_by_signal` with the run resumable
  */
 export async function applyPlan(options: ApplyOptions, plan: PlanHeader): Promise<Run> {
-  const { store, clock, actor } = options
+  const { store, actor } = options
   const inventory = await checkPlan(options, plan)
-  const age = clock.now() - inventory.takenAt
-  if (age > PLAN_AGE_MS_MAX) {
-    throw new RescindError(
-      'plan_stale',
-      `The plan ${plan.id} stands on an inventory of ${new Date(inventory.takenAt).toISOString()}, older than 24 hours. Take a new one with "rescind inventory" and plan again.`,
-    )
-  }
+  refuseStale(inventory, options.clock.now(), {
+    what: `The plan ${plan.id}`,
+    next: 'Take a new one with "rescind inventory" and plan again.',
+  })
   const run = await store.runs.begin(plan, actor, HOLDER, LEASE_MS)
   if (!run) throw await appliedBefore(store, plan)
   return execute(options, inventory, run, true)
@@ -102,119 +70,12 @@ export async function resumeRun(options: ApplyOptions, run: Run): Promise<Run> {
       `The plan of ${run.id} is not in this store. Look with the store that the run was made with.`,
     )
   const inventory = await checkPlan(options, plan)
-  if (options.clock.now() - inventory.takenAt > PLAN_AGE_MS_MAX) {
-    throw new RescindError(
-      'plan_stale',
-      `${run.id} stands on an inventory of ${new Date(inventory.takenAt).toISOString()}, older than 24 hours. See what it did with "rescind verify ${run.id}"; for what is left take an inventory and plan again.`,
-    )
-  }
+  refuseStale(inventory, options.clock.now(), {
+    what: run.id,
+    next: `See what it did with "rescind verify ${run.id}"; for what is left take an inventory and plan again.`,
+  })
   const held = await takeOver(options, run)
   return execute(options, inventory, held, false)
-}
-
-async function checkPlan(options: ApplyOptions, plan: PlanHeader): Promise<Inventory> {
-  const { store, session, tenant } = options
-  if (plan.tenant !== tenant || plan.account.id !== session.account.id) {
-    throw new RescindError(
-      'plan_other_tenant',
-      `The plan ${plan.id} is for tenant "${plan.tenant}" (${plan.account.name}, ${plan.account.id}), and this is "${tenant}" (${session.account.name}, ${session.account.id}). Nothing was sent.`,
-    )
-  }
-  const kills = await store.plans.kills(plan)
-  if (hashPlan(plan, kills) !== plan.hash) {
-    throw new RescindError(
-      'plan_altered',
-      `The plan ${plan.id} in the store is not what its hash says. Nothing was sent; make a new one with: rescind plan`,
-    )
-  }
-  const inventory = await store.inventories.byNo(plan.inventory.no)
-  if (!inventory) {
-    throw new RescindError(
-      'inventory_unknown',
-      `The inventory of plan ${plan.id} is gone from this store. Take a new one with "rescind inventory" and plan again.`,
-    )
-  }
-  await refuseSelfKill(options, plan, inventory)
-  return inventory
-}
-
-/** The guard stands on the credential of now: with another one the plan knows nothing of its own tokens. */
-async function refuseSelfKill(
-  { session, store }: ApplyOptions,
-  plan: PlanHeader,
-  inventory: Inventory,
-): Promise<void> {
-  const { caller } = session.account
-  if (caller.userId !== inventory.account.caller.userId) {
-    throw new RescindError(
-      'plan_kills_self',
-      `The plan ${plan.id} was made as ${inventory.account.caller.userName}, and this is ${caller.userName}, whose own tokens it does not know to spare. Take an inventory and a plan as ${caller.userName}, or log in as before.`,
-    )
-  }
-  // The same user logged in with another app works with another grant, which may be a planned one.
-  const plannedAs = inventory.account.caller.app ?? null
-  const isSameApp = plannedAs === null || plannedAs === caller.app
-  const ofUser = isSameApp ? 0 : await store.plans.plannedOfUser(plan, caller.userId)
-  if (ofUser > 0) {
-    throw new RescindError(
-      'plan_kills_self',
-      `The plan ${plan.id} was made while logged in with "${plannedAs}", and kills ${ofUser} tokens of ${caller.userName}, among which may be the one that this login works with. Take an inventory and a plan with this login, or log in as before.`,
-    )
-  }
-  const own = await store.plans.ownPlanned(plan)
-  if (own > 0) {
-    throw new RescindError(
-      'plan_kills_self',
-      `The plan ${plan.id} would kill ${own} tokens that Rescind works with. Nothing was sent; make a new one with: rescind plan`,
-    )
-  }
-}
-
-/** Takes a run whose holder is gone. */
-async function takeOver({ store, clock }: ApplyOptions, run: Run): Promise<Run> {
-  if (isHeld(run, clock.now()) || !(await store.runs.hold(run, HOLDER, LEASE_MS)))
-    throw runBusy(run)
-  return (await store.runs.get(run.id)) ?? run
-}
-
-/** Says whether a living process is at work on a run. */
-function isHeld({ holder, leaseUntil }: Run, now: number): boolean {
-  return holder !== null && (leaseUntil ?? 0) > now && !isDeadHere(holder)
-}
-
-function runBusy({ id, holder }: Run): RescindError {
-  const who = holder === null ? '' : ` (${holder.split(':').slice(0, 2).join(', process ')})`
-  return new RescindError(
-    'run_busy',
-    `Another process is at work on ${id}${who}, or has finished it. Let it end, or stop it, then resume.`,
-  )
-}
-
-/** Containers may share a machine's name and its numbers of processes: their namespace tells them apart. */
-const HOST = `${hostname()}${pidNamespace()}`
-/** This process: its machine, its number, and chance, for numbers come back. */
-const HOLDER = `${HOST}:${process.pid}:${randomBytes(4).toString('hex')}`
-
-function pidNamespace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid').replace(/\D+/g, '/')
-  } catch {
-    // Systems without namespaces have no need of their names.
-    return ''
-  }
-}
-
-/** Says whether a holder was a process of this machine that is no more. */
-function isDeadHere(holder: string): boolean {
-  const [host, pid] = holder.split(':')
-  if (host !== HOST || holder === HOLDER) return false
-  if (Number(pid) === process.pid) return true
-  try {
-    process.kill(Number(pid), 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
 }
 
 async function execute(
@@ -250,28 +111,6 @@ async function execute(
     ended.abort()
   }
   return (await store.runs.get(run.id)) ?? run
-}
-
-/**
- * Renews the hold while the run goes on. A process that slept for longer than its lease may find
- * another one at work: then it stops.
- */
-async function keepHold(
-  { store, clock }: ApplyOptions,
-  run: Run,
-  lost: AbortController,
-  ended: AbortSignal,
-): Promise<void> {
-  let heldAt = clock.now()
-  while (!ended.aborted) {
-    await clock.sleep(HEARTBEAT_MS, ended).catch(() => undefined)
-    if (ended.aborted) return
-    const at = clock.now()
-    // A store that is busy now is asked again at the next beat, while the lease lasts.
-    const held = await store.runs.renew(run, LEASE_MS).catch(() => at - heldAt < LEASE_MS)
-    if (held) heldAt = at
-    else lost.abort(runBusy({ ...run, holder: null }))
-  }
 }
 
 function startEngine(options: ApplyOptions, inventory: Inventory, run: Run): Engine {

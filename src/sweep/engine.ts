@@ -19,6 +19,26 @@ export type SweepEvent =
     }
   | { readonly event: 'note'; readonly kind: string; readonly text: string }
 
+/** What a run works with. */
+export interface ApplyOptions {
+  readonly store: Store
+  readonly session: ProviderSession
+  readonly provider: string
+  readonly tenant: string
+  readonly actor: string
+  readonly clock: Clock
+  readonly random: Random
+  /** Aborted when a person stops the run. */
+  readonly signal: AbortSignal
+  readonly tell: (event: SweepEvent) => void
+  /** Most kills at once. */
+  readonly concurrencyMax?: number | undefined
+  /** The wait before the second look for apps that came back; undefined for none. */
+  readonly secondLookMs?: number | undefined
+  /** How long something minted from a token may outlive it. */
+  readonly residualMs?: number | undefined
+}
+
 /** What the parts of a run share. */
 export interface Engine {
   readonly store: Store
