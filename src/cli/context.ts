@@ -102,6 +102,20 @@ export function openContext(io: Io, options: TenantOptions): Context {
   }
 }
 
+/** Runs a command's work in a context of its own, and closes it whatever happens. */
+export async function withContext(
+  io: Io,
+  options: TenantOptions,
+  work: (context: Context) => Promise<void>,
+): Promise<void> {
+  const context = openContext(io, options)
+  try {
+    await work(context)
+  } finally {
+    await context.close()
+  }
+}
+
 function chooseTenant(config: Config, name: string | undefined): TenantConfig {
   const known = [...config.tenants.keys()]
   const chosen = name ?? (known.length === 1 ? known[0] : undefined)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isAbsolute, resolve } from 'node:path'
 import { isCancel, text } from '@clack/prompts'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { EXIT, type ExitCode, RescindError } from '../../core/errors.ts'
 import { VERSION } from '../../core/version.ts'
 import type { PlanHeader } from '../../store/plans.ts'
@@ -13,8 +13,9 @@ import { durationMs } from '../../sweep/policy.ts'
 import { gatherReport } from '../../sweep/report/gather.ts'
 import { renderTerminal } from '../../sweep/report/terminal.ts'
 import { summarizeRun } from '../../sweep/summary.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
+import { positiveNumber, wholeNumber } from '../option-values.ts'
 import { openProgress } from '../progress.ts'
 import { sayPlan } from './plan.ts'
 
@@ -93,30 +94,6 @@ function executing(command: Command): Command {
       'kills at once, at most (the pace finds its own below)',
       positiveNumber,
     )
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('It takes a whole number.')
-  return Number(value)
-}
-
-function positiveNumber(value: string): number {
-  const number = wholeNumber(value)
-  if (number < 1) throw new InvalidArgumentError('It takes 1 or more.')
-  return number
-}
-
-async function withContext(
-  io: Io,
-  options: TenantOptions,
-  work: (context: Context) => Promise<void>,
-): Promise<void> {
-  const context = openContext(io, options)
-  try {
-    await work(context)
-  } finally {
-    await context.close()
-  }
 }
 
 async function apply(context: Context, name: string, options: ExecuteOptions): Promise<void> {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import type { SalesforceOptions } from '../../../emulators/index.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { Io } from '../io.ts'
+import { wholeNumber } from '../option-values.ts'
 import { type CommonOptions, openOutput, withCommonOptions } from '../output.ts'
 
 interface EmulateOptions extends CommonOptions {
@@ -29,11 +30,6 @@ export function emulateCommand(io: Io): Command {
     .option('--options <file>', 'more options as JSON: switches, faults, skew')
     .action((options: EmulateOptions) => emulate(io, options))
   return command.addCommand(salesforce)
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('It takes a whole number.')
-  return Number(value)
 }
 
 async function emulate(io: Io, options: EmulateOptions): Promise<void> {

@@ -4,7 +4,7 @@ import type { Inventory } from '../../store/inventories.ts'
 import { takeInventory } from '../../sweep/inventory.ts'
 import { formatCount, formatCounted } from '../../sweep/report/format.ts'
 import { inventoryFacts } from '../../sweep/report/gather.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 import { openProgress } from '../progress.ts'
 
@@ -13,14 +13,11 @@ export function inventoryCommand(io: Io): Command {
   return withTenantOptions(new Command('inventory'))
     .description('take one snapshot of the live tokens, and say whether it is complete')
     .action(async (options: TenantOptions) => {
-      const context = openContext(io, options)
-      try {
+      await withContext(io, options, async (context) => {
         const inventory = await takeTenantInventory(context)
         context.output.result(inventoryResult(inventory))
         sayInventory(context, inventory)
-      } finally {
-        await context.close()
-      }
+      })
     })
 }
 

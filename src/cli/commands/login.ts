@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { RescindError } from '../../core/errors.ts'
 import { shownName } from '../../core/screen-text.ts'
 import type { Browser } from '../../providers/provider.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 
 interface LoginOptions extends TenantOptions {
@@ -16,12 +16,7 @@ export function loginCommand(io: Io): Command {
     .description('log in to a tenant through the browser, and keep its refresh token, sealed')
     .option('--no-browser', 'only print the address to open')
     .action(async (options: LoginOptions) => {
-      const context = openContext(io, options)
-      try {
-        await logIn(context, options)
-      } finally {
-        await context.close()
-      }
+      await withContext(io, options, (context) => logIn(context, options))
     })
 }
 

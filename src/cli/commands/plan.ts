@@ -10,8 +10,9 @@ import { makePlan, type Plan } from '../../sweep/plan.ts'
 import { planDocument, renderPlan } from '../../sweep/plan-file.ts'
 import { type Policy, type PolicyFlags, parsePolicy, policyFromFlags } from '../../sweep/policy.ts'
 import { formatCount, formatCounted } from '../../sweep/report/format.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
+import { many } from '../option-values.ts'
 import type { Output } from '../output.ts'
 import { sayInventory, takeTenantInventory } from './inventory.ts'
 
@@ -27,7 +28,6 @@ interface PlanOptions extends TenantOptions, PolicyFlags {
 
 /** Makes `rescind plan`: the exact kills that a policy gives on an inventory. Changes nothing. */
 export function planCommand(io: Io): Command {
-  const many = (value: string, before: readonly string[] = []) => [...before, value]
   return withTenantOptions(new Command('plan'))
     .description('make the plan that a policy gives; nothing is changed at the provider')
     .option('--policy <file>', 'what to kill, what to spare, and a limit (YAML)')
@@ -44,12 +44,7 @@ export function planCommand(io: Io): Command {
     .option('--out <file>', 'write the plan to this file, too')
     .action(async (options: PlanOptions) => {
       const policy = readPolicy(io, options)
-      const context = openContext(io, options)
-      try {
-        await plan(context, policy, options)
-      } finally {
-        await context.close()
-      }
+      await withContext(io, options, (context) => plan(context, policy, options))
     })
 }
 

@@ -10,7 +10,7 @@ import { gatherReport } from '../../sweep/report/gather.ts'
 import { renderHtml } from '../../sweep/report/html.ts'
 import { renderJson } from '../../sweep/report/json.ts'
 import { renderTerminal } from '../../sweep/report/terminal.ts'
-import { openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 
 interface ReportOptions extends TenantOptions {
@@ -25,40 +25,42 @@ export function reportCommand(io: Io): Command {
     .description('report on a run: on the terminal, as JSON, CSV, or one HTML file')
     .option('--html <file>', 'write one HTML file that stands alone')
     .option('--csv <file>', 'write a CSV file with a line for each token')
-    .action((run: string | undefined, options: ReportOptions) => report(io, run, options))
+    .action((run: string | undefined, options: ReportOptions) =>
+      withContext(io, options, (context) => report(context, run, options)),
+    )
 }
 
-async function report(io: Io, id: string | undefined, options: ReportOptions): Promise<void> {
-  const context = openContext(io, options)
-  try {
-    const store = await context.store()
-    const run =
-      id === undefined ? (await store.runs.list(options.tenant))[0] : await store.runs.get(id)
-    if (!run) {
-      throw new RescindError(
-        'run_unknown',
-        id === undefined
-          ? 'There is no run yet.'
-          : `There is no run "${id}" in this store. List them with: rescind runs`,
-      )
-    }
-    const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
-    const files: string[] = []
-    if (options.html !== undefined) {
-      await writeChunks(resolve(io.cwd, options.html), renderHtml(model))
-      files.push(options.html)
-    }
-    if (options.csv !== undefined) {
-      await writeChunks(resolve(io.cwd, options.csv), renderCsv(model))
-      files.push(options.csv)
-    }
-    const { output } = context
-    const { columns, color } = output
-    output.result(renderJson(model))
-    output.say(renderTerminal(model, { columns, color, files, brief: files.length > 0 }).trimEnd())
-  } finally {
-    await context.close()
+async function report(
+  context: Context,
+  id: string | undefined,
+  options: ReportOptions,
+): Promise<void> {
+  const { io } = context
+  const store = await context.store()
+  const run =
+    id === undefined ? (await store.runs.list(options.tenant))[0] : await store.runs.get(id)
+  if (!run) {
+    throw new RescindError(
+      'run_unknown',
+      id === undefined
+        ? 'There is no run yet.'
+        : `There is no run "${id}" in this store. List them with: rescind runs`,
+    )
   }
+  const model = await gatherReport(store, run, { clock: io.clock, version: VERSION })
+  const files: string[] = []
+  if (options.html !== undefined) {
+    await writeChunks(resolve(io.cwd, options.html), renderHtml(model))
+    files.push(options.html)
+  }
+  if (options.csv !== undefined) {
+    await writeChunks(resolve(io.cwd, options.csv), renderCsv(model))
+    files.push(options.csv)
+  }
+  const { output } = context
+  const { columns, color } = output
+  output.result(renderJson(model))
+  output.say(renderTerminal(model, { columns, color, files, brief: files.length > 0 }).trimEnd())
 }
 
 /** A report names users and apps: the file is the owner's alone. */

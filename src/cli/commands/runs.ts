@@ -6,7 +6,7 @@ import { gatherReport } from '../../sweep/report/gather.ts'
 import { renderJson } from '../../sweep/report/json.ts'
 import { renderTerminal } from '../../sweep/report/terminal.ts'
 import { summarizeRun } from '../../sweep/summary.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 import { inventoryResult, sayInventory } from './inventory.ts'
 import { sayPlan } from './plan.ts'
@@ -16,12 +16,7 @@ export function runsCommand(io: Io): Command {
   return withTenantOptions(new Command('runs'))
     .description('list the runs, newest first')
     .action(async (options: TenantOptions) => {
-      const context = openContext(io, options)
-      try {
-        await listRuns(context, options.tenant)
-      } finally {
-        await context.close()
-      }
+      await withContext(io, options, (context) => listRuns(context, options.tenant))
     })
 }
 
@@ -46,12 +41,7 @@ export function showCommand(io: Io): Command {
     .argument('<id>', 'the id of an inventory, a plan or a run')
     .description('show an inventory, a plan or a run')
     .action(async (id: string, options: TenantOptions) => {
-      const context = openContext(io, options)
-      try {
-        await show(context, id)
-      } finally {
-        await context.close()
-      }
+      await withContext(io, options, (context) => show(context, id))
     })
 }
 

@@ -3,8 +3,9 @@ import { RescindError } from '../../core/errors.ts'
 import { parseEndpoint } from '../../core/url.ts'
 import { TENANT_NAME } from '../config.ts'
 import { addTenant, isSecretKey, removeTenant } from '../config-file.ts'
-import { type Context, openContext, type TenantOptions, withTenantOptions } from '../context.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
+import { many } from '../option-values.ts'
 
 interface AddOptions extends TenantOptions {
   readonly provider: string
@@ -57,23 +58,6 @@ export function tenantCommand(io: Io): Command {
       ),
   )
   return command
-}
-
-function many(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
-}
-
-async function withContext(
-  io: Io,
-  options: TenantOptions,
-  work: (context: Context) => Promise<void>,
-): Promise<void> {
-  const context = openContext(io, options)
-  try {
-    await work(context)
-  } finally {
-    await context.close()
-  }
 }
 
 async function add(context: Context, name: string, options: AddOptions): Promise<void> {
