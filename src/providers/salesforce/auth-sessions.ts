@@ -27,7 +27,7 @@ const OF_A_GRANT = /RefreshToken|WebServer|UserAgent|Hybrid|Device|IdToken|AuthC
 const WITHOUT_A_PERSON = /ClientCredential|Jwt|TokenExchange|UsernamePassword|Saml|Bearer/i
 
 /** Says whether a session stands on its own, without a grant that would be listed. */
-export function standsAlone(session: OauthSession): boolean {
+export function standsAlone(session: Pick<OauthSession, 'subtype'>): boolean {
   return session.subtype === null || !OF_A_GRANT.test(session.subtype)
 }
 

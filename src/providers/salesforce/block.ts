@@ -13,6 +13,7 @@ import type { AppCatalogue } from './apps.ts'
 import { readOwnSession } from './caller.ts'
 import type { Connection } from './connection.ts'
 import { type UpdateVerdict, updateComponent } from './metadata.ts'
+import { findOwnApp, isOfOwnApp } from './own-app.ts'
 
 /** What a blocking app asks of its users; some orgs take a Block only together with it. */
 const HIGH_ASSURANCE = 'HIGH_ASSURANCE'
@@ -53,7 +54,8 @@ export async function blockApp(app: AppRow, means: BlockMeans): Promise<BlockAns
   const known = means.catalogue.apps.find(({ id }) => id === app.id)
   if (!known) return byHand(app, whyByHand(app))
   const own = await readOwnSession(connection, account.caller.userId, signal)
-  if (own.appLabel === known.label) {
+  const ownApp = findOwnApp(own, means.catalogue)
+  if (ownApp && isOfOwnApp(ownApp, { label: known.label, appId: known.id })) {
     return byHand(
       app,
       `${app.label} is the app that Rescind itself is logged in with; it is not put out.`,

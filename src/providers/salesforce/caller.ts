@@ -89,7 +89,11 @@ export interface OwnSession {
   readonly id: string | null
   /** The label of the app that it was opened with; null when the org does not say. */
   readonly appLabel: string | null
+  /** How it was opened: `OauthRefreshToken`, …; null when the org does not say. */
+  readonly subtype: string | null
 }
+
+const UNKNOWN_LOGIN = { appLabel: null, subtype: null }
 
 /**
  * Finds our own session among the caller's, and the app that it was opened with.
@@ -109,17 +113,17 @@ export async function readOwnSession(
     signal,
   )
   const current = rows?.find((row) => row.IsCurrent === true)
-  if (!current) return { id: null, appLabel: null }
+  if (!current) return { id: null, ...UNKNOWN_LOGIN }
   const historyId = textOf(current, 'LoginHistoryId')
   const id = textOf(current, 'Id')
-  if (historyId === null) return { id, appLabel: null }
-  const history = await rowsOrNull(
-    connection,
-    `SELECT Application FROM LoginHistory WHERE Id = ${soqlText(historyId)}`,
-    'our own login',
-    signal,
-  )
-  return { id, appLabel: history?.[0] ? textOf(history[0], 'Application') : null }
+  if (historyId === null) return { id, ...UNKNOWN_LOGIN }
+  const ofLogin = `FROM LoginHistory WHERE Id = ${soqlText(historyId)}`
+  const ask = (fields: string) =>
+    rowsOrNull(connection, `SELECT ${fields} ${ofLogin}`, 'our own login', signal)
+  // The second field is younger than the first.
+  const [login] = (await ask('Application, LoginSubType')) ?? (await ask('Application')) ?? []
+  if (!login) return { id, ...UNKNOWN_LOGIN }
+  return { id, appLabel: textOf(login, 'Application'), subtype: textOf(login, 'LoginSubType') }
 }
 
 /** Rows of an object that the org may not have, or not show: then null. */

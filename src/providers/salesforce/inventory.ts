@@ -7,9 +7,11 @@ import type { Connection } from './connection.ts'
 import type { UsageToken } from './external-apps.ts'
 import { makeHandle } from './handles.ts'
 import { isSameId } from './ids.ts'
-import { countTokens, type OauthTokenRow } from './oauth-tokens.ts'
+import { countTokens, type OauthTokenRow, readUpToCap } from './oauth-tokens.ts'
+import { type AppNaming, findOwnApp, isGrantUnknown, isOfOwnApp, type OwnApp } from './own-app.ts'
 import { isLastingRefusal } from './rest-answer.ts'
 import { bothSights, judgeSight, readSight, type Sight } from './sight.ts'
+import { soqlText } from './soql.ts'
 import { readAllTokens, type TokenVerdict } from './token-reader.ts'
 import { createUsageMatch, type UsageMatch } from './usage-match.ts'
 import { readUsage, stillListed, type Usage, usageTokenRow } from './usage-tokens.ts'
@@ -22,6 +24,9 @@ interface Reading {
   readonly connection: Connection
   readonly account: Account
   readonly own: OwnSession
+  readonly ownApp: OwnApp | null
+  /** Any grant of the caller may be the one that our session hangs on. */
+  readonly isGrantUnknown: boolean
   readonly catalogue: AppCatalogue
   readonly attribution: Attribution
   readonly match: UsageMatch
@@ -61,13 +66,30 @@ export async function* readInventory(
   )
   const match = createUsageMatch(catalogue, usage.tokens)
   const seen = { withoutHandle: 0 }
-  const reading: Reading = { connection, account, own, catalogue, attribution, match, signal, seen }
+  const ownApp = findOwnApp(own, catalogue)
+  const ownGrants = await listOwnGrants(connection, account, usage, signal)
+  const isUnknown = isGrantUnknown(own, ownApp, ownGrants)
+  const reading: Reading = {
+    connection,
+    account,
+    own,
+    ownApp,
+    isGrantUnknown: isUnknown,
+    catalogue,
+    attribution,
+    match,
+    signal,
+    seen,
+  }
   const before = await countTokens(connection, '', signal)
   yield { type: 'counted', when: 'before', count: before }
   const labels = catalogue.apps.map((app) => app.label)
   const { verdict, unlisted } = yield* readTokens(reading, { userIds, labels }, before)
   for (const [index, tokens] of chunks(unlisted).entries()) {
-    const rows = tokens.map((token) => usageTokenRow(token, isOwn(reading, token)))
+    const rows = tokens.map((token) => {
+      const naming = { label: null, appId: token.appId }
+      return usageTokenRow(token, isOwnGrant(reading, token.userId, naming))
+    })
     yield { type: 'tokens', slice: OTHER_SLICES_FROM - 1 - index, tokens: rows }
   }
   yield* readSessions(reading, sightBefore)
@@ -171,7 +193,7 @@ function tokenRow(
       createdAt: row.createdAt,
       lastUsedAt: row.lastUsedAt,
       useCount: row.useCount,
-      own: isOwn(reading, { userId: row.userId, label: row.appName }),
+      own: isOwnGrant(reading, row.userId, { label: row.appName, appId }),
     },
   ]
 }
@@ -180,20 +202,30 @@ function clueOf(row: OauthTokenRow) {
   return { applicationId: row.applicationId, label: row.appName, userId: row.userId }
 }
 
-/**
- * A token may be ours when it is the caller's and of the app that our session was opened with; when
- * the org does not name that app, any token of the caller may be.
- */
-function isOwn(
-  { account, own, catalogue }: Reading,
-  token: { userId: string | null; label?: string | null; appId?: string },
-): boolean {
-  if (token.userId !== account.caller.userId) return false
-  if (own.appLabel === null) return true
-  const label = token.appId
-    ? catalogue.apps.find((app) => app.id === token.appId)?.label
-    : token.label
-  return label === undefined || label === null || label === own.appLabel
+/** A token may be ours when it is the caller's and of the app that our session was opened with. */
+function isOwn({ account, ownApp }: Reading, userId: string | null, naming: AppNaming): boolean {
+  return userId === account.caller.userId && isOfOwnApp(ownApp, naming)
+}
+
+function isOwnGrant(reading: Reading, userId: string | null, naming: AppNaming): boolean {
+  const isCallers = userId === reading.account.caller.userId
+  return isOwn(reading, userId, naming) || (isCallers && reading.isGrantUnknown)
+}
+
+/** Reads what names the app of each of the caller's grants. */
+async function listOwnGrants(
+  connection: Connection,
+  { caller }: Account,
+  usage: Usage,
+  signal?: AbortSignal,
+): Promise<readonly AppNaming[]> {
+  const ofCaller = `UserId = ${soqlText(caller.userId)}`
+  const rows = await readUpToCap(connection, ofCaller, signal)
+  const unlisted = usage.tokens.filter(({ userId }) => userId === caller.userId)
+  return [
+    ...rows.map(({ appName, applicationId }) => ({ label: appName, appId: applicationId })),
+    ...unlisted.map(({ appId }) => ({ label: null, appId })),
+  ]
 }
 
 async function* readSessions(reading: Reading, sight: Sight): AsyncGenerator<InventoryPart> {
@@ -222,7 +254,7 @@ async function* readSessions(reading: Reading, sight: Sight): AsyncGenerator<Inv
           useCount: null,
           own:
             isSameId(session.id, own.id) ||
-            isOwn(reading, { userId: session.userId, label: session.appLabel }),
+            isOwn(reading, session.userId, { label: session.appLabel, appId: found.appId }),
         }
       })
       for (const [id, part] of apps) {

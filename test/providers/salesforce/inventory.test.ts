@@ -4,6 +4,8 @@ import {
   type SalesforceOrg,
   startSalesforce,
 } from '../../../emulators/index.ts'
+import { createHttp, type Http } from '../../../src/core/http.ts'
+import { Secret } from '../../../src/core/secret.ts'
 import type { TokenRow } from '../../../src/providers/provider.ts'
 import {
   createBench,
@@ -273,6 +275,99 @@ describe('tokens that may be our own', () => {
     expect(ownGrants).toContain(second.deleteToken)
     expect(ownGrants).not.toContain(other.deleteToken)
     expect(own(taken.tokens).some(({ kind }) => kind === 'session')).toBe(true)
+  })
+})
+
+describe('tokens that may be our own, under another name', () => {
+  const base = { seed: 29, size: { users: 60, apps: 16, tokens: 300 } }
+  /** Changes what the org answers to queries of one object. */
+  const answering = (object: string, change: (body: string) => string): Http => {
+    const http = createHttp()
+    const send: Http['send'] = async (request) => {
+      const answer = await http.send(request)
+      const isMeant = String(request.url).includes(`FROM+${object}`)
+      return isMeant ? { ...answer, body: change(answer.body) } : answer
+    }
+    return { ...http, send }
+  }
+  const refreshLogin = (org: SalesforceOrg) => ({
+    method: 'refresh_token',
+    clientId: org.credentials.tool.clientId,
+    refreshToken: new Secret(org.credentials.refreshToken),
+  })
+  const callersGrants = ({ tokens }: Taken, userId: string) =>
+    tokens.filter((token) => token.kind === 'grant' && token.userId === userId)
+
+  it('are all grants of the caller, when none bears the name of our app', async () => {
+    await using org = await startSalesforce(base)
+    const { admin } = org.credentials
+    const drift = org.truth.apps().find(({ label }) => label === 'Drift')
+    org.addGrant({ userId: admin.userId, appId: drift?.appId ?? '' })
+    const rename = (body: string) => body.replaceAll('"AppName":"Rescind"', '"AppName":"Tool"')
+    await using bench = await createBench({ http: answering('OauthToken', rename) })
+    const taken = await take(await bench.open(tenantOf(org, refreshLogin(org))))
+    const grants = callersGrants(taken, admin.userId)
+    expect(grants.length).toBeGreaterThan(1)
+    // The id of the app is enough, where the org gives it.
+    const drifts = grants.filter(({ appId }) => appId === drift?.applicationId)
+    expect(drifts.map(({ own }) => own)).toEqual([false])
+
+    const nameless = (body: string) =>
+      rename(body).replaceAll(/"ApplicationId":"[^"]*"/g, '"ApplicationId":null')
+    await using other = await createBench({ http: answering('OauthToken', nameless) })
+    const all = await take(await other.open(tenantOf(org, refreshLogin(org))))
+    expect(callersGrants(all, admin.userId).every(({ own }) => own)).toBe(true)
+    expect(grantsOf(all).filter(({ own }) => own)).toHaveLength(grants.length)
+  })
+
+  it('are no grants, when our session was opened without one', async () => {
+    await using org = await startSalesforce(base)
+    const user = org.truth
+      .users()
+      .find((one) => one.username === org.credentials.integration.username)
+    const drift = org.truth.apps().find(({ label }) => label === 'Drift')
+    org.addGrant({ userId: user?.id ?? '', appId: drift?.appId ?? '' })
+    await using bench = await createBench()
+    const { clientId, clientSecret } = org.credentials.integration
+    const login = {
+      method: 'client_credentials',
+      clientId,
+      clientSecret: new Secret(clientSecret),
+    }
+    const taken = await take(await bench.open(tenantOf(org, login)))
+    const grants = callersGrants(taken, user?.id ?? '')
+    const others = grants.filter(({ appId }) => appId === drift?.applicationId)
+    expect(others.map(({ own }) => own)).toContain(false)
+  })
+
+  it('are those of an external client app that lists know by its developer name alone, and it is not blocked', async () => {
+    const switches = { ecaObjects: 'refused', ecaInOauthToken: false } as const
+    await using org = await startSalesforce({ ...base, switches })
+    const external = org.truth.apps().find(({ kind }) => kind === 'external')
+    if (!external) throw new Error('no external client app')
+    const { admin } = org.credentials
+    org.addGrant({ userId: admin.userId, appId: external.appId })
+    const hide = (body: string) => {
+      const page = JSON.parse(body) as { records: { ApplicationId?: string }[] }
+      const records = page.records.filter((row) => row.ApplicationId !== external.applicationId)
+      return JSON.stringify({ ...page, records })
+    }
+    await using bench = await createBench({ http: answering('AppMenuItem', hide) })
+    const login = {
+      ...passwordLogin(org),
+      clientId: external.appId,
+      clientSecret: new Secret(external.clientSecret),
+    }
+    const session = await bench.open(tenantOf(org, login))
+    const taken = await take(session)
+    const app = taken.apps.get(external.applicationId ?? '')
+    expect(app?.label).toBe(external.developerName)
+    const grants = callersGrants(taken, admin.userId).filter(({ appId }) => appId === app?.id)
+    expect(grants.map(({ own }) => own)).toEqual([true])
+    expect(app && (await session.block?.(app))).toMatchObject({
+      done: false,
+      text: expect.stringMatching(/is the app that Rescind itself is logged in with/),
+    })
   })
 })
 
