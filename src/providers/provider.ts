@@ -102,8 +102,17 @@ export interface ProviderSession {
    * kill is never sent when something outside the plan stands in its way.
    */
   reachNow(kill: Kill, signal?: AbortSignal): Promise<ReadonlySet<Fingerprint>>
-  /** Puts an app out, so that it cannot come back, or says what a person must click. */
-  block?(app: AppRow, signal?: AbortSignal): Promise<BlockAnswer>
+  /**
+   * Puts an app out, so that it cannot come back, or says what a person must click.
+   *
+   * @param keep keeps the undo record; it is awaited before the change is sent, and what it throws
+   * stops the block with nothing sent
+   */
+  block?(
+    app: AppRow,
+    keep: (undo: unknown) => Promise<void> | void,
+    signal?: AbortSignal,
+  ): Promise<BlockAnswer>
   /** Undoes what the undo record of {@link ProviderSession.block} says. */
   unblock?(undo: unknown, signal?: AbortSignal): Promise<BlockAnswer>
   close(): Promise<void>
@@ -180,6 +189,6 @@ export interface BlockAnswer {
   readonly done: boolean
   /** What was done, or what a person must click. */
   readonly text: string
-  /** What `unblock` needs; JSON, without secrets. */
+  /** What `unblock` needs; JSON, without secrets. Absent when the org is proven to be as before. */
   readonly undo?: unknown
 }

@@ -105,6 +105,38 @@ describe('rescind block', () => {
     expect(org.blockedApps()).toEqual([])
   })
 
+  it.each(['reset_after_effect', 'unavailable_503', 'error_500_after_effect', 'html_200'] as const)(
+    '%s at any call: an app that may be blocked has its undo record',
+    async (kind) => {
+      await run(['inventory', '--tenant', 'acme'])
+      let [isDone, blocked, failed] = [false, 0, 0]
+      for (let nth = 1; !isDone; nth += 1) {
+        org.setFaults([{ kind, on: 'soap-metadata', nth }])
+        const args = ['block', '--tenant', 'acme', '--app', 'Drift', '--confirm']
+        const { exitCode, text } = await run(args)
+        const files = undoFiles()
+        isDone = exitCode === EXIT.ok && !org.log.some(({ fault }) => fault === kind)
+        const isBlocked = org.blockedApps().length > 0
+        if (isBlocked) {
+          blocked += 1
+          expect(files).toHaveLength(1)
+          const undo = JSON.parse(readFileSync(join(cwd, files[0] ?? ''), 'utf8'))
+          expect(undo).toMatchObject({ label: 'Drift' })
+          expect(text).toContain(`rescind block --undo ${join(cwd, files[0] ?? '')}`)
+        }
+        if (exitCode !== EXIT.ok && files.length > 0) {
+          failed += 1
+          expect(text).toMatch(/may be blocked all the same|refused|does not show it/)
+        }
+        for (const file of files) rmSync(join(cwd, file))
+        for (const appId of org.blockedApps()) org.unblock(appId)
+        org.clearLog()
+      }
+      expect(blocked).toBeGreaterThan(1)
+      expect(failed).toBeGreaterThan(0)
+    },
+  )
+
   it('what no call can block is said, with the exit code of something left to do', async () => {
     const args = ['block', '--tenant', 'acme', '--app', 'Dataloader Partner', '--confirm']
     const { exitCode, text } = await run(args)

@@ -1,5 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { Command } from 'commander'
 import { EXIT, RescindError } from '../../core/errors.ts'
 import { shownName } from '../../core/screen-text.ts'
@@ -52,18 +52,31 @@ async function block(context: Context, options: BlockOptions): Promise<void> {
     return
   }
   const path = resolve(context.io.cwd, options.save ?? undoName(app, context.io.clock.now()))
-  // Made first: a block whose undo record cannot be kept is not begun.
-  writeUndo(path, '')
-  let answer: BlockAnswer | undefined
-  try {
-    answer = await session.block(app)
-    if (answer.undo !== undefined) {
-      writeFileSync(path, `${JSON.stringify(answer.undo, null, 2)}\n`)
-    }
-  } finally {
-    if (answer?.undo === undefined) rmSync(path, { force: true })
+  let isKept = false
+  const keep = (undo: unknown) => {
+    writeUndo(path, `${JSON.stringify(undo, null, 2)}\n`)
+    isKept = true
   }
+  let answer: BlockAnswer
+  try {
+    answer = await session.block(app, keep)
+  } catch (error) {
+    throw isKept ? mayBeBlocked(error, shown, path, context.io) : error
+  }
+  // Only where the org is proven to be as before.
+  if (isKept && answer.undo === undefined) rmSync(path, { force: true })
   report(context, answer, answer.undo === undefined ? undefined : path)
+}
+
+/** The change was under way when something failed: whether it took is not known, and how to undo it is. */
+function mayBeBlocked(cause: unknown, app: string, path: string, { signal }: Io): RescindError {
+  const said = cause instanceof RescindError ? `${cause.message} ` : ''
+  const code = cause instanceof RescindError ? cause.code : 'unexpected'
+  return new RescindError(
+    signal.aborted ? 'stopped_by_signal' : code,
+    `${said}${app} may be blocked all the same: look in Setup. Undo it with: rescind block --undo ${path} --confirm`,
+    { cause },
+  )
 }
 
 async function unblock(context: Context, options: BlockOptions): Promise<void> {
@@ -144,15 +157,35 @@ function undoName(app: AppRow, now: number): string {
   return `rescind-undo-${name}-${time}.json`
 }
 
+/** The record is on the disk when this returns: what comes next may be the last that this machine does. */
 function writeUndo(path: string, text: string): void {
+  let file: number | undefined
   try {
-    writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
+    file = openSync(path, 'wx', 0o600)
+    writeFileSync(file, text)
+    fsyncSync(file)
+    syncFolder(dirname(path))
   } catch (cause) {
+    if (file !== undefined) rmSync(path, { force: true })
     throw new RescindError(
       'usage',
-      `The undo record cannot be written to ${path}: it is there already, or the folder does not take it. Name another with --save.`,
+      `The undo record cannot be written to ${path}: it is there already, or the folder does not take it. Nothing was changed. Name another with --save.`,
       { cause },
     )
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
+/** A new file is found after a power cut only when its folder is on the disk too. */
+function syncFolder(path: string): void {
+  // Windows opens no folder.
+  if (process.platform === 'win32') return
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
   }
 }
 

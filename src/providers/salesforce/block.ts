@@ -44,12 +44,17 @@ export interface BlockMeans {
 }
 
 /**
- * Puts an installed app out: its sessions end, and no new ones begin. The policy is read back, for
- * an update that was accepted is not yet one that took. What no call can do is said in words.
+ * Puts an installed app out: its sessions end, and no new ones begin. The undo record is kept before
+ * the change is sent. The policy is read back, for an update that was accepted is not yet one that
+ * took. What no call can do is said in words.
  *
  * @see https://developer.salesforce.com/docs/atlas.en-us.api_meta.meta/api_meta/meta_connectedapp.htm
  */
-export async function blockApp(app: AppRow, means: BlockMeans): Promise<BlockAnswer> {
+export async function blockApp(
+  app: AppRow,
+  keep: (undo: BlockUndo) => Promise<void> | void,
+  means: BlockMeans,
+): Promise<BlockAnswer> {
   const { connection, account, signal } = means
   const known = means.catalogue.apps.find(({ id }) => id === app.id)
   if (!known) return byHand(app, whyByHand(app))
@@ -67,10 +72,6 @@ export async function blockApp(app: AppRow, means: BlockMeans): Promise<BlockAns
   if (before.policyAction === 'Block') {
     return { app: app.id, done: true, text: `${app.label} is blocked already.` }
   }
-  const verdict = await setBlock(component, before, means)
-  if (!verdict.ok) {
-    return byHand(app, `The org refused (${verdict.code}: ${verdict.message}). ${clickBlock(app)}`)
-  }
   const { type, fullName } = component
   const undo: BlockUndo = {
     provider: 'salesforce',
@@ -81,13 +82,32 @@ export async function blockApp(app: AppRow, means: BlockMeans): Promise<BlockAns
     fullName,
     before,
   }
+  await keep(undo)
+  const verdict = await setBlock(component, before, means)
   const after = await readPolicy(connection, type, fullName, signal)
-  if (!after || policyOf(after).policyAction !== 'Block') {
+  return judgeBlock(app, verdict, after, undo)
+}
+
+/** What the org shows afterwards beats what it answered. */
+function judgeBlock(
+  app: AppRow,
+  verdict: UpdateVerdict,
+  after: PolicyComponent | undefined,
+  undo: BlockUndo,
+): BlockAnswer {
+  if (after && policyOf(after).policyAction === 'Block') {
+    const text = `${app.label} is blocked: its sessions end, and it gets no new ones.`
+    return { app: app.id, done: true, text, undo }
+  }
+  if (verdict.ok) {
     const text = `The org accepted the block of ${app.label}, and does not show it. ${clickBlock(app)}`
     return { app: app.id, done: false, text, undo }
   }
-  const text = `${app.label} is blocked: its sessions end, and it gets no new ones.`
-  return { app: app.id, done: true, text, undo }
+  const refused = byHand(
+    app,
+    `The org refused (${verdict.code}: ${verdict.message}). ${clickBlock(app)}`,
+  )
+  return after ? refused : { ...refused, undo }
 }
 
 /**

@@ -68,7 +68,7 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
     kill: (kill, signal = means.signal) => sendKill(connection, means, kill, signal),
     look: (tokens: readonly KillToken[], signal) => lookAt(tokens, lookMeans(signal)),
     reachNow: (kill, signal) => listReach(kill, lookMeans(signal)),
-    block: async (app, signal) => blockApp(app, await blockMeans(signal)),
+    block: async (app, keep, signal) => blockApp(app, keep, await blockMeans(signal)),
     unblock: async (undo, signal) => unblockApp(undo, await blockMeans(signal)),
     close: async () => {},
   }

@@ -31,7 +31,10 @@ async function start(
   session = await bench.open(tenantOf(org, passwordLogin(org), options))
   apps = (await take(session)).apps
 }
-beforeEach(() => start())
+beforeEach(() => {
+  kept = []
+  return start()
+})
 afterEach(async () => {
   await org.close()
   await bench[Symbol.asyncDispose]()
@@ -42,7 +45,9 @@ const appOf = (label: string): AppRow => {
   if (!app) throw new Error(`no app ${label}`)
   return app
 }
-const block = (label: string) => session.block?.(appOf(label)) as Promise<BlockAnswer>
+let kept: unknown[] = []
+const keep = (undo: unknown) => void kept.push(undo)
+const block = (label: string) => session.block?.(appOf(label), keep) as Promise<BlockAnswer>
 const unblock = (undo: unknown) => session.unblock?.(undo) as Promise<BlockAnswer>
 const isBlocked = (label: string) =>
   org.truth.apps().find((app) => app.applicationId === appOf(label).id)?.blocked
@@ -56,6 +61,7 @@ describe('blocking an app by its session policy', () => {
     expect(answer).toMatchObject({ done: true, app: appOf(label).id })
     expect(isBlocked(label)).toBe(true)
     expect(JSON.stringify(answer.undo)).not.toMatch(/consumerKey|3MVG/)
+    expect(kept).toEqual([answer.undo])
     expect(await unblock(JSON.parse(JSON.stringify(answer.undo)))).toMatchObject({ done: true })
     expect(isBlocked(label)).toBe(false)
   })
@@ -63,7 +69,7 @@ describe('blocking an app by its session policy', () => {
   it('of two apps with one label puts out the one that was meant', async () => {
     const [first, second] = [...apps.values()].filter(({ label }) => label === 'Reporting')
     if (!first || !second) throw new Error('not two')
-    await session.block?.(second)
+    await session.block?.(second, keep)
     const blocked = org.truth.apps().filter((app) => app.blocked)
     expect(blocked.map(({ applicationId }) => applicationId)).toEqual([second.id])
   })
@@ -128,6 +134,23 @@ describe('blocking, where the documentation is silent', () => {
     expect(isBlocked('Drift')).toBe(true)
     expect((await unblock(answer.undo)).done).toBe(true)
     expect(isBlocked('Drift')).toBe(false)
+  })
+})
+
+describe('the undo record of a block', () => {
+  it('is kept before the change is sent: where it cannot be, nothing is sent', async () => {
+    const full = new Error('no space left')
+    const keeping = session.block?.(appOf('Drift'), () => {
+      expect(isBlocked('Drift')).toBe(false)
+      throw full
+    })
+    await expect(keeping).rejects.toBe(full)
+    expect(isBlocked('Drift')).toBe(false)
+  })
+
+  it('is not kept for an app that no call can block', async () => {
+    expect(await block('Dataloader Partner')).toMatchObject({ done: false })
+    expect(kept).toEqual([])
   })
 })
 

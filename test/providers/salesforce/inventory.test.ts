@@ -364,7 +364,7 @@ describe('tokens that may be our own, under another name', () => {
     expect(app?.label).toBe(external.developerName)
     const grants = callersGrants(taken, admin.userId).filter(({ appId }) => appId === app?.id)
     expect(grants.map(({ own }) => own)).toEqual([true])
-    expect(app && (await session.block?.(app))).toMatchObject({
+    expect(app && (await session.block?.(app, () => {}))).toMatchObject({
       done: false,
       text: expect.stringMatching(/is the app that Rescind itself is logged in with/),
     })

@@ -45,7 +45,7 @@ describe('secrets stay where they belong', () => {
     }
     printed.push(JSON.stringify(await session.look(victims)))
     const drift = [...apps.values()].find(({ label }) => label === 'Drift')
-    if (drift) printed.push(JSON.stringify(await session.block?.(drift)))
+    if (drift) printed.push(JSON.stringify(await session.block?.(drift, () => {})))
     for (const wrong of [
       { ...passwordLogin(org), password: new Secret(`${org.credentials.admin.password}x`) },
       { ...login, refreshToken: new Secret(`${org.credentials.refreshToken}x`) },

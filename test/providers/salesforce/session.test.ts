@@ -47,7 +47,7 @@ describe('a session that ends in the middle of a run', () => {
     const drift = [...apps.values()].find((app) => app.label === 'Drift')
     if (!drift || !session.block) throw new Error('the org has no app to block')
     org.expireSessions()
-    expect(await session.block(drift)).toMatchObject({ done: true })
+    expect(await session.block(drift, () => {})).toMatchObject({ done: true })
     expect(org.counters().get('token')).toBe(3)
   })
 })
