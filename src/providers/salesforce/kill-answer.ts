@@ -3,44 +3,53 @@ import { type HttpResponse, hadNoEffect } from '../../core/http.ts'
 import type { KillAnswer } from '../provider.ts'
 import { readRestError } from './rest-answer.ts'
 
+/** What of an answer its judge looks at. */
+export type JudgedAnswer = Pick<HttpResponse, 'status' | 'body' | 'retryAfterMs'>
+
 /**
- * Judges an answer of the revocation endpoint to a DeleteToken. Its errors are form-encoded, and
- * every one of its own is a 400.
+ * Judges an answer of the revocation endpoint, whichever token was presented. Its errors are
+ * form-encoded or JSON, and every one of its own is a 400; but an error is one under any status.
  *
  * @see https://developer.salesforce.com/docs/platform/mobile-sdk/guide/oauth-revoking-tokens.html
  */
-export function judgeRevocation(answer: HttpResponse): KillAnswer {
-  const { status, retryAfterMs } = answer
-  const isPage = /^\s*</.test(answer.body)
+export function judgeRevocation(answer: JudgedAnswer): KillAnswer {
+  const { status, body, retryAfterMs } = answer
+  const error = formError(body) ?? jsonError(answer)
+  const code = error ?? `http_${status}`
   if (status >= 200 && status < 300) {
+    if (error !== undefined) return { outcome: 'refused', code }
     // A login or maintenance page with a 200 comes from something else than the endpoint.
-    return isPage
-      ? { outcome: 'in_doubt', code: 'answer_invalid' }
-      : { outcome: 'revoked', code: `http_${status}` }
+    const isMarkup = /^\s*</.test(body)
+    return isMarkup ? { outcome: 'in_doubt', code: 'answer_invalid' } : { outcome: 'revoked', code }
   }
-  const code = formError(answer) ?? jsonError(answer) ?? `http_${status}`
+  // Dead before, or mangled, or of another org or instance: not a proof of death.
   if (status === 400 && code === 'invalid_token') return { outcome: 'already_dead', code }
+  // A session id, for instance, ends by other calls; so this is a no, not "no call can".
   if (status === 400) return { outcome: 'refused', code }
   // Seen in the field with this text, and the token lives on.
   if (status === 404) {
-    return { outcome: 'failed', code: answer.body.includes('Bad_Id') ? 'Bad_Id' : code }
+    return { outcome: 'failed', code: /\bBad_Id\b/.test(body) ? BAD_ID : code }
   }
   return judgeOtherStatus(status, code, retryAfterMs)
 }
+
+/** An endpoint that knows the token says now and then that it does not: trying again helps. */
+export const BAD_ID = 'Bad_Id'
 
 /** What a DELETE was meant to end. */
 export type Deleted = 'one' | 'many'
 
 /**
  * Judges an answer to a DELETE of a session, of a usage token (`one`), or of all tokens of an app
- * or of a user and app (`many`). Many that are not found were named wrongly, rather than dead.
+ * or of a user and app (`many`). Of many that are not found nothing is known: they may be dead, or
+ * named wrongly, and only a look can tell.
  */
-export function judgeDeletion(answer: HttpResponse, deleted: Deleted): KillAnswer {
+export function judgeDeletion(answer: JudgedAnswer, deleted: Deleted): KillAnswer {
   const { status, retryAfterMs } = answer
   if (status >= 200 && status < 300) return { outcome: 'revoked', code: `http_${status}` }
   const code = jsonError(answer) ?? `http_${status}`
   if (status === 404 || code === 'ENTITY_IS_DELETED') {
-    return { outcome: deleted === 'one' ? 'already_dead' : 'refused', code }
+    return { outcome: deleted === 'one' ? 'already_dead' : 'in_doubt', code }
   }
   if (status === 401) return { outcome: 'failed', code, credentialTrouble: true }
   if (status === 400) return { outcome: 'refused', code }
@@ -77,12 +86,12 @@ function judgeOtherStatus(
   return { outcome: 'failed', code }
 }
 
-function formError(answer: HttpResponse): string | undefined {
-  const error = new URLSearchParams(answer.body).get('error')
+function formError(body: string): string | undefined {
+  const error = new URLSearchParams(body.trim()).get('error')
   return error !== null && /^[\w-]{1,60}$/.test(error) ? error : undefined
 }
 
-function jsonError(answer: HttpResponse): string | undefined {
+function jsonError(answer: JudgedAnswer): string | undefined {
   const { code } = readRestError(answer)
   return code === `http_${answer.status}` ? undefined : code
 }

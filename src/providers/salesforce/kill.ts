@@ -1,3 +1,4 @@
+import { redact } from '../../core/secret.ts'
 import type { Kill, KillAnswer, KillToken, Means } from '../provider.ts'
 import type { Connection } from './connection.ts'
 import { usagePath } from './external-apps.ts'
@@ -23,9 +24,9 @@ export async function sendKill(
       case 'token':
         return await killToken(connection, means, tokens[0], signal)
       case 'user_app':
-        return await killMany(connection, means, kill, [reach.app, reach.user, 'tokens'], signal)
+        return await killMany(connection, [reach.app, reach.user, 'tokens'], signal)
       case 'app':
-        return await killMany(connection, means, kill, [reach.app, 'tokens'], signal)
+        return await killMany(connection, [reach.app, 'tokens'], signal)
     }
   } catch (error) {
     if (signal?.aborted) throw signal.reason
@@ -33,34 +34,13 @@ export async function sendKill(
   }
 }
 
-/**
- * Kills all grants of an app, or of a user and app, by one call. That call leaves sessions alone,
- * so those that the kill is meant to reach are deleted one by one. The first answer that is no
- * death is the answer to the whole.
- */
+/** Kills all grants of an app, or of a user and app, by one call; it leaves sessions alone. */
 async function killMany(
   connection: Connection,
-  means: Pick<Means, 'http'>,
-  { tokens }: Kill,
   parts: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<KillAnswer> {
-  const sessions = tokens.filter(({ kind }) => kind === 'session')
-  let answer: KillAnswer | undefined
-  if (sessions.length === 0 || sessions.length < tokens.length) {
-    answer = await sendDelete(connection, usagePath(connection, ...parts), 'many', signal)
-    if (!isDeath(answer)) return answer
-  }
-  for (const session of sessions) {
-    const deleted = await killToken(connection, means, session, signal)
-    if (!isDeath(deleted)) return deleted
-    answer ??= deleted
-  }
-  return answer ?? { outcome: 'refused', code: 'no_handle' }
-}
-
-function isDeath({ outcome }: KillAnswer): boolean {
-  return outcome === 'revoked' || outcome === 'already_dead'
+  return sendDelete(connection, usagePath(connection, ...parts), 'many', signal)
 }
 
 async function killToken(
@@ -81,7 +61,9 @@ async function killToken(
         body: `token=${encodeURIComponent(value)}`,
         signal,
       })
-      return judgeRevocation(answer)
+      const judged = judgeRevocation(answer)
+      // An endpoint may echo what it was sent.
+      return { ...judged, code: redact(judged.code, handle.value) }
     }
     case 'usage':
       return sendDelete(connection, usagePath(connection, 'tokens', value), 'one', signal)

@@ -88,7 +88,10 @@ export function judgeRestAnswer(answer: HttpResponse, what: string): RestVerdict
 }
 
 /** Reads the vendor's code and sentence from an error answer; both are safe to print. */
-export function readRestError(answer: HttpResponse): { code: string; message: string } {
+export function readRestError(answer: Pick<HttpResponse, 'status' | 'body'>): {
+  code: string
+  message: string
+} {
   const first = firstError(answer.body)
   const code = first?.errorCode ?? first?.error ?? `http_${answer.status}`
   const message = first?.message ?? first?.error_description ?? `HTTP ${answer.status}.`

@@ -3,7 +3,7 @@ import { parseRetryAfter } from '../../core/http.ts'
 import { type OAuthClient, secretsOf } from '../../protocol/client-auth.ts'
 import type { ServerMetadata } from '../../protocol/discovery.ts'
 import type { LifeSign } from '../../protocol/introspect.ts'
-import { type OAuthErrorBody, readOAuthError } from '../../protocol/oauth-error.ts'
+import { readOAuthError } from '../../protocol/oauth-error.ts'
 import { captureRequest, type Way } from '../../protocol/oauth-request.ts'
 import {
   type HeldToken,
@@ -12,6 +12,7 @@ import {
   type RevocationTarget,
 } from '../../protocol/revocation-target.ts'
 import type { RevocationAnswer } from '../../protocol/revoke.ts'
+import { BAD_ID, judgeRevocation } from './kill-answer.ts'
 
 /** Where the OAuth endpoints stand below the host, or below an Experience Cloud site's path. */
 const OAUTH_PATH = '/services/oauth2'
@@ -61,41 +62,29 @@ function sendSalesforceRevocation(
   })
 }
 
-/** Judges one answer of Salesforce's revocation endpoint. */
+/** Judges one answer of Salesforce's revocation endpoint, as the sweep does. */
 export async function processSalesforceRevocation(
   response: Response,
   clock: Pick<Clock, 'now'>,
 ): Promise<RevocationAnswer> {
-  const text = await response.clone().text()
-  const body = await readOAuthError(response)
-  const { status } = response
+  const body = await response.clone().text()
   const retryAfter = response.headers.get('retry-after') ?? undefined
-  // Seen in the field: 404 with this text, and the token lives on.
-  const badId = status === 404 && /\bBad_Id\b/.test(text) ? 'Bad_Id' : undefined
-  const outcome = judgeOutcome(status, body)
+  const retryAfterMs = parseRetryAfter(retryAfter, clock.now())
+  const { outcome, code, congested } = judgeRevocation({
+    status: response.status,
+    body,
+    retryAfterMs,
+  })
   return {
     outcome,
     proof: outcome === 'revoked' ? 'acked' : 'sent',
-    code: badId ?? body.error ?? `http_${status}`,
-    description: body.description,
-    retryAfterMs: parseRetryAfter(retryAfter, clock.now()),
-    busy: status === 503 || status === 429 || badId !== undefined,
+    code,
+    description: (await readOAuthError(response)).description,
+    retryAfterMs,
+    busy: congested === true || code === BAD_ID,
     // No credential of ours takes part, so none can be the trouble.
     credentialTrouble: false,
   }
-}
-
-function judgeOutcome(status: number, body: OAuthErrorBody): RevocationAnswer['outcome'] {
-  const { error, isWebPage } = body
-  // A login or maintenance page with a 200 is no answer of this endpoint.
-  if (status >= 200 && status < 300 && isWebPage) return 'in_doubt'
-  if (status >= 200 && status < 300) return error === undefined ? 'revoked' : 'refused'
-  // Dead before, or mangled, or of another org or instance: not a proof of death.
-  if (status === 400 && error === 'invalid_token') return 'already_dead'
-  // A session id, for instance, ends by other calls; so this is a no, not "no call can".
-  if (status === 400) return 'refused'
-  if (status >= 500 && status !== 503) return 'in_doubt'
-  return 'failed'
 }
 
 function introspectionServer(base: string): ServerMetadata {

@@ -109,7 +109,7 @@ describe('blocking an app by its session policy', () => {
 
   it('without permission: one sentence with what is missing', async () => {
     const limited = await bench.open({ ...tenantOf(org, passwordLogin(org, 'limited')), name: 'l' })
-    await expect(limited.block?.(appOf('Drift'))).rejects.toMatchObject({
+    await expect(limited.block?.(appOf('Drift'), keep)).rejects.toMatchObject({
       code: 'not_permitted',
       message: expect.stringMatching(/Customize Application, and Modify All Data/),
     })

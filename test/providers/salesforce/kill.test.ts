@@ -16,6 +16,7 @@ import {
   judgeKillError,
   judgeRevocation,
 } from '../../../src/providers/salesforce/kill-answer.ts'
+import { processSalesforceRevocation } from '../../../src/providers/salesforce/revoke-token.ts'
 import {
   type Bench,
   createBench,
@@ -32,7 +33,7 @@ function answerOf(status: number, body = '', retryAfterMs?: number): HttpRespons
 const limit = '[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"TotalRequests Limit exceeded."}]'
 const denied = '[{"errorCode":"INSUFFICIENT_ACCESS","message":"no"}]'
 
-describe('what an answer to a DeleteToken is worth', () => {
+describe('what an answer to a revocation is worth, in a sweep and for one token that is held', () => {
   it.each<[string, HttpResponse, KillAnswer]>([
     ['200', answerOf(200), { outcome: 'revoked', code: 'http_200' }],
     ['200 with a page', answerOf(200, '<html>'), { outcome: 'in_doubt', code: 'answer_invalid' }],
@@ -79,8 +80,32 @@ describe('what an answer to a DeleteToken is worth', () => {
     ['500', answerOf(500), { outcome: 'in_doubt', code: 'http_500' }],
     ['502', answerOf(502), { outcome: 'in_doubt', code: 'http_502' }],
     ['504', answerOf(504), { outcome: 'in_doubt', code: 'http_504' }],
-  ])('%s', (_title, answer, expected) => {
+    ['405', answerOf(405), { outcome: 'refused', code: 'http_405' }],
+    ['401', answerOf(401), { outcome: 'failed', code: 'http_401' }],
+    [
+      '200 with an error, form-encoded',
+      answerOf(200, 'error=invalid_token'),
+      { outcome: 'refused', code: 'invalid_token' },
+    ],
+    [
+      '200 with an error, JSON',
+      answerOf(200, '{"error":"unsupported_token_type"}'),
+      { outcome: 'refused', code: 'unsupported_token_type' },
+    ],
+    [
+      '200 with markup that is no page',
+      answerOf(200, ' <?xml version="1.0"?><a/>'),
+      { outcome: 'in_doubt', code: 'answer_invalid' },
+    ],
+  ])('%s', async (_title, answer, expected) => {
     expect(judgeRevocation(answer)).toEqual(expected)
+    const { status, body, retryAfterMs } = answer
+    const response = new Response(body, { status })
+    if (retryAfterMs) response.headers.set('retry-after', String(retryAfterMs / 1000))
+    const { outcome, code, congested } = expected
+    const held = await processSalesforceRevocation(response, { now: () => 0 })
+    expect(held).toMatchObject({ outcome, code, retryAfterMs })
+    expect(held.busy).toBe(congested === true || code === 'Bad_Id')
   })
 
   it('a code that is no code is not passed on', () => {
@@ -96,10 +121,10 @@ describe('what an answer to a DELETE is worth', () => {
     ['204', answerOf(204), 'one', { outcome: 'revoked', code: 'http_204' }],
     ['404 of one', answerOf(404, gone), 'one', { outcome: 'already_dead', code: 'NOT_FOUND' }],
     [
-      '404 of many: named wrongly',
+      '404 of many: dead, or named wrongly',
       answerOf(404, gone),
       'many',
-      { outcome: 'refused', code: 'NOT_FOUND' },
+      { outcome: 'in_doubt', code: 'NOT_FOUND' },
     ],
     [
       'deleted before',
@@ -278,34 +303,6 @@ describe('kills, against what is really so', () => {
     for (const token of all) expect(org.truth.isAlive(rawHandle(token))).toBe(false)
   })
 
-  it('sessions that a coarse kill is meant to reach die too: the usage API leaves them alone', async () => {
-    const isAlive = (token: TokenRow) =>
-      org.truth.sessions().find(({ id }) => id === rawHandle(token))?.alive ?? false
-    const sessions = tokens.filter(
-      (token) => token.kind === 'session' && !token.own && isAlive(token),
-    )
-    const grant = tokens
-      .filter(({ appId }) => appId?.startsWith('0xI'))
-      .find((token) => org.truth.isAlive(rawHandle(token)))
-    const [first, second, third] = sessions
-    if (!grant?.appId || !grant.userId || !first || !second || !third) throw new Error('too few')
-    const reach = { kind: 'user_app', app: grant.appId, user: grant.userId } as const
-    const mixed = [grant, first].map(asKillToken)
-    expect(await session.kill({ reach, tokens: mixed })).toMatchObject({ outcome: 'revoked' })
-    expect([org.truth.isAlive(rawHandle(grant)), isAlive(first)]).toEqual([false, false])
-    // Sessions alone: no grant was planned, so none is touched.
-    expect(await session.kill({ reach, tokens: [asKillToken(second)] })).toMatchObject({
-      outcome: 'revoked',
-    })
-    expect(isAlive(second)).toBe(false)
-    org.setFaults([{ kind: 'unavailable_503', on: 'session-delete' }])
-    expect(await session.kill({ reach, tokens: [asKillToken(third)] })).toMatchObject({
-      outcome: 'failed',
-    })
-    org.setFaults([])
-    expect(isAlive(third)).toBe(true)
-  })
-
   it('what a coarse kill would reach is not said by a credential that sees its own tokens alone', async () => {
     const app = tokens.find(({ appId }) => appId?.startsWith('0xI'))?.appId ?? ''
     const { userId } = org.credentials.admin
@@ -318,9 +315,9 @@ describe('kills, against what is really so', () => {
     expect((await session.reachNow({ reach, tokens: [] })).size).toBeGreaterThanOrEqual(0)
   })
 
-  it('an app that is not there is refused, not dead', async () => {
+  it('an app that is not there is no death, and no lasting no: it is looked at', async () => {
     const kill: Kill = { reach: { kind: 'app', app: '0xI000000000000AAA' }, tokens: [] }
-    expect(await session.kill(kill)).toMatchObject({ outcome: 'refused' })
+    expect(await session.kill(kill)).toMatchObject({ outcome: 'in_doubt', code: 'NOT_FOUND' })
   })
 
   it('a handle of no known kind is refused before anything is sent', async () => {
