@@ -1,3 +1,4 @@
+export { ERRORS, type ErrorCode, EXIT, type ExitCode, RescindError } from './core/errors.ts'
 export { createHttp, type Http, type HttpOptions } from './core/http.ts'
 export { Secret } from './core/secret.ts'
 export type { ClientAuthMethod, OAuthClient } from './protocol/client-auth.ts'

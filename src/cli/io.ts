@@ -15,4 +15,6 @@ export interface Io {
   readonly signal: AbortSignal
   /** What the process exits with; a command sets it, and only `main` exits. */
   exitCode: ExitCode
+  /** Whether the one JSON object of `--json` is out. */
+  hasResult?: boolean
 }

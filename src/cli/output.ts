@@ -57,7 +57,9 @@ export function openOutput(io: Io, options: CommonOptions): Output {
     say: (line = '') => void stream.write(`${line}\n`),
     note: (line) => void io.stderr.write(`${line}\n`),
     result: (value) => {
-      if (json) io.stdout.write(`${JSON.stringify(value)}\n`)
+      if (!json) return
+      io.hasResult = true
+      io.stdout.write(`${JSON.stringify(value)}\n`)
     },
   }
 }

@@ -53,7 +53,8 @@ export function buildProgram(io: Io): Command {
  */
 function plainError(text: string): string {
   if (text.startsWith('error: unknown command')) {
-    return 'rescind: There is no such command. A token is never given as an argument.\n'
+    const meant = /Did you mean [\w -]+\?/.exec(text)?.[0]
+    return `rescind: There is no such command. ${meant ?? 'A token is never given as an argument.'}\n`
   }
   return text.replace(/^error: /, 'rescind: ')
 }
@@ -71,6 +72,9 @@ export async function runCommand(io: Io, args: readonly string[]): Promise<void>
     await buildProgram(io).parseAsync([...args], { from: 'user' })
   } catch (error) {
     printError(io, error, args.includes('--debug'))
+    if (args.includes('--json') && !io.hasResult && io.exitCode !== EXIT.ok) {
+      io.stdout.write(`${JSON.stringify({ error: errorResult(error) })}\n`)
+    }
   }
 }
 
@@ -94,6 +98,15 @@ function printError(io: Io, error: unknown, debug: boolean): void {
     if (!debug) io.stderr.write('Run it again with --debug, and report what it prints.\n')
   }
   if (debug && error instanceof Error) io.stderr.write(`${redact(stackOf(error))}\n`)
+}
+
+/** What a machine reads of an error where there is no result. */
+function errorResult(error: unknown): { code: string; message: string } {
+  if (error instanceof RescindError) return { code: error.code, message: error.message }
+  if (error instanceof CommanderError) {
+    return { code: 'usage', message: 'The command line does not fit: see standard error.' }
+  }
+  return { code: 'unexpected', message: 'Something unexpected went wrong: see standard error.' }
 }
 
 function stackOf(error: Error): string {

@@ -192,7 +192,11 @@ function asHttpError(error: unknown, url: URL, timeoutMs: number, signal?: Abort
     const message = `${where} cannot be reached (${code}). Check the address, the network and the proxy.`
     return new RescindError('host_unreachable', message, { cause: error })
   }
-  if (/EPROTO|CERT|SELF_SIGNED|TLS|SSL|ALTNAME|UNABLE_TO_VERIFY/.test(code)) {
+  if (/EPROTO|WRONG_VERSION_NUMBER|PACKET_LENGTH/.test(code)) {
+    const message = `${where} does not speak TLS there (${code}). Check the port, and that the address is not that of plain HTTP.`
+    return new RescindError('tls_failed', message, { cause: error })
+  }
+  if (/CERT|SELF_SIGNED|TLS|SSL|ALTNAME|UNABLE_TO_VERIFY/.test(code)) {
     const message = `${where} could not prove who it is (${code}). Add its authority with NODE_EXTRA_CA_CERTS if you trust it.`
     return new RescindError('tls_failed', message, { cause: error })
   }

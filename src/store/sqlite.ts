@@ -7,6 +7,7 @@ import {
   Kysely,
   SqliteAdapter,
   type SqliteDatabase,
+  type SqliteDialectConfig,
   SqliteDriver,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -70,7 +71,12 @@ export function openSqlite(path: string): Database {
     statements.set(sql, statement)
     return statement
   }
-  const db = new Kysely<Schema>({ dialect: dialect(path, prepare, () => raw.close()) })
+  const db = new Kysely<Schema>({
+    dialect: dialect(path, prepare, {
+      close: () => raw.close(),
+      isInTransaction: () => raw.isTransaction,
+    }),
+  })
   const many = async (batches: readonly Batch[]) =>
     guard(path, () => {
       for (const { sql, rows } of batches) {
@@ -97,7 +103,7 @@ function configure(database: DatabaseSync): void {
 function dialect(
   path: string,
   prepare: (sql: string) => StatementSync,
-  close: () => void,
+  { close, isInTransaction }: { close: () => void; isInTransaction: () => boolean },
 ): Dialect {
   const database: SqliteDatabase = {
     close,
@@ -115,7 +121,7 @@ function dialect(
   }
   return {
     createAdapter: () => new TransactionalAdapter(),
-    createDriver: () => new ImmediateDriver({ database }),
+    createDriver: () => new ImmediateDriver({ database }, isInTransaction),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   }
@@ -130,6 +136,18 @@ class TransactionalAdapter extends SqliteAdapter {
 
 /** Takes the write lock at the start: a reader that upgrades later is refused without waiting. */
 class ImmediateDriver extends SqliteDriver {
+  readonly #isInTransaction: () => boolean
+
+  constructor(config: SqliteDialectConfig, isInTransaction: () => boolean) {
+    super(config)
+    this.#isInTransaction = isInTransaction
+  }
+
+  /** A full disk ends the transaction by itself; rolling it back again would hide why. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#isInTransaction()) await super.rollbackTransaction(connection)
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'))
   }

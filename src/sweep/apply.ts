@@ -318,7 +318,12 @@ export async function lookAgain(options: ApplyOptions, run: Run): Promise<Run> {
   if (isHeld(run, options.clock.now())) throw runBusy(run)
   const engine = startEngine(options, inventory, run)
   const verified = await verifyRun(engine)
-  await store.runs.setInventories(run, null, verified.inventory.no)
+  const { no } = verified.inventory
+  await store.runs.setInventories(
+    run,
+    run.after === null ? no : null,
+    run.after === null ? null : no,
+  )
   await markQuiet(engine, options, verified)
   return (await store.runs.get(run.id)) ?? run
 }

@@ -95,7 +95,8 @@ export function judgeInventory(
   const counted = { before: withSessions(heard.before), after: withSessions(heard.after) }
   const doubt = doubtOf(counted.before, counted.after, end, rows)
   // What could not be listed at all leaves the rest as proven as it is.
-  const partial = doubt ?? (coversAll(end.covers) ? end.lacks : end.why)
+  const trouble = [doubt, end.lacks].filter((reason) => reason !== undefined).join('; ')
+  const partial = coversAll(end.covers) ? trouble || undefined : end.why
   return {
     state: partial === undefined ? ('complete' as const) : ('partial' as const),
     why: partial ?? end.why,

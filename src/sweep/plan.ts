@@ -1,5 +1,5 @@
 import { RescindError } from '../core/errors.ts'
-import type { AppRow, Reach, TokenKind } from '../core/listing.ts'
+import type { AppRow, Reach, TokenKind, UserRow } from '../core/listing.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import { PROVIDERS } from '../providers/registry.ts'
 import type { Inventory, ListedToken } from '../store/inventories.ts'
@@ -8,6 +8,7 @@ import { newId, type Store } from '../store/store.ts'
 import { hashPlan } from './plan-file.ts'
 import { canonicalPolicy, hashPolicy, type Policy } from './policy.ts'
 import { compilePolicy, OWN_RULE } from './rules.ts'
+import { unmatchedNames } from './unmatched-names.ts'
 
 export interface MakePlanOptions {
   readonly store: Store
@@ -54,7 +55,8 @@ interface Sorted {
 export async function makePlan(options: MakePlanOptions): Promise<Plan> {
   const { store, inventory, policy, now } = options
   const apps = await store.inventories.apps(inventory)
-  const sorted = await sortTokens(options, apps)
+  const users = await store.inventories.users(inventory)
+  const sorted = await sortTokens(options, apps, users)
   checkLimit(policy, sorted.chosen.length, inventory.tokens)
   const totals = inventory.state === 'complete' ? await countReaches(store, inventory) : NO_TOTALS
   const kills = chooseReaches(sorted.chosen, apps, totals)
@@ -71,7 +73,10 @@ export async function makePlan(options: MakePlanOptions): Promise<Plan> {
     spared,
     undecided: sorted.heldBack.length - spared,
     untouched: sorted.untouched,
-    notes: planNotes(inventory, sorted, options.includeUndecided ?? false),
+    notes: [
+      ...unmatchedNames(policy, apps, users),
+      ...planNotes(inventory, sorted, options.includeUndecided ?? false),
+    ],
   }
   const hash = hashPlan(content, kills)
   const header = await store.plans.save({ ...content, hash }, kills, sorted.heldBack)
@@ -81,8 +86,8 @@ export async function makePlan(options: MakePlanOptions): Promise<Plan> {
 async function sortTokens(
   { store, inventory, policy, includeUndecided, now }: MakePlanOptions,
   apps: ReadonlyMap<string, AppRow>,
+  users: ReadonlyMap<string, UserRow>,
 ): Promise<Sorted> {
-  const users = await store.inventories.users(inventory)
   const canonicalId = PROVIDERS.get(inventory.provider)?.canonicalId
   const judge = compilePolicy(policy, { users, apps, now, canonicalId })
   const sorted: Sorted = { chosen: [], heldBack: [], untouched: 0, own: 0, byLabel: 0 }

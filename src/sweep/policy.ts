@@ -127,8 +127,31 @@ export function policyFromFlags(flags: PolicyFlags): Policy {
   if (flags.spareApp?.length) spare.push({ app: { name: [...flags.spareApp] } })
   if (flags.spareUser?.length) spare.push({ user: { name: [...flags.spareUser] } })
   const rules = kill.map((rule) => ({ ...rule, ...created }))
-  const text = stringify({ name: 'flags', why: 'given as flags', kill: rules, spare })
+  const text = stringify({ name: 'flags', why: describeFlags(flags), kill: rules, spare })
   return parsePolicy(text, 'the flags, as a policy')
+}
+
+/** The flags as they were given, for whoever reads the report. */
+function describeFlags(flags: PolicyFlags): string {
+  const words: string[] = ['given as flags:']
+  for (const [key, value] of Object.entries(flags)) {
+    const flag = FLAG_NAMES[key as keyof PolicyFlags]
+    if (flag === undefined || value === undefined || value === false) continue
+    if (value === true) words.push(flag)
+    for (const each of value === true ? [] : [value].flat()) words.push(`${flag} "${each}"`)
+  }
+  return words.join(' ')
+}
+
+const FLAG_NAMES: Readonly<Record<keyof PolicyFlags, string>> = {
+  userInactive: '--user-inactive',
+  userFrozen: '--user-frozen',
+  app: '--app',
+  appId: '--app-id',
+  unusedFor: '--unused-for',
+  createdBefore: '--created-before',
+  spareApp: '--spare-app',
+  spareUser: '--spare-user',
 }
 
 /** The canonical JSON of a policy: keys sorted, so that its hash depends on its meaning alone. */

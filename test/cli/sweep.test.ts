@@ -94,7 +94,10 @@ describe('what others build on: --json', () => {
       expect(Date.parse(json.finishedAt)).toBeGreaterThan(Date.parse(json.startedAt))
     }
     const { json: resumed, exitCode, stderr } = await run('resume')
-    expect([resumed, exitCode]).toEqual([undefined, 2])
+    expect([resumed, exitCode]).toEqual([
+      { error: { code: 'run_unknown', message: expect.any(String) } },
+      2,
+    ])
     expect(stderr).toMatch(/no run to resume/)
   })
 

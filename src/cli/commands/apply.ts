@@ -168,7 +168,9 @@ async function confirm(
     })
     if (isCancel(typed))
       throw new RescindError('confirmation_missing', 'Not confirmed. Nothing was sent.')
-    given = /^\s*\d+\s*$/.test(String(typed)) ? Number(typed) : Number.NaN
+    // People type the count as they see it: 2,757.
+    const digits = String(typed).replace(/[\s,.'’_]/g, '')
+    given = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
   }
   if (given !== plan.chosen) {
     throw new RescindError(

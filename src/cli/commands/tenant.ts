@@ -113,16 +113,18 @@ function readSettings(settings: readonly string[]): Record<string, string> {
 }
 
 async function list({ config, output }: Context): Promise<void> {
-  const tenants = [...config.tenants.values()].map(({ name, provider, url }) => ({
+  const tenants = [...config.tenants.values()].map(({ name, provider, url, login }) => ({
     name,
     provider,
     url,
+    login: typeof login.method === 'string' ? login.method : null,
   }))
   output.result({ config: config.path, tenants })
   if (tenants.length === 0)
     output.say(`${config.path} has no tenant yet. Add one with: rescind tenant add NAME`)
-  for (const { name, provider, url } of tenants)
-    output.say(`${name.padEnd(20)} ${provider.padEnd(12)} ${url}`)
+  for (const { name, provider, url, login } of tenants) {
+    output.say(`${name.padEnd(20)} ${provider.padEnd(12)} ${(login ?? '–').padEnd(20)} ${url}`)
+  }
 }
 
 async function check(context: Context, name: string | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import { stringify } from 'yaml'
 import type { Clock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { AppRow, UserRow } from '../../core/listing.ts'
-import { describeOutcome } from '../../core/outcome.ts'
+import { describeOutcome, isWorthAnotherTry } from '../../core/outcome.ts'
 import type { Inventory, ListedToken } from '../../store/inventories.ts'
 import type { PlanHeader, PlannedKill } from '../../store/plans.ts'
 import type { ReturnedToken, Run, RunToken } from '../../store/runs.ts'
@@ -40,7 +40,7 @@ export async function gatherReport(
   const tokens = await store.runs.tokens(run)
   const returns = await store.runs.returns(run)
   const users = await store.inventories.users(before)
-  const apps = await store.inventories.apps(before)
+  const apps = tellApart(await store.inventories.apps(before))
   const listed = await listPlanned(store, before, tokens)
   const ruleOf = rulesByToken(kills)
   const summary = summarize(run, plan.id, tokens, returns.length)
@@ -65,7 +65,7 @@ export async function gatherReport(
     users: tallyUsers(tokens, users),
     timeline: timeline(tokens),
     timeToDeadMs: timeToDead(tokens),
-    left: leftForAPerson(tokens, appTallies, plan),
+    left: leftForAPerson(tokens, appTallies, { run, plan }),
     events: (await store.runs.events(run)).map(({ at, kind, text }) => ({
       at: iso(at),
       kind,
@@ -75,6 +75,15 @@ export async function gatherReport(
     version,
     madeAt: iso(clock.now()),
   }
+}
+
+/** Two apps of one label are told apart by their ids. */
+function tellApart(apps: ReadonlyMap<string, AppRow>): ReadonlyMap<string, AppRow> {
+  const bearers = new Map<string, number>()
+  for (const { label } of apps.values()) bearers.set(label, (bearers.get(label) ?? 0) + 1)
+  const named = (app: AppRow) =>
+    (bearers.get(app.label) ?? 0) > 1 ? { ...app, label: `${app.label} (${app.id})` } : app
+  return new Map([...apps].map(([id, app]) => [id, named(app)]))
 }
 
 function iso(at: number): string {
@@ -223,19 +232,33 @@ function timeToDead(tokens: readonly RunToken[]): ReportModel['timeToDeadMs'] {
 function leftForAPerson(
   tokens: readonly RunToken[],
   apps: readonly AppTally[],
-  { id, undecided }: Pick<PlanHeader, 'id' | 'undecided'>,
+  { run, plan }: { readonly run: Run; readonly plan: PlanHeader },
 ): LeftForAPerson[] {
   const left: LeftForAPerson[] = []
   const living = new Map<string, number>()
+  let unfinished = 0
   for (const token of tokens) {
     if (judgeToken(token) === 'dead') continue
     const outcome = outcomeOf(token)
+    if (run.state !== 'finished' && (outcome === 'unsent' || isWorthAnotherTry(outcome))) {
+      unfinished += 1
+      continue
+    }
     const said = outcome === 'unsent' ? 'its kill was not sent' : describeOutcome(outcome)
     const why = token.seenAt === null ? said : `${said}, and it is still in the provider's list`
     living.set(why, (living.get(why) ?? 0) + 1)
   }
+  if (unfinished > 0) {
+    left.push({
+      what: 'The run is not finished',
+      why: `${run.why ?? 'it was cut off'}: these tokens wait for their kill, or for a look`,
+      todo: `Go on with: rescind resume ${run.id}`,
+      count: unfinished,
+    })
+  }
   for (const [why, count] of living) {
-    const todo = 'Run "rescind verify"; if they stay, revoke them by hand in Setup.'
+    const todo =
+      'Look again with "rescind verify"; plan once more for what stays, and what is refused revoke in Setup.'
     left.push({ what: 'Tokens that are not proven dead', why, todo, count })
   }
   for (const app of apps) {
@@ -255,6 +278,7 @@ function leftForAPerson(
       })
     }
   }
+  const { id, undecided } = plan
   if (undecided > 0) {
     left.push({
       what: 'Undecided tokens',
