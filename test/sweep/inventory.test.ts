@@ -80,6 +80,12 @@ describe('an inventory is complete', () => {
     if (state === 'complete') expect(judged.counted.before).toBe(grants + sessions)
   })
 
+  test('not for two reasons: both are said', () => {
+    const heard = { before: 5, after: 6, end: { ...end, lacks: 'no sessions' } }
+    const { why } = judgeInventory(heard, { grants: 5, sessions: 0 })
+    expect(why).toBe('count moved: 5 tokens before, 6 after; no sessions')
+  })
+
   test('not when the provider stops without a word', () => {
     expect(() =>
       judgeInventory({ before: 1, after: 1, end: undefined }, { grants: 1, sessions: 0 }),

@@ -6,7 +6,7 @@ import { judgeComeback } from './comeback.ts'
 import type { Connection } from './connection.ts'
 import { type ExternalApp, listExternalApps } from './external-apps.ts'
 import { toLongId } from './ids.ts'
-import { isLastingRefusal } from './rest-answer.ts'
+import { isLastingRefusal, type VendorRefusal } from './rest-answer.ts'
 import { flagOf, type Row, textOf } from './soql.ts'
 
 /** An app of the org that has an id. */
@@ -30,6 +30,8 @@ export interface AppCatalogue {
   readonly opensAlone: ReadonlyMap<string, ReadonlySet<string>>
   /** The ids of apps whose policy lets nobody in, as far as the policies can be read. */
   readonly blocked: ReadonlySet<string>
+  /** Kinds of tokens that the org does not list for us, each in words. */
+  readonly lacks: readonly string[]
   readonly notes: readonly string[]
 }
 
@@ -45,6 +47,7 @@ export async function readApps(
   signal?: AbortSignal,
 ): Promise<AppCatalogue> {
   const notes: string[] = []
+  const lacks: string[] = []
   const ask = (soql: string, what: string) => rowsOrNull(connection, soql, what, signal)
   const menu = await ask(
     'SELECT Id, ApplicationId, Label, Name, Type, IsUsingAdminAuthorization FROM AppMenuItem',
@@ -52,7 +55,7 @@ export async function readApps(
   )
   if (menu === null) notes.push('The app menu cannot be read: apps are known by label alone.')
   const connected = await readConnected(connection, signal)
-  const external = await readExternal(connection, notes, signal)
+  const external = await readExternal(connection, signal)
   const labels = await ask(
     'SELECT Id, MasterLabel, DeveloperName FROM ExternalClientApplication',
     'external client apps',
@@ -60,13 +63,14 @@ export async function readApps(
   const apps = new Map<string, KnownApp>()
   for (const row of menu ?? []) addMenuItem(apps, row)
   for (const row of connected ?? []) addConnected(apps, row)
-  for (const app of external) addExternal(apps, app, labels ?? [])
-  const alone = await readOpensAlone(connection, notes, signal)
+  for (const app of external.apps) addExternal(apps, app, labels ?? [])
   const known = [...apps.values()]
+  if (external.refusal) lacks.push(...lacksExternal(external.refusal, known, labels))
+  const alone = await readOpensAlone(connection, lacks, signal)
   const blocked = mayReadPolicies(permissions)
     ? await listBlocked(connection, known, signal)
     : new Set<string>()
-  return { apps: known, opensAlone: alone, blocked, notes }
+  return { apps: known, opensAlone: alone, blocked, lacks, notes }
 }
 
 /** Reading policies takes what blocking takes; asking in vain would cost calls and an audit entry. */
@@ -127,14 +131,27 @@ async function readConnected(connection: Connection, signal?: AbortSignal) {
   )
 }
 
-async function readExternal(connection: Connection, notes: string[], signal?: AbortSignal) {
+async function readExternal(connection: Connection, signal?: AbortSignal) {
   try {
-    return await listExternalApps(connection, signal)
+    return { apps: await listExternalApps(connection, signal), refusal: undefined }
   } catch (error) {
     if (!isLastingRefusal(error)) throw error
-    notes.push(`External client apps cannot be listed (${error.vendorCode}).`)
-    return []
+    return { apps: [], refusal: error }
   }
+}
+
+/** What an org answers where it has no external client apps at all. */
+const NO_EXTERNAL_APPS = new Set(['NOT_FOUND', 'FUNCTIONALITY_NOT_ENABLED', 'http_404'])
+
+/** Without the usage API their tokens are missing, unless the org has no such apps. */
+function lacksExternal(
+  { vendorCode }: VendorRefusal,
+  apps: readonly KnownApp[],
+  listed: readonly Row[] | null,
+): readonly string[] {
+  const hasNone = apps.every(({ kind }) => kind !== 'external') && (listed ?? []).length === 0
+  if (hasNone && (listed !== null || NO_EXTERNAL_APPS.has(vendorCode))) return []
+  return [`tokens of external client apps are not visible: the usage API answers ${vendorCode}`]
 }
 
 function addMenuItem(apps: Map<string, KnownApp>, row: Row): void {
@@ -190,7 +207,7 @@ function addExternal(apps: Map<string, KnownApp>, app: ExternalApp, labels: read
   })
 }
 
-async function readOpensAlone(connection: Connection, notes: string[], signal?: AbortSignal) {
+async function readOpensAlone(connection: Connection, lacks: string[], signal?: AbortSignal) {
   const seen = new Map<string, Set<string>>()
   try {
     for await (const page of listSessions(connection, signal)) {
@@ -202,9 +219,7 @@ async function readOpensAlone(connection: Connection, notes: string[], signal?: 
     }
   } catch (error) {
     if (!isLastingRefusal(error)) throw error
-    notes.push(
-      `Sessions cannot be listed (${error.vendorCode}): those without a grant are missing.`,
-    )
+    lacks.push(`sessions without a grant are not visible: the org answers ${error.vendorCode}`)
   }
   return seen
 }

@@ -7,10 +7,11 @@ import type { Connection } from './connection.ts'
 import type { UsageToken } from './external-apps.ts'
 import { makeHandle } from './handles.ts'
 import { isSameId } from './ids.ts'
+import { budgetNote, joinLacks, judgeEnd, usageNotes } from './inventory-end.ts'
 import { countTokens, type OauthTokenRow, readUpToCap } from './oauth-tokens.ts'
 import { type AppNaming, findOwnApp, isGrantUnknown, isOfOwnApp, type OwnApp } from './own-app.ts'
 import { isLastingRefusal } from './rest-answer.ts'
-import { bothSights, judgeSight, readSight, type Sight } from './sight.ts'
+import { bothSights, judgeSight, readSight } from './sight.ts'
 import { soqlText } from './soql.ts'
 import { readAllTokens, type TokenVerdict } from './token-reader.ts'
 import { createUsageMatch, type UsageMatch } from './usage-match.ts'
@@ -45,7 +46,7 @@ export async function* readInventory(
   const sightBefore = await judgeSight(connection, account, permissions, signal)
   const own = await readOwnSession(connection, account.caller.userId, signal)
   const userIds = new Set<string>()
-  const frozen = permissions.manageUsers === false ? null : await listFrozen(connection, signal)
+  const frozen = sightBefore.sessions ? await listFrozen(connection, signal) : null
   for await (const users of listUsers(connection, frozen, signal)) {
     for (const user of users) userIds.add(user.id)
     yield { type: 'users', users }
@@ -92,15 +93,15 @@ export async function* readInventory(
     })
     yield { type: 'tokens', slice: OTHER_SLICES_FROM - 1 - index, tokens: rows }
   }
-  yield* readSessions(reading, sightBefore)
+  yield* readSessions(reading)
   yield { type: 'counted', when: 'before', count: verdict.before + unlisted.length }
   yield { type: 'counted', when: 'after', count: verdict.after + unlisted.length }
   for (const text of usageNotes(catalogue, usage, unlisted)) yield { type: 'note', text }
   yield { type: 'note', text: budgetNote(connection) }
   // Last of all: a permission that was lost on the way makes a short list that counts as one.
   const sight = bothSights(sightBefore, await readSight(connection, account, signal))
-  const lacks = lackOf(usage, unlisted)
-  yield judgeEnd(reading, verdict, sight, lacks)
+  const lacks = joinLacks(catalogue, usage, unlisted, sight)
+  yield judgeEnd({ account, sight, verdict, lacks, withoutHandle: seen.withoutHandle })
 }
 
 /** How the reading of the tokens ended. */
@@ -228,13 +229,8 @@ async function listOwnGrants(
   ]
 }
 
-async function* readSessions(reading: Reading, sight: Sight): AsyncGenerator<InventoryPart> {
+async function* readSessions(reading: Reading): AsyncGenerator<InventoryPart> {
   const { connection, own, catalogue, signal } = reading
-  if (!sight.sessions) {
-    const text =
-      'Sessions without a refresh token are shown for the caller alone: Manage Users is missing.'
-    yield { type: 'note', text }
-  }
   let slice = OTHER_SLICES_FROM
   const known = new Set(catalogue.apps.map((app) => app.id))
   try {
@@ -265,66 +261,9 @@ async function* readSessions(reading: Reading, sight: Sight): AsyncGenerator<Inv
       slice += 1
     }
   } catch (error) {
-    // Said in a note with the apps already: the org does not show sessions.
+    // The apps were read with them already: what the inventory lacks says it.
     if (!isLastingRefusal(error)) throw error
   }
-}
-
-/** States how sure the inventory is, and of what. */
-function judgeEnd(
-  { seen, account }: Reading,
-  verdict: TokenVerdict,
-  sight: Sight,
-  lacks: string | undefined,
-): InventoryPart & { type: 'end' } {
-  const whole = verdict.whole && seen.withoutHandle === 0
-  if (!sight.grants) {
-    const why = `own tokens only: ${account.caller.userName} lacks Customize Application, without which Salesforce shows nobody else's tokens`
-    return { type: 'end', whole, why, covers: { users: [account.caller.userId] }, lacks }
-  }
-  if (seen.withoutHandle > 0) {
-    const why = `${seen.withoutHandle} tokens have no DeleteToken, so that no call can name them`
-    return { type: 'end', whole, why, covers: 'all', lacks }
-  }
-  return { type: 'end', whole, why: verdict.why, covers: 'all', lacks }
-}
-
-/** Says which tokens could not be listed at all; nothing when there are none. */
-function lackOf(usage: Usage, unlisted: readonly UsageToken[]): string | undefined {
-  if (usage.refused.length > 0) {
-    return `tokens of external client apps are not visible: the usage API does not show those of ${usage.refused.join(', ')}`
-  }
-  if (usage.unasked > 0 && unlisted.length > 0) {
-    return `tokens of external client apps may be missing: ${usage.unasked} of their users were not asked for, and the org does not list all of them with the others`
-  }
-  return undefined
-}
-
-function usageNotes(
-  { apps }: AppCatalogue,
-  { unasked }: Usage,
-  unlisted: readonly UsageToken[],
-): readonly string[] {
-  const notes: string[] = []
-  if (unlisted.length > 0) {
-    const ids = new Set(unlisted.map(({ appId }) => appId))
-    const labels = apps.filter(({ id }) => ids.has(id)).map(({ label }) => label)
-    notes.push(
-      `${unlisted.length} tokens of external client apps are not in the org's list of tokens and come from the usage API, which gives no count to compare with: ${labels.join(', ')}.`,
-    )
-  }
-  if (unasked > 0) {
-    notes.push(
-      `The usage API was not asked for the tokens of ${unasked} users of external client apps, for they are too many: such tokens are matched to their app by its label alone.`,
-    )
-  }
-  return notes
-}
-
-function budgetNote(connection: Connection): string {
-  const { requests, last } = connection.usage()
-  const limit = last ? `; the org has used ${last.used} of its ${last.max} a day` : ''
-  return `API requests so far: ${requests}${limit}.`
 }
 
 function chunks<Item>(items: readonly Item[], size = 2_000): readonly (readonly Item[])[] {

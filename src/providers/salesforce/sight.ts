@@ -35,10 +35,12 @@ export async function judgeSight(
   const what = 'what this credential may see'
   const grants =
     permissions.customizeApplication ?? (await countTokens(connection, ofOthers, signal)) > 0
-  // Who holds Manage Users, and nobody else, may read UserLogin: so it shows even where no session is left.
+  // Who holds Manage Users, and nobody else, sees rows of UserLogin, of which every org has some: so it
+  // shows even where no session is left.
   const sessions =
     permissions.manageUsers ??
-    (await rowsOrNull(connection, 'SELECT Id FROM UserLogin LIMIT 1', what, signal)) !== null
+    ((await rowsOrNull(connection, 'SELECT Id FROM UserLogin LIMIT 1', what, signal)) ?? [])
+      .length > 0
   return { grants, sessions }
 }
 

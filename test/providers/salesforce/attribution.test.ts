@@ -32,6 +32,7 @@ const catalogue: AppCatalogue = {
   ],
   opensAlone: new Map(),
   blocked: new Set(),
+  lacks: [],
   notes: [],
 }
 const users: Readonly<Record<string, readonly string[]>> = {

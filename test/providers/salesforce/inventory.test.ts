@@ -49,6 +49,17 @@ function expectTruth(org: SalesforceOrg, taken: Taken, appsByLabel = true): void
   expect(taken.after).toBe(alive)
 }
 
+/** Changes what the org answers to queries of one object. */
+const answering = (object: string, change: (body: string) => string): Http => {
+  const http = createHttp()
+  const send: Http['send'] = async (request) => {
+    const answer = await http.send(request)
+    const isMeant = String(request.url).includes(`FROM+${object}`)
+    return isMeant ? { ...answer, body: change(answer.body) } : answer
+  }
+  return { ...http, send }
+}
+
 describe('an inventory is complete, and says why', () => {
   const base = { seed: 21, size: { users: 300, apps: 30, tokens: 12_000 } }
   it.each<[string, SalesforceOptions['switches']]>([
@@ -146,6 +157,61 @@ describe('a permission that is lost while the list is read', () => {
       expect(taken.end.why).toMatch(/own tokens only/)
     },
   )
+})
+
+describe('kinds of tokens that could not be listed', () => {
+  const base = { seed: 24, size: { users: 50, apps: 14, tokens: 300 } }
+  /** Answers the usage API with an error. */
+  const refusingUsage = (status: number, code: string, http: Http = createHttp()): Http => {
+    const body = JSON.stringify([{ errorCode: code, message: 'no' }])
+    const send: Http['send'] = async (request) => {
+      const isUsage = String(request.url).includes('/apps/oauth/usage')
+      const no = { status, headers: {}, body, retryAfterMs: undefined, elapsedMs: 1 }
+      return isUsage ? no : http.send(request)
+    }
+    return { ...http, send }
+  }
+  const endWith = async (org: SalesforceOrg, http: Http) => {
+    await using bench = await createBench({ http })
+    return (await take(await bench.open(tenantOf(org)))).end
+  }
+
+  it.each([['supported'], ['unsupported']] as const)(
+    'sessions of others, without Manage Users (permissions %s)',
+    async (userPermissionAccess) => {
+      await using org = await startSalesforce({ ...base, switches: { userPermissionAccess } })
+      expect((await inventoryOf(org)).end.lacks).toBeUndefined()
+      org.setPermission(org.credentials.admin.userId, 'ManageUsers', false)
+      const { end } = await inventoryOf(org)
+      expect(end).toMatchObject({ whole: true, covers: 'all' })
+      expect(end.lacks).toBe('sessions of other users are not visible: Manage Users is missing')
+    },
+  )
+
+  it.each([[true], [false]])(
+    'tokens of external client apps, without the usage API (in OauthToken: %s)',
+    async (ecaInOauthToken) => {
+      await using org = await startSalesforce({ ...base, switches: { ecaInOauthToken } })
+      const end = await endWith(org, refusingUsage(403, 'INSUFFICIENT_ACCESS'))
+      expect(end).toMatchObject({ whole: true, covers: 'all' })
+      expect(end.lacks).toMatch(/external client apps are not visible: .* INSUFFICIENT_ACCESS/)
+    },
+  )
+
+  it('nothing, where the org has no external client apps', async () => {
+    const switches = { ecaObjects: 'refused', ecaInOauthToken: false } as const
+    await using org = await startSalesforce({ ...base, switches })
+    const hide = (body: string) => {
+      const page = JSON.parse(body) as { records: { ApplicationId?: string }[] }
+      const records = page.records.filter((row) => !row.ApplicationId?.startsWith('0xI'))
+      return JSON.stringify({ ...page, records })
+    }
+    const without = answering('AppMenuItem', hide)
+    expect((await endWith(org, refusingUsage(404, 'NOT_FOUND', without))).lacks).toBeUndefined()
+    // No permission is no proof that there are none.
+    const denied = refusingUsage(403, 'INSUFFICIENT_ACCESS', without)
+    expect((await endWith(org, denied)).lacks).toMatch(/INSUFFICIENT_ACCESS/)
+  })
 })
 
 describe('apps', () => {
@@ -280,16 +346,6 @@ describe('tokens that may be our own', () => {
 
 describe('tokens that may be our own, under another name', () => {
   const base = { seed: 29, size: { users: 60, apps: 16, tokens: 300 } }
-  /** Changes what the org answers to queries of one object. */
-  const answering = (object: string, change: (body: string) => string): Http => {
-    const http = createHttp()
-    const send: Http['send'] = async (request) => {
-      const answer = await http.send(request)
-      const isMeant = String(request.url).includes(`FROM+${object}`)
-      return isMeant ? { ...answer, body: change(answer.body) } : answer
-    }
-    return { ...http, send }
-  }
   const refreshLogin = (org: SalesforceOrg) => ({
     method: 'refresh_token',
     clientId: org.credentials.tool.clientId,

@@ -30,8 +30,9 @@ const catalogue = {
   apps: [app('0xIa', 'Cards'), app('0xIb', 'Twin'), app('0xIc', 'Twin')],
   opensAlone: new Map(),
   blocked: new Set<string>(),
+  lacks: [],
   notes: [],
-} as unknown as AppCatalogue
+} satisfies AppCatalogue
 
 const token = (id: string, appId: string, more: Partial<UsageToken> = {}): UsageToken => ({
   id,
