@@ -72,7 +72,6 @@ describe('npm run demo', () => {
       const [killed, leavers] = numbers(text, /killed ([\d,]+) tokens: those of (\d+) people/)
       const [dead, alive, unknown] = numbers(text, /proven ([\d,]+) dead, (\d+) alive, (\d+) unkn/)
       const [ended, due, others] = numbers(text, /books, ([\d,]+) of ([\d,]+) grants .* (\d+) oth/)
-      const [came] = numbers(text, /came back ([\d,]+) new tokens/)
       const csv = readFileSync(join(folder, 'tokens.csv'), 'utf8').trimEnd().split('\r\n')
       expect(found).toBeGreaterThan(12_000)
       expect(naive).toBe(2_500)
@@ -80,7 +79,12 @@ describe('npm run demo', () => {
       expect([dead, alive, unknown]).toEqual([killed, 0, 0])
       expect([ended, others]).toEqual([due, 0])
       expect(ended).toBe(killed)
-      expect(came).toBeGreaterThan(0)
+      // Whether an app is back within the seconds of the second look is up to the machine.
+      const headline = /([\d,]+) new (?:one has|ones have) appeared/.exec(text)?.[1] ?? '0'
+      const [came] = text.includes('! came back')
+        ? numbers(text, /came back ([\d,]+) new tokens?/)
+        : [0]
+      expect(came).toBe(Number(headline))
       expect(csv).toHaveLength((killed ?? 0) + 1)
       expect(readFileSync(join(folder, 'report.html'), 'utf8')).toMatch(/^<!doctype html>/i)
       expect(text).toContain(join(folder, 'report.html'))
