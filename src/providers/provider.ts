@@ -34,6 +34,15 @@ export interface Provider {
     /** How long something minted from a token may outlive its death, where that is known. */
     readonly residualMs?: number
   }
+  /** The keys of a tenant's `login` whose values are secrets. */
+  readonly secrets: readonly string[]
+  /**
+   * Checks a tenant as its file has it: a reference to a secret stands for its value, and nothing is
+   * resolved or sent.
+   *
+   * @throws RescindError `config_invalid`
+   */
+  checkConfig?(tenant: TenantConfig): void
   /** Writes a record's id as inventories have it, where the vendor has several forms of one. */
   canonicalId?(id: string): string
   /**

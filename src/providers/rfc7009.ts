@@ -4,7 +4,7 @@ import type { Fingerprint } from '../core/secret.ts'
 import { Secret } from '../core/secret.ts'
 import { CLIENT_AUTH_METHODS } from '../protocol/client-auth.ts'
 import type { Way } from '../protocol/oauth-request.ts'
-import { openRfc7009Target } from '../protocol/open-target.ts'
+import { type ClientWish, chooseClient, openRfc7009Target } from '../protocol/open-target.ts'
 import type { RevocationTarget } from '../protocol/revocation-target.ts'
 import { judgeSightings, lookAtToken, type Sighting } from '../protocol/verify-dead.ts'
 import type {
@@ -19,11 +19,18 @@ import type {
   TenantConfig,
 } from './provider.ts'
 
-const secret = z.instanceof(Secret)
+/** A secret is never in the file itself: there it is named, and here it is resolved. */
+const REFERENCE = /^\$\{(?:env|file):[^}]+\}$/
+const secret = z
+  .union([z.instanceof(Secret), z.string().regex(REFERENCE)])
+  .transform((value) => (value instanceof Secret ? value : new Secret(value)))
+/** The keys of `login` that hold one. */
+const SECRETS = ['clientSecret', 'clientKey']
 
 const loginSchema = z.strictObject({
   clientId: z.string().optional(),
-  clientAuth: z.enum(CLIENT_AUTH_METHODS).optional(),
+  /** How the client authenticates; without it, what the credential allows and the server takes. */
+  method: z.enum(CLIENT_AUTH_METHODS).optional(),
   clientSecret: secret.optional(),
   clientKey: secret.optional(),
 })
@@ -41,6 +48,10 @@ export const rfc7009: Provider = {
   id: 'rfc7009',
   title: 'Any RFC 7009 revocation endpoint',
   supports: { inventory: false, kill: ['token'], prove: ['acked', 'inactive'], block: false },
+  secrets: SECRETS,
+  checkConfig: (tenant) => {
+    parseTenant(tenant)
+  },
   open: async (tenant, means) => {
     const wish = parseTenant(tenant)
     return openSession(tenant, await openRfc7009Target(wish, wayOf(means)), means)
@@ -50,15 +61,45 @@ export const rfc7009: Provider = {
 function parseTenant(tenant: TenantConfig) {
   const login = loginSchema.safeParse(tenant.login)
   const options = optionsSchema.safeParse(tenant.options)
-  const issue = login.error?.issues[0] ?? options.error?.issues[0]
-  if (issue || !login.success || !options.success) {
-    const where = [login.success ? 'options' : 'login', ...(issue?.path ?? [])].join('.')
-    const message = `Tenant "${tenant.name}": ${where} is wrong: ${issue?.message}.`
-    throw new RescindError('config_invalid', message)
-  }
+  if (!login.success) throw wrong(tenant, 'login', login.error)
+  if (!options.success) throw wrong(tenant, 'options', options.error)
+  const { method: clientAuth, ...client } = login.data
+  const wish = { ...options.data, ...client, clientAuth }
+  checkClient(tenant, wish)
   // The url is the issuer, unless the endpoint is given and no metadata is needed.
   const issuer = options.data.endpoint === undefined ? tenant.url : undefined
-  return { issuer, ...options.data, ...login.data }
+  return { issuer, ...wish }
+}
+
+/** Only paths and reasons: the values may be secrets. */
+function wrong({ name }: TenantConfig, part: string, { issues }: z.ZodError): RescindError {
+  const reasons = issues.map((issue) => {
+    const path = [part, ...issue.path].join('.')
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        return `${part} has an unknown key ${issue.keys.join(', ')}`
+      case 'invalid_value':
+        return `${path} is not one of ${issue.values.join(', ')}`
+      default:
+        return SECRETS.includes(String(issue.path[0]))
+          ? `${path} is a secret, which is named and not written: \${env:NAME} or \${file:path}`
+          : `${path} is of the wrong kind`
+    }
+  })
+  return new RescindError('config_invalid', `Tenant "${name}": ${reasons.join('; ')}.`)
+}
+
+/** What does not fit together is said before the first login, by the names that the file has. */
+function checkClient({ name }: TenantConfig, wish: ClientWish): void {
+  try {
+    chooseClient(wish)
+  } catch (cause) {
+    if (!isRescindError(cause, 'usage')) throw cause
+    const { clientAuth, clientId } = wish
+    const needs = clientId === undefined && clientAuth !== 'none' ? 'clientId, and ' : ''
+    const message = `Tenant "${name}": login does not fit together. It needs ${needs}clientSecret for client_secret_basic and client_secret_post, clientKey for private_key_jwt, and neither for none.`
+    throw new RescindError('config_invalid', message, { cause })
+  }
 }
 
 function wayOf(means: Means, signal?: AbortSignal): Way {

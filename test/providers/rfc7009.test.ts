@@ -78,6 +78,24 @@ describe('provider rfc7009, at oidc-provider', () => {
     expect(await server.isAlive('AccessToken', access)).toBe(true)
   })
 
+  test('authenticates the client by the method of its login', async () => {
+    const nobody = await rfc7009.open(tenant({ method: 'none', clientId: 'post-client' }), means)
+    const token = held((await server.grantTokens('post-client')).access)
+    expect(await nobody.kill(killOf(token))).toMatchObject({ code: 'invalid_client' })
+    const login = { ...post().login, method: 'client_secret_post' }
+    const client = await rfc7009.open(tenant(login), means)
+    expect(await client.kill(killOf(token))).toMatchObject({ outcome: 'revoked' })
+  })
+
+  test('supports what it says: one token at a time, and no other reach', async () => {
+    const session = await rfc7009.open(post(), means)
+    expect(rfc7009.supports.kill).toEqual(['token'])
+    const app = { reach: { kind: 'app', app: 'x' } as const, tokens: [] }
+    await expect(session.kill(app)).rejects.toMatchObject({ code: 'provider_unsupported' })
+    expect(session.block).toBeUndefined()
+    expect(rfc7009.supports.block).toBe(false)
+  })
+
   test('a wrong secret is trouble with our credential', async () => {
     const wrong = tenant({ clientId: 'post-client', clientSecret: new Secret('wrong-secret') })
     const session = await rfc7009.open(wrong, means)
@@ -96,9 +114,32 @@ describe('provider rfc7009, at oidc-provider', () => {
   })
 
   const WRONG: readonly [string, () => TenantConfig, RegExp][] = [
-    ['an unknown key', () => tenant({ clientID: 'x' }), /login is wrong: .*clientID/],
-    ['a secret in the clear', () => tenant({ clientSecret: 'x' }), /login\.clientSecret is wrong/],
-    ['an unknown option', () => tenant({}, { endpoints: 'x' }), /options is wrong: .*endpoints/],
+    ['an unknown key', () => tenant({ clientID: 'x' }), /login has an unknown key clientID/],
+    [
+      'a secret in the clear',
+      () => tenant({ clientSecret: 'x' }),
+      /login\.clientSecret is a secret, which is named/,
+    ],
+    [
+      'an unknown option',
+      () => tenant({}, { endpoints: 'x' }),
+      /options has an unknown key endpoints/,
+    ],
+    [
+      'a method that is none',
+      () => tenant({ method: 'web' }),
+      /login\.method is not one of client_/,
+    ],
+    [
+      'a method without its secret',
+      () => tenant({ method: 'client_secret_post', clientId: 'x' }),
+      /does not fit together. It needs clientSecret/,
+    ],
+    [
+      'a secret for a client that has none',
+      () => tenant({ method: 'none', clientSecret: new Secret('x') }),
+      /does not fit together/,
+    ],
   ]
   for (const [title, config, message] of WRONG) {
     test(`config_invalid: ${title}`, async () => {

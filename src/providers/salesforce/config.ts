@@ -91,6 +91,26 @@ export const LOGIN_METHODS: readonly LoginConfig['method'][] = [
   'web',
 ]
 
+/** The keys of the logins above that hold secrets. */
+export const LOGIN_SECRETS: readonly string[] = [
+  'privateKey',
+  'clientSecret',
+  'refreshToken',
+  'password',
+  'securityToken',
+  'accessToken',
+]
+
+/**
+ * Checks a Salesforce tenant, whether its secrets are resolved or not.
+ *
+ * @throws RescindError `config_invalid`
+ */
+export function checkConfig(tenant: TenantConfig): void {
+  parseLogin(tenant)
+  parseOptions(tenant)
+}
+
 /**
  * Reads the `login` of a Salesforce tenant.
  *

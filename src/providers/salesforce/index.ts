@@ -4,7 +4,7 @@ import { type AppCatalogue, readApps } from './apps.ts'
 import { blockApp, unblockApp } from './block.ts'
 import { readAccount, readOwnSession, readPermissions } from './caller.ts'
 import { checkCapabilities } from './check.ts'
-import { parseOptions } from './config.ts'
+import { checkConfig, LOGIN_SECRETS, parseOptions } from './config.ts'
 import { openConnection } from './connection.ts'
 import { toLongId } from './ids.ts'
 import { readInventory } from './inventory.ts'
@@ -28,6 +28,8 @@ export const salesforce: Provider = {
     block: true,
     residualMs: RESIDUAL_MS,
   },
+  secrets: LOGIN_SECRETS,
+  checkConfig,
   canonicalId: toLongId,
   open: openSession,
   logIn: logInByBrowser,

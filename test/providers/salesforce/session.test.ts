@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { startSalesforce } from '../../../emulators/index.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { openConnection } from '../../../src/providers/salesforce/connection.ts'
+import { salesforce } from '../../../src/providers/salesforce/index.ts'
 import { createBench, passwordLogin, take, tenantOf } from './session-fixture.ts'
 
 const size = { users: 60, apps: 14, tokens: 6_000 }
@@ -49,6 +50,22 @@ describe('a session that ends in the middle of a run', () => {
     org.expireSessions()
     expect(await session.block(drift, () => {})).toMatchObject({ done: true })
     expect(org.counters().get('token')).toBe(3)
+  })
+})
+
+describe('what the provider says that it supports', () => {
+  it('is what a session has, and what its apps can be killed by', async () => {
+    await using org = await startSalesforce({ seed: 13, size })
+    await using bench = await createBench()
+    const session = await bench.open(tenantOf(org))
+    const { supports } = salesforce
+    const { apps, end } = await take(session)
+    expect(supports.inventory).toBe(end.whole)
+    const reaches = new Set([...apps.values()].flatMap((app) => app.reaches))
+    expect([...reaches].sort()).toEqual([...supports.kill].sort())
+    expect(supports.block).toBe(session.block !== undefined && session.unblock !== undefined)
+    // It cannot introspect, and holds no token that could be refused.
+    expect(supports.prove).toEqual(['acked', 'absent', 'quiet'])
   })
 })
 
