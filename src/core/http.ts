@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder'
 import { EnvHttpProxyAgent, request as undiciRequest } from 'undici'
 import { type Clock, systemClock } from './clock.ts'
-import { RescindError } from './errors.ts'
+import { isRescindError, RescindError } from './errors.ts'
 import { parseEndpoint, printableUrl, type Risk } from './url.ts'
 
 /** A vendor's answer takes milliseconds; one that takes this long is as good as lost. */
@@ -117,10 +117,12 @@ function limitTime(ms: number, other: AbortSignal | undefined) {
 
 /** Says whether a failed send is known not to have reached the server. */
 export function hadNoEffect(error: unknown): boolean {
-  return (
-    error instanceof RescindError &&
-    ['host_unreachable', 'tls_failed', 'url_invalid', 'url_plain_http'].includes(error.code)
-  )
+  return isRescindError(error, 'host_unreachable', 'tls_failed', 'url_invalid', 'url_plain_http')
+}
+
+/** Says whether a failed send may have reached the server and been acted on: its answer was lost. */
+export function mayHaveHadEffect(error: unknown): error is RescindError {
+  return isRescindError(error, 'http_timeout', 'http_reset', 'http_too_large')
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../core/clock.ts'
-import { isRescindError } from '../core/errors.ts'
+import { mayHaveHadEffect } from '../core/http.ts'
 import { isDead } from '../core/proof.ts'
 import { redact, type Secret } from '../core/secret.ts'
 import type { Way } from './oauth-request.ts'
@@ -88,7 +88,7 @@ async function sendOnce(
   try {
     return await target.judge(await target.send(held, way), clock)
   } catch (error) {
-    if (!isRescindError(error, 'http_timeout', 'http_reset', 'http_too_large')) throw error
+    if (!mayHaveHadEffect(error)) throw error
     return {
       outcome: 'in_doubt',
       proof: 'sent',

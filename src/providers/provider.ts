@@ -13,6 +13,9 @@ import type {
 import type { Outcome } from '../core/outcome.ts'
 import type { Proof } from '../core/proof.ts'
 import type { Fingerprint, Secret } from '../core/secret.ts'
+import type { Way } from '../protocol/oauth-request.ts'
+import type { TargetWish } from '../protocol/open-target.ts'
+import type { RevocationTarget } from '../protocol/revocation-target.ts'
 import type { CredentialVault } from '../store/credentials.ts'
 
 export type * from '../core/listing.ts'
@@ -45,6 +48,8 @@ export interface Provider {
   checkConfig?(tenant: TenantConfig): void
   /** Writes a record's id as inventories have it, where the vendor has several forms of one. */
   canonicalId?(id: string): string
+  /** How one token that somebody holds is revoked, without a tenant. */
+  readonly heldToken?: HeldTokenWay
   /**
    * Logs in and says who we are there.
    *
@@ -57,6 +62,26 @@ export interface Provider {
    * @throws RescindError `config_invalid` when the tenant logs in another way, `not_authenticated`
    */
   logIn?(tenant: TenantConfig, means: Means, browser: Browser): Promise<Account>
+}
+
+/** The addresses that can say where a held token is revoked. */
+export const HELD_TOKEN_ADDRESSES = ['issuer', 'endpoint', 'introspectionEndpoint', 'url'] as const
+
+export type HeldTokenAddress = (typeof HELD_TOKEN_ADDRESSES)[number]
+
+/** What a person says of where a held token is revoked, and of its client. */
+export interface HeldTokenWish extends TargetWish {
+  /** The provider's host. */
+  readonly url?: string | undefined
+}
+
+export interface HeldTokenWay {
+  /** The addresses that it takes; one at least must be given. */
+  readonly addresses: readonly HeldTokenAddress[]
+  /** What to say to who gives none: one sentence. */
+  readonly sayWhere: string
+  /** @throws RescindError `usage`, `url_invalid`, `url_plain_http`, or one of the HTTP codes */
+  openTarget(wish: HeldTokenWish, way: Way): Promise<RevocationTarget>
 }
 
 /** Where a person logs in. */

@@ -1,5 +1,5 @@
 import { RescindError } from '../core/errors.ts'
-import type { Provider } from './provider.ts'
+import type { HeldTokenWay, Provider } from './provider.ts'
 import { rfc7009 } from './rfc7009.ts'
 import { salesforce } from './salesforce/index.ts'
 
@@ -20,5 +20,24 @@ export function findProvider(id: string): Provider {
   throw new RescindError(
     'provider_unknown',
     `There is no provider "${id.slice(0, 60)}". Known: ${[...PROVIDERS.keys()].join(', ')}.`,
+  )
+}
+
+/** The ids of the providers that revoke one token that somebody holds. */
+export const HELD_TOKEN_PROVIDERS: readonly string[] = [...PROVIDERS.values()]
+  .filter(({ heldToken }) => heldToken !== undefined)
+  .map(({ id }) => id)
+
+/**
+ * Finds how a provider revokes one token that somebody holds.
+ *
+ * @throws RescindError `provider_unknown`, `provider_unsupported`
+ */
+export function findHeldTokenWay(id: string): HeldTokenWay {
+  const { heldToken, title } = findProvider(id)
+  if (heldToken) return heldToken
+  throw new RescindError(
+    'provider_unsupported',
+    `${title} revokes no token by itself. Take an inventory and a plan instead.`,
   )
 }

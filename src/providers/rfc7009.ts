@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { isRescindError, RescindError } from '../core/errors.ts'
+import { mayHaveHadEffect } from '../core/http.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import { Secret } from '../core/secret.ts'
 import { CLIENT_AUTH_METHODS } from '../protocol/client-auth.ts'
@@ -51,6 +52,11 @@ export const rfc7009: Provider = {
   secrets: SECRETS,
   checkConfig: (tenant) => {
     parseTenant(tenant)
+  },
+  heldToken: {
+    addresses: ['issuer', 'endpoint', 'introspectionEndpoint'],
+    sayWhere: 'Say where: --issuer URL, --endpoint URL, or --provider with --url.',
+    openTarget: openRfc7009Target,
   },
   open: async (tenant, means) => {
     const wish = parseTenant(tenant)
@@ -173,8 +179,7 @@ async function killToken(
     return { outcome, code, retryAfterMs, congested: busy, credentialTrouble }
   } catch (error) {
     if (!(error instanceof RescindError)) throw error
-    const lost = isRescindError(error, 'http_timeout', 'http_reset', 'http_too_large')
-    return { outcome: lost ? 'in_doubt' : 'failed', code: error.code }
+    return { outcome: mayHaveHadEffect(error) ? 'in_doubt' : 'failed', code: error.code }
   }
 }
 

@@ -130,7 +130,7 @@ describe('RFC 6749 section 2.3: what is said of the client must fit together', (
       'salesforce with --endpoint',
       ['--provider', 'salesforce', '--url', 'https://x.example'],
       'usage',
-      /leave --issuer, --endpoint/,
+      /--endpoint goes with --provider rfc7009. With --provider salesforce say where by --url/,
     ],
     ['a timeout of no time', ['--timeout', '0'], 'usage', /more than 0/],
     ['a hint that is none', ['--hint', 'id_token'], 'commander', /Allowed choices/],

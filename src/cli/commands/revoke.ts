@@ -3,16 +3,18 @@ import { EXIT, type ExitCode, RescindError } from '../../core/errors.ts'
 import { createHttp, type Http } from '../../core/http.ts'
 import { describeOutcome } from '../../core/outcome.ts'
 import { describeProof } from '../../core/proof.ts'
-import { parseEndpoint, printableUrl } from '../../core/url.ts'
+import { printableUrl } from '../../core/url.ts'
 import { CLIENT_AUTH_METHODS, type ClientAuthMethod } from '../../protocol/client-auth.ts'
 import type { Way } from '../../protocol/oauth-request.ts'
-import { type ClientWish, chooseClient, openRfc7009Target } from '../../protocol/open-target.ts'
+import type { ClientWish } from '../../protocol/open-target.ts'
 import { PRINT_FORMS, type PrintForm, printRequest } from '../../protocol/print-request.ts'
 import { describeRequest, PLACEHOLDERS } from '../../protocol/printable-request.ts'
 import type { RevocationTarget } from '../../protocol/revocation-target.ts'
 import { TOKEN_TYPE_HINTS, type TokenTypeHint } from '../../protocol/revoke.ts'
 import { type Revocation, revokeToken } from '../../protocol/revoke-token.ts'
-import { salesforceTarget } from '../../providers/salesforce/revoke-token.ts'
+import { HELD_TOKEN_ADDRESSES, type HeldTokenAddress } from '../../providers/provider.ts'
+import { findHeldTokenWay, HELD_TOKEN_PROVIDERS } from '../../providers/registry.ts'
+import { rfc7009 } from '../../providers/rfc7009.ts'
 import type { Io } from '../io.ts'
 import { type CommonOptions, type Output, openOutput, withCommonOptions } from '../output.ts'
 import { adviceFor } from '../revoke-advice.ts'
@@ -23,7 +25,7 @@ import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input
 const TIMEOUT_SECONDS_MAX = 60
 
 interface RevokeOptions extends CommonOptions {
-  readonly provider: 'rfc7009' | 'salesforce'
+  readonly provider: string
   readonly issuer?: string
   readonly endpoint?: string
   readonly introspectionEndpoint?: string
@@ -50,8 +52,8 @@ export function revokeCommand(io: Io): Command {
     .option('--introspection-endpoint <url>', 'where --verify looks (RFC 7662)')
     .addOption(
       new Option('--provider <id>', 'whose way to speak')
-        .choices(['rfc7009', 'salesforce'])
-        .default('rfc7009'),
+        .choices(HELD_TOKEN_PROVIDERS)
+        .default(rfc7009.id),
     )
     .option('--url <url>', 'the host of the provider: https://MyDomain.my.salesforce.com[/site]')
     .option('--client-id <id>', 'the client that the token was issued to')
@@ -99,7 +101,7 @@ async function revoke(options: RevokeOptions, output: Output, io: Io, http: Http
     (await readNamedSecret(io, named, 'token (--token-file, --token-env)')) ??
       (await readSecretInput(io, 'token')),
   )
-  const target = await TARGETS[options.provider](options, wish, way)
+  const target = await openTarget(options, wish, way)
   const { verify, hint } = options
   const done = await revokeToken(target, { token, hint }, way, {
     verify,
@@ -132,7 +134,7 @@ async function print(
 
 async function printOne(options: RevokeOptions, form: PrintForm, way: Way): Promise<string> {
   checkOptions(options)
-  const target = await TARGETS[options.provider](options, placeholderClient(options), way)
+  const target = await openTarget(options, placeholderClient(options), way)
   const request = await target.build({ token: PLACEHOLDERS.token, hint: options.hint })
   return printRequest(describeRequest(request), form)
 }
@@ -145,53 +147,37 @@ async function printAny(form: PrintForm): Promise<string> {
   )
 }
 
-/** How each provider's target is opened. */
-const TARGETS: Readonly<
-  Record<
-    RevokeOptions['provider'],
-    (options: RevokeOptions, client: ClientWish, way: Way) => Promise<RevocationTarget>
-  >
-> = {
-  rfc7009: async (options, client, way) => {
-    const { issuer, endpoint, introspectionEndpoint, acceptRisk } = options
-    const where = { issuer, endpoint, introspectionEndpoint, acceptRisk }
-    return await openRfc7009Target({ ...where, ...client }, way)
-  },
-  salesforce: async (options, wish) => {
-    const url = parseEndpoint(options.url ?? '', 'The address of --url', options.acceptRisk)
-    const client = wish.clientId === undefined ? undefined : chooseClient(wish)
-    return salesforceTarget({ url, client })
-  },
+function openTarget(options: RevokeOptions, client: ClientWish, way: Way) {
+  const { issuer, endpoint, introspectionEndpoint, url, acceptRisk } = options
+  const wish = { issuer, endpoint, introspectionEndpoint, url, acceptRisk, ...client }
+  return findHeldTokenWay(options.provider).openTarget(wish, way)
 }
 
-function saysWhere({ issuer, endpoint, url }: RevokeOptions): boolean {
+function saysWhere(options: RevokeOptions): boolean {
+  const { issuer, endpoint, url } = options
   return issuer !== undefined || endpoint !== undefined || url !== undefined
 }
 
 /** What a provider does not take is refused, lest it be thought to have had an effect. */
 function checkOptions(options: RevokeOptions): void {
-  const { provider, url } = options
-  const own = options.issuer ?? options.endpoint ?? options.introspectionEndpoint
-  switch (provider) {
-    case 'rfc7009':
-      if (url === undefined) return
-      throw new RescindError(
-        'usage',
-        '--url goes with --provider salesforce. Use --issuer or --endpoint.',
-      )
-    case 'salesforce':
-      if (url === undefined) {
-        throw new RescindError(
-          'usage',
-          'Say where with --url, best the instance host: https://MyDomain.my.salesforce.com.',
-        )
-      }
-      if (own === undefined) return
-      throw new RescindError(
-        'usage',
-        'With --provider salesforce the address is --url alone: leave --issuer, --endpoint and --introspection-endpoint out.',
-      )
+  const { addresses, sayWhere } = findHeldTokenWay(options.provider)
+  const given = HELD_TOKEN_ADDRESSES.filter((address) => options[address] !== undefined)
+  const foreign = given.find((address) => !addresses.includes(address))
+  if (foreign !== undefined) {
+    const own = addresses.map(optionOf).join(', ')
+    const others = HELD_TOKEN_PROVIDERS.filter((id) =>
+      findHeldTokenWay(id).addresses.includes(foreign),
+    )
+    throw new RescindError(
+      'usage',
+      `${optionOf(foreign)} goes with --provider ${others.join(', ')}. With --provider ${options.provider} say where by ${own}.`,
+    )
   }
+  if (given.length === 0) throw new RescindError('usage', sayWhere)
+}
+
+function optionOf(address: HeldTokenAddress): string {
+  return `--${address.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
 async function readClient(io: Io, options: RevokeOptions): Promise<ClientWish> {

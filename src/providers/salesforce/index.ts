@@ -12,6 +12,7 @@ import { sendKill } from './kill.ts'
 import { openLogin } from './login.ts'
 import { lookAt } from './look.ts'
 import { listReach } from './reach-now.ts'
+import { salesforceHeldToken } from './revoke-token.ts'
 import { logInByBrowser } from './web-login.ts'
 
 /** The longest session timeout that an org can set: what was minted from a token is over by then. */
@@ -31,6 +32,7 @@ export const salesforce: Provider = {
   secrets: LOGIN_SECRETS,
   checkConfig,
   canonicalId: toLongId,
+  heldToken: salesforceHeldToken,
   open: openSession,
   logIn: logInByBrowser,
 }

@@ -20,7 +20,7 @@ export function judgeRevocation(answer: JudgedAnswer): KillAnswer {
     if (error !== undefined) return { outcome: 'refused', code }
     // A login or maintenance page with a 200 comes from something else than the endpoint.
     const isMarkup = /^\s*</.test(body)
-    return isMarkup ? { outcome: 'in_doubt', code: 'answer_invalid' } : { outcome: 'revoked', code }
+    return isMarkup ? { outcome: 'in_doubt', code: 'web_page' } : { outcome: 'revoked', code }
   }
   // Dead before, or mangled, or of another org or instance: not a proof of death.
   if (status === 400 && code === 'invalid_token') return { outcome: 'already_dead', code }

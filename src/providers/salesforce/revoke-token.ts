@@ -1,10 +1,12 @@
 import type { Clock } from '../../core/clock.ts'
 import { parseRetryAfter } from '../../core/http.ts'
+import { parseEndpoint } from '../../core/url.ts'
 import { type OAuthClient, secretsOf } from '../../protocol/client-auth.ts'
 import type { ServerMetadata } from '../../protocol/discovery.ts'
 import type { LifeSign } from '../../protocol/introspect.ts'
 import { readOAuthError } from '../../protocol/oauth-error.ts'
 import { captureRequest, type Way } from '../../protocol/oauth-request.ts'
+import { chooseClient } from '../../protocol/open-target.ts'
 import {
   type HeldToken,
   introspectionLook,
@@ -12,6 +14,7 @@ import {
   type RevocationTarget,
 } from '../../protocol/revocation-target.ts'
 import type { RevocationAnswer } from '../../protocol/revoke.ts'
+import type { HeldTokenWay } from '../provider.ts'
 import { BAD_ID, judgeRevocation } from './kill-answer.ts'
 
 /** Where the OAuth endpoints stand below the host, or below an Experience Cloud site's path. */
@@ -22,6 +25,17 @@ export interface SalesforceTargetOptions {
   readonly url: URL
   /** An app that may introspect; without it, refresh tokens cannot be looked at. */
   readonly client?: OAuthClient | undefined
+}
+
+/** How `rescind revoke` gets there: the host is all that it needs to know. */
+export const salesforceHeldToken: HeldTokenWay = {
+  addresses: ['url'],
+  sayWhere: 'Say where with --url, best the instance host: https://MyDomain.my.salesforce.com.',
+  openTarget: async (wish) => {
+    const url = parseEndpoint(wish.url ?? '', 'The address of --url', wish.acceptRisk)
+    const client = wish.clientId === undefined ? undefined : chooseClient(wish)
+    return salesforceTarget({ url, client })
+  },
 }
 
 /**

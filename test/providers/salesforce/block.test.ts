@@ -107,6 +107,16 @@ describe('blocking an app by its session policy', () => {
     expect(isBlocked('Drift')).toBe(true)
   })
 
+  it('after the list of apps could not be read once, reads it again', async () => {
+    const fresh = await bench.open({ ...tenantOf(org, passwordLogin(org)), name: 'fresh' })
+    org.setFaults([{ kind: 'unavailable_503', on: 'query' }])
+    await expect(fresh.block?.(appOf('Drift'), keep)).rejects.toMatchObject({
+      code: 'provider_busy',
+    })
+    org.setFaults([])
+    expect(await fresh.block?.(appOf('Drift'), keep)).toMatchObject({ done: true })
+  })
+
   it('without permission: one sentence with what is missing', async () => {
     const limited = await bench.open({ ...tenantOf(org, passwordLogin(org, 'limited')), name: 'l' })
     await expect(limited.block?.(appOf('Drift'), keep)).rejects.toMatchObject({

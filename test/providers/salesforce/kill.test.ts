@@ -36,7 +36,7 @@ const denied = '[{"errorCode":"INSUFFICIENT_ACCESS","message":"no"}]'
 describe('what an answer to a revocation is worth, in a sweep and for one token that is held', () => {
   it.each<[string, HttpResponse, KillAnswer]>([
     ['200', answerOf(200), { outcome: 'revoked', code: 'http_200' }],
-    ['200 with a page', answerOf(200, '<html>'), { outcome: 'in_doubt', code: 'answer_invalid' }],
+    ['200 with a page', answerOf(200, '<html>'), { outcome: 'in_doubt', code: 'web_page' }],
     [
       '400 invalid_token, form-encoded',
       answerOf(400, 'error=invalid_token&error_description=x'),
@@ -95,7 +95,7 @@ describe('what an answer to a revocation is worth, in a sweep and for one token 
     [
       '200 with markup that is no page',
       answerOf(200, ' <?xml version="1.0"?><a/>'),
-      { outcome: 'in_doubt', code: 'answer_invalid' },
+      { outcome: 'in_doubt', code: 'web_page' },
     ],
   ])('%s', async (_title, answer, expected) => {
     expect(judgeRevocation(answer)).toEqual(expected)
