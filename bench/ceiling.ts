@@ -11,7 +11,7 @@ export interface Ceiling {
  * Fetches the pages that an inventory fetched, back to back and as many at once, and throws them
  * away: what the emulator and the latency allow at best.
  *
- * @param queries the addresses of its queries; their further pages are followed
+ * @param queries the addresses that it read; their further pages are followed
  */
 export async function fetchAndDiscard(
   org: OrgProcess,

@@ -12,18 +12,21 @@ export interface InventoryRound {
   /** The most memory that the process had resident, from its start to its end. */
   readonly peakMb: number
   readonly cpuSeconds: number
-  /** The queries that it asked, without the pages that follow from them. */
+  /** The addresses that it read, without the pages that follow from them. */
   readonly queries: readonly string[]
 }
 
+/** A page that an earlier page led to. */
+const FURTHER_PAGE = /\/query\/\w+-\d+/
+
 async function main(): Promise<InventoryRound> {
   const queries: string[] = []
-  // Some hundred texts of the length of a URL: nothing beside what is measured.
+  // Some thousand texts of the length of a URL: nothing beside what is measured.
   const watch = (http: Http): Http => ({
     ...http,
     send: (request) => {
       const url = String(request.url)
-      if (request.method === 'GET' && url.includes('/query?q=')) queries.push(url)
+      if (request.method === 'GET' && !FURTHER_PAGE.test(url)) queries.push(url)
       return http.send(request)
     },
   })
