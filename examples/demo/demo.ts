@@ -197,6 +197,7 @@ async function keep({ io, stage, org, folder }: Demo): Promise<void> {
   const commands = [
     `export RESCIND_CONFIG=${join(folder, 'rescind.yaml')}`,
     'npm run -s rescind -- tenant check',
+    'npm run -s rescind -- block --app Drift',
     'npm run -s rescind -- plan --unused-for 180d --spare-app "Data Sync"',
     'npm run -s rescind -- runs',
     'npm run -s rescind -- verify',
