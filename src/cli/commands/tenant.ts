@@ -23,7 +23,7 @@ export function tenantCommand(io: Io): Command {
       .description('add a tenant to rescind.yaml')
       .requiredOption('--url <url>', 'its address: https://acme.my.salesforce.com')
       .option('--provider <id>', 'the provider', 'salesforce')
-      .requiredOption(
+      .option(
         '--login <method>',
         'jwt, client_credentials, refresh_token, password, access_token, sf, web',
       )
@@ -75,8 +75,10 @@ async function add(context: Context, name: string, options: AddOptions): Promise
     )
   }
   const url = parseEndpoint(options.url ?? '', 'The --url', options.acceptRisk)
-  const login = { method: options.login, ...readSettings(options.set ?? []) }
-  context.provider({ name, provider: options.provider, url: url.href, login, options: {} })
+  const method = options.login === undefined ? {} : { method: options.login }
+  const login = { ...method, ...readSettings(options.set ?? []) }
+  const tenant = { name, provider: options.provider, url: url.href, login, options: {} }
+  context.provider(tenant).checkConfig?.(tenant)
   addTenant(config.path, name, {
     provider: options.provider,
     url: url.href.replace(/\/$/, ''),
