@@ -1,10 +1,11 @@
 import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
+import { redact } from '../../core/secret.ts'
 import { printableUrl } from '../../core/url.ts'
 import type { Means } from '../provider.ts'
 import type { Identity, Login, Minted } from './login.ts'
 import { judgeRestAnswer, parseJson } from './rest-answer.ts'
-import { backoffMs } from './retry.ts'
+import { backoffMs, WAIT_MS_MAX } from './retry.ts'
 
 /** Tries of one idempotent read; with the waits between them, about half a minute. */
 const READ_TRIES_MAX = 7
@@ -13,8 +14,6 @@ const READ_TRIES_MAX = 7
  * past it, something ends our sessions as fast as we open them.
  */
 const RENEWALS_MAX = 32
-/** A longer wait than this is not made for one read; the run says that the org is busy. */
-const RETRY_AFTER_MS_MAX = 120_000
 
 export interface RestCall {
   readonly method: 'GET' | 'POST' | 'DELETE'
@@ -108,7 +107,9 @@ export async function openConnection(
     })
     usage.requests += 1
     usage.last = parseUsage(answer.headers['sforce-limit-info']) ?? usage.last
-    return answer
+    if (answer.status < 400) return answer
+    // An error may echo the session, whatever its shape; it is dropped before anybody reads it.
+    return { ...answer, body: redact(answer.body, used.accessToken) }
   }
   const sendRenewing = async (call: RestCall, bodyFor: (used: Session) => string | undefined) => {
     for (let renewals = 0; ; renewals += 1) {
@@ -132,7 +133,7 @@ export async function openConnection(
       if (tried.kind === 'ok') return tried.json
       if (tries >= READ_TRIES_MAX) throw tried.error
       const waitMs = tried.retryAfterMs ?? backoffMs(tries, means.random)
-      if (waitMs > RETRY_AFTER_MS_MAX) throw tried.error
+      if (waitMs > WAIT_MS_MAX) throw tried.error
       await means.clock.sleep(waitMs, signal)
     }
   }

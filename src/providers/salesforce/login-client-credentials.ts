@@ -16,9 +16,10 @@ export function clientCredentialsLogin(
     client_id: login.clientId,
     client_secret: login.clientSecret.reveal(),
   })
+  const grant = { form, secrets: [login.clientSecret] }
   return {
     method: 'client_credentials',
     renewable: true,
-    mint: (signal) => mintRepeatable(means, tenant.url, form, signal),
+    mint: (signal) => mintRepeatable(means, tenant.url, grant, signal),
   }
 }

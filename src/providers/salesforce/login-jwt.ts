@@ -30,10 +30,11 @@ export function jwtLogin(login: LoginOf<'jwt'>, { tenant, means }: LoginMeans): 
       .sign(await key)
     return { grant_type: GRANT, assertion }
   }
+  const grant = { form, secrets: [login.privateKey] }
   return {
     method: 'jwt',
     renewable: true,
-    mint: (signal) => mintRepeatable(means, tenant.url, form, signal),
+    mint: (signal) => mintRepeatable(means, tenant.url, grant, signal),
   }
 }
 

@@ -52,7 +52,8 @@ export function webLogin(login: LoginOf<'web'>, loginMeans: LoginMeans): Login {
 async function refresh(chain: Chain, at: LoginMeans, signal?: AbortSignal): Promise<Minted> {
   const lease = await takeLease(chain, at, signal)
   const answer = await present(chain, at, lease)
-  const verdict = judgeTokenAnswer(answer, at.tenant.url)
+  const secrets = chain.clientSecret ? [lease.secret, chain.clientSecret] : [lease.secret]
+  const verdict = judgeTokenAnswer(answer, at.tenant.url, secrets)
   const { vault } = at.means
   switch (verdict.kind) {
     case 'ok':

@@ -1,6 +1,5 @@
-import { RescindError } from '../../core/errors.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
-import { redact } from '../../core/secret.ts'
 import type { Connection } from './connection.ts'
 import {
   childrenOf,
@@ -12,6 +11,7 @@ import {
   type XmlNode,
 } from './metadata-xml.ts'
 import { VendorRefusal } from './rest-answer.ts'
+import { vendorText } from './vendor-text.ts'
 
 /** A kind of metadata that holds an app's policy. */
 export type PolicyType = 'ConnectedApp' | 'ExtlClntAppOauthConfigurablePolicies'
@@ -94,7 +94,7 @@ export async function updateComponent(
   const [error] = result ? findAll([result], 'errors') : []
   const code = (error && childText(error, 'statusCode')) ?? 'UNKNOWN'
   const message = (error && childText(error, 'message')) ?? 'no reason given'
-  return { ok: false, code, message: redact(message).slice(0, 300) }
+  return { ok: false, code, message: vendorText(message) }
 }
 
 /** Calls the Metadata API and returns the `result` elements of its answer. */
@@ -113,19 +113,31 @@ async function callMetadata(
     },
     (sessionId) => writeSoap(sessionId, operation, content),
   )
+  // A maintenance page is no SOAP, and says nothing of the address: the status comes first.
+  if (answer.status !== 200) throw readFault(answer)
   const body = parseSoapBody(answer.body)
   const [fault] = findAll(body, 'Fault')
   if (fault) throw faultError(fault, answer)
-  if (answer.status !== 200) {
-    const message = `The org's Metadata API answered HTTP ${answer.status}. Try again later.`
-    throw new RescindError('provider_busy', message)
-  }
   return body.flatMap((response) => childrenOf(response))
+}
+
+/** A fault comes with a 500; whatever else has no 200 is trouble of the day. */
+function readFault(answer: HttpResponse): RescindError {
+  const message = `The org's Metadata API answered HTTP ${answer.status}. Try again later.`
+  const busy = new RescindError('provider_busy', message)
+  if (answer.status !== 500) return busy
+  try {
+    const [fault] = findAll(parseSoapBody(answer.body), 'Fault')
+    return fault ? faultError(fault, answer) : busy
+  } catch (error) {
+    if (!isRescindError(error, 'answer_invalid')) throw error
+    return busy
+  }
 }
 
 function faultError(fault: XmlNode, answer: HttpResponse): VendorRefusal {
   const code = (childText(fault, 'faultcode') ?? 'UNKNOWN').replace(/^.*:/, '')
-  const said = redact(childText(fault, 'faultstring') ?? 'no reason given').slice(0, 300)
+  const said = vendorText(childText(fault, 'faultstring') ?? 'no reason given')
   const vendor = { code, status: answer.status, detail: said }
   const isDenied = /INSUFFICIENT_ACCESS|API_DISABLED|FUNCTIONALITY_NOT_ENABLED/.test(code)
   return isDenied

@@ -1,9 +1,6 @@
 import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
-import { redact } from '../../core/secret.ts'
-
-/** A vendor's sentence longer than this is a page, not a sentence. */
-const MESSAGE_CHARS_MAX = 300
+import { vendorText } from './vendor-text.ts'
 
 /** Salesforce said no, with a code of its own that callers may act on. */
 export class VendorRefusal extends RescindError {
@@ -97,7 +94,7 @@ export function readRestError(answer: Pick<HttpResponse, 'status' | 'body'>): {
   const message = first?.message ?? first?.error_description ?? `HTTP ${answer.status}.`
   return {
     code: /^[\w-]{1,60}$/.test(code) ? code : `http_${answer.status}`,
-    message: redact(message).slice(0, MESSAGE_CHARS_MAX),
+    message: vendorText(message),
   }
 }
 

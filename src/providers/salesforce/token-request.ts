@@ -1,10 +1,11 @@
 import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
-import { redact, Secret } from '../../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
 import { printableUrl } from '../../core/url.ts'
 import type { Means } from '../provider.ts'
 import type { Identity, Minted } from './login.ts'
-import { backoffMs } from './retry.ts'
+import { backoffMs, WAIT_MS_MAX } from './retry.ts'
+import { vendorText } from './vendor-text.ts'
 
 /** A token request that takes longer is as good as lost. A refresh lease outlives it. */
 export const TOKEN_TIMEOUT_MS = 30_000
@@ -47,9 +48,14 @@ export function sendTokenRequest(
 /**
  * Judges an answer of the token endpoint.
  *
+ * @param secrets what was sent, lest a message repeat what the answer echoes
  * @see https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.htm
  */
-export function judgeTokenAnswer(answer: HttpResponse, loginUrl: string): TokenVerdict {
+export function judgeTokenAnswer(
+  answer: HttpResponse,
+  loginUrl: string,
+  secrets: readonly Secret[],
+): TokenVerdict {
   const body = readObject(answer.body)
   const where = printableUrl(loginUrl)
   if (answer.status === 200 && typeof body?.access_token === 'string') {
@@ -58,7 +64,11 @@ export function judgeTokenAnswer(answer: HttpResponse, loginUrl: string): TokenV
   const code = typeof body?.error === 'string' ? body.error : undefined
   if (code !== undefined && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
     const said = typeof body?.error_description === 'string' ? body.error_description : ''
-    return { kind: 'refused', code: safe(code), message: safe(said) || 'no reason given' }
+    return {
+      kind: 'refused',
+      code: vendorText(code, ...secrets),
+      message: vendorText(said, ...secrets) || 'no reason given',
+    }
   }
   if (answer.status === 429 || answer.status >= 500) {
     const message = `${where} could not answer the login (HTTP ${answer.status}). Try again later.`
@@ -72,6 +82,13 @@ export function judgeTokenAnswer(answer: HttpResponse, loginUrl: string): TokenV
   return { kind: 'unknown', again: false, error: new RescindError('answer_invalid', message) }
 }
 
+/** A grant that each try presents anew. */
+export interface RepeatableGrant {
+  readonly form: () => Promise<Readonly<Record<string, string>>>
+  /** What in the form is secret. */
+  readonly secrets: readonly Secret[]
+}
+
 /**
  * Mints a session with a grant that may be presented again: JWT bearer, client credentials, password.
  *
@@ -80,20 +97,26 @@ export function judgeTokenAnswer(answer: HttpResponse, loginUrl: string): TokenV
 export async function mintRepeatable(
   means: Means,
   loginUrl: string,
-  form: () => Promise<Readonly<Record<string, string>>>,
+  grant: RepeatableGrant,
   signal: AbortSignal | undefined,
 ): Promise<Minted> {
   for (let tries = 1; ; tries += 1) {
-    const answer = await sendTokenRequest(means, loginUrl, await form(), signal)
-    const verdict = judgeTokenAnswer(answer, loginUrl)
+    const answer = await sendTokenRequest(means, loginUrl, await grant.form(), signal)
+    const verdict = judgeTokenAnswer(answer, loginUrl, grant.secrets)
     switch (verdict.kind) {
       case 'ok':
         return verdict.minted
       case 'refused':
         throw refusedLogin(verdict, loginUrl)
-      case 'unknown':
-        if (!verdict.again || tries >= TRIES_MAX) throw verdict.error
-        await means.clock.sleep(answer.retryAfterMs ?? backoffMs(tries, means.random), signal)
+      case 'unknown': {
+        const waitMs = answer.retryAfterMs ?? backoffMs(tries, means.random)
+        if (!verdict.again || tries >= TRIES_MAX || waitMs > WAIT_MS_MAX) throw verdict.error
+        const seconds = Math.ceil(waitMs / 1000)
+        means.notice(
+          `The login got no answer (HTTP ${answer.status}); trying it again in ${seconds} s.`,
+        )
+        await means.clock.sleep(waitMs, signal)
+      }
     }
   }
 }
@@ -144,10 +167,6 @@ function readIdentity(id: unknown): Identity | undefined {
   const found = typeof id === 'string' ? /\/id\/(\w{15,18})\/(\w{15,18})\/?$/.exec(id) : null
   const [, orgId, userId] = found ?? []
   return orgId && userId ? { orgId, userId } : undefined
-}
-
-function safe(text: string): string {
-  return redact(text).replace(/\s+/g, ' ').slice(0, 200)
 }
 
 function readObject(body: string): Record<string, unknown> | undefined {

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { RescindError } from '../../core/errors.ts'
-import { redact } from '../../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
 import type { Account, Browser, Means, TenantConfig } from '../provider.ts'
 import { readAccount } from './caller.ts'
 import { type LoginOf, parseLogin, parseOptions } from './config.ts'
@@ -10,6 +10,7 @@ import { openConnection } from './connection.ts'
 import type { Minted } from './login.ts'
 import { WEB_CREDENTIAL } from './login-refresh-token.ts'
 import { judgeTokenAnswer, oauthEndpoint, refusedLogin, sendTokenRequest } from './token-request.ts'
+import { vendorText } from './vendor-text.ts'
 import { renderVisit } from './web-login-page.ts'
 
 /** A person finds the password and the second factor within this; then the door is closed. */
@@ -89,7 +90,9 @@ async function exchange(
   const form: Record<string, string> = { ...grant, client_id: login.clientId }
   if (login.clientSecret) form.client_secret = login.clientSecret.reveal()
   const answer = await sendTokenRequest(means, tenant.url, form, means.signal)
-  const verdict = judgeTokenAnswer(answer, tenant.url)
+  const sent = [form.code, form.code_verifier, form.client_secret]
+  const secrets = sent.map((value) => new Secret(value ?? ''))
+  const verdict = judgeTokenAnswer(answer, tenant.url, secrets)
   if (verdict.kind === 'unknown') throw verdict.error
   if (verdict.kind === 'refused') throw refusedLogin(verdict, tenant.url)
   if (!verdict.refreshToken) {
@@ -174,7 +177,7 @@ export function readCallback(
   if (code) return { kind: 'code', code }
   const error = url.searchParams.get('error') ?? 'no code'
   const said = url.searchParams.get('error_description') ?? ''
-  return { kind: 'refused', message: redact(`${error}. ${said}`).trim().slice(0, 200) }
+  return { kind: 'refused', message: vendorText(`${error}. ${said}`) }
 }
 
 function isSame(given: string, expected: string): boolean {

@@ -4,6 +4,7 @@ import {
   type SalesforceOrg,
   startSalesforce,
 } from '../../../emulators/index.ts'
+import { createHttp, type Http } from '../../../src/core/http.ts'
 import type { AppRow, BlockAnswer, ProviderSession } from '../../../src/providers/provider.ts'
 import {
   childrenOf,
@@ -105,6 +106,24 @@ describe('blocking an app by its session policy', () => {
     await expect(unblock(foreign)).rejects.toMatchObject({ code: 'usage' })
     await expect(unblock({})).rejects.toMatchObject({ code: 'usage' })
     expect(isBlocked('Drift')).toBe(true)
+  })
+
+  it.each([
+    ['a maintenance page with 503', 503],
+    ['a page with 500', 500],
+    ['a page with 404', 404],
+  ])('%s is trouble of the day, and no wrong address', async (_title, status) => {
+    const http = createHttp()
+    const page = { status, headers: {}, body: '<html>', retryAfterMs: undefined, elapsedMs: 1 }
+    const send: Http['send'] = async (request) =>
+      String(request.url).includes('/services/Soap/m/') ? page : http.send(request)
+    await using other = await createBench({ http: { ...http, send } })
+    const down = await other.open(tenantOf(org, passwordLogin(org)))
+    await expect(down.block?.(appOf('Drift'), keep)).rejects.toMatchObject({
+      code: 'provider_busy',
+      message: expect.stringMatching(/Metadata API answered HTTP \d+. Try again later/),
+    })
+    await http.close()
   })
 
   it('after the list of apps could not be read once, reads it again', async () => {

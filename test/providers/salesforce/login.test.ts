@@ -170,6 +170,16 @@ describe('logins that are refused, each with one sentence and no secret', () => 
     await bench.open(tenantOf(org))
     org.setFaults([])
     expect(bench.clock.waits).toEqual([9000, 9000])
+    const said = 'The login got no answer (HTTP 503); trying it again in 9 s.'
+    expect(bench.notices).toEqual([said, said])
+  })
+
+  it('does not wait for an hour because the org asks for it', async () => {
+    await using bench = await createBench()
+    org.setFaults([{ kind: 'unavailable_503', on: 'token', retryAfterS: 3_600 }])
+    await expect(bench.open(tenantOf(org))).rejects.toMatchObject({ code: 'provider_busy' })
+    org.setFaults([])
+    expect(bench.clock.waits).toEqual([])
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Secret } from '../../../src/core/secret.ts'
 import type { Comeback } from '../../../src/providers/provider.ts'
 import {
   type OauthSession,
@@ -177,6 +178,12 @@ describe('answers of the REST API', () => {
     expect('refusal' in verdict ? verdict.refusal.code : undefined).toBe(code)
   })
 
+  it('spells out what a terminal would act on', () => {
+    const verdict = judgeRestAnswer(answer(400, error('X', 'a\u001b]0;b\u0007')), 'the list')
+    const text = 'refusal' in verdict ? verdict.refusal.message : ''
+    expect(text).toContain('a\\u{001B}]0;b\\u{0007}')
+  })
+
   it('never passes on a credential that the vendor echoes', () => {
     const body = error('X', 'bad session 00D000000000062!AQ4AQFabcdefghijklmno for you')
     const verdict = judgeRestAnswer(answer(400, body), 'the list')
@@ -216,12 +223,26 @@ describe('answers of the token endpoint', () => {
     ['a page', 404, '<html>', 'unknown'],
     ['a list', 200, [1], 'unknown'],
   ])('%s', (_title, status, body, kind) => {
-    expect(judgeTokenAnswer(answer(status, body), url).kind).toBe(kind)
+    expect(judgeTokenAnswer(answer(status, body), url, []).kind).toBe(kind)
+  })
+
+  it('repeats no secret that was sent, and nothing that cannot be seen', () => {
+    const secret = new Secret('Winter 2025!')
+    const said = 'no user\u001b[31m with\n password Winter 2025! or Winter+2025%21\u202e'
+    const refusal = answer(400, { error: 'invalid_grant', error_description: said })
+    const verdict = judgeTokenAnswer(refusal, url, [secret])
+    const message = verdict.kind === 'refused' ? verdict.message : ''
+    expect(message).not.toMatch(/Winter|[\p{Cc}\u202e]/u)
+    expect(message).toMatch(/^no user\\u\{001B\}\[31m with password \[secret \w+\] or \[secret/)
   })
 
   it('takes whose session it is from the identity URL', () => {
     const id = 'https://login.salesforce.com/id/00D000000000062EAA/005000000000001AAA'
-    const verdict = judgeTokenAnswer(answer(200, { access_token: 'x', instance_url: url, id }), url)
+    const verdict = judgeTokenAnswer(
+      answer(200, { access_token: 'x', instance_url: url, id }),
+      url,
+      [],
+    )
     expect(verdict.kind === 'ok' && verdict.minted.identity).toEqual({
       orgId: '00D000000000062EAA',
       userId: '005000000000001AAA',
