@@ -37,7 +37,10 @@ export function createUsageMatch(
     pushTo(tokensOf, keyOf(token.appId, moment), token)
     appsAt.set(moment, (appsAt.get(moment) ?? new Set()).add(token.appId))
   }
+  const listed = [...new Set(tokens.map(({ appId }) => appId))].map((id) => apps.get(id))
   const keysOf = (row: OauthTokenRow): readonly string[] => {
+    // Of a million rows few are of these apps: the rest is told without a string made for it.
+    if (!listed.some((app) => mayBeOf(row, app))) return []
     const moment = momentOf(row)
     if (moment === null) return []
     const ids = [...(appsAt.get(moment) ?? [])].filter((id) => mayBeOf(row, apps.get(id)))
