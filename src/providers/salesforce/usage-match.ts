@@ -29,22 +29,19 @@ export function createUsageMatch(
   tokens: readonly UsageToken[],
 ): UsageMatch {
   const apps = new Map(catalogue.apps.map((app) => [app.id, app]))
-  const appsAt = new Map<string, Set<string>>()
   const tokensOf = new Map<string, UsageToken[]>()
   for (const token of tokens) {
     const moment = momentOf(token)
     if (moment === null) continue
     pushTo(tokensOf, keyOf(token.appId, moment), token)
-    appsAt.set(moment, (appsAt.get(moment) ?? new Set()).add(token.appId))
   }
-  const listed = [...new Set(tokens.map(({ appId }) => appId))].map((id) => apps.get(id))
+  const listed = [...new Set(tokens.map(({ appId }) => appId))]
   const keysOf = (row: OauthTokenRow): readonly string[] => {
     // Of a million rows few are of these apps: the rest is told without a string made for it.
-    if (!listed.some((app) => mayBeOf(row, app))) return []
-    const moment = momentOf(row)
+    const ids = listed.filter((id) => mayBeOf(row, apps.get(id)))
+    const moment = ids.length === 0 ? null : momentOf(row)
     if (moment === null) return []
-    const ids = [...(appsAt.get(moment) ?? [])].filter((id) => mayBeOf(row, apps.get(id)))
-    return ids.map((id) => keyOf(id, moment))
+    return ids.map((id) => keyOf(id, moment)).filter((key) => tokensOf.has(key))
   }
   return {
     mayBeListed: (row) => keysOf(row).length > 0,
