@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 import { RescindError } from '../core/errors.ts'
+import { resolveReferences } from '../core/references.ts'
 import { Secret } from '../core/secret.ts'
 import { parseYaml } from '../core/yaml-file.ts'
 import type { TenantConfig } from '../providers/provider.ts'
@@ -108,59 +109,6 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
 /** Nothing but comments, as a file is before its first tenant. */
 function isEmpty(text: string): boolean {
   return text.replace(/^\s*#.*$/gm, '').trim() === ''
-}
-
-interface Sources {
-  readonly env: ConfigPlace['env']
-  readonly folder: string
-  readonly path: string
-}
-
-/** A value is wholly one reference: a secret is never glued to other text. */
-const REFERENCE = /^\$\{(env|file):([^}]+)\}$/
-
-/**
- * Replaces `${env:NAME}` and `${file:path}` by a Secret, at any depth. The reference is left as a
- * function of when it is needed: a tenant that is not used may miss its variables.
- */
-function resolveReferences(value: unknown, at: string, sources: Sources): unknown {
-  if (typeof value === 'string') {
-    const [, kind, name] = REFERENCE.exec(value) ?? []
-    if (kind === undefined || name === undefined) return value
-    return kind === 'env' ? fromEnv(name, at, sources) : fromFile(name, at, sources)
-  }
-  if (Array.isArray(value))
-    return value.map((item, i) => resolveReferences(item, `${at}.${i}`, sources))
-  if (value !== null && typeof value === 'object') {
-    const filled: Record<string, unknown> = {}
-    for (const [key, inner] of Object.entries(value)) {
-      Object.defineProperty(filled, key, {
-        enumerable: true,
-        get: () => resolveReferences(inner, `${at}.${key}`, sources),
-      })
-    }
-    return filled
-  }
-  return value
-}
-
-function fromEnv(name: string, at: string, { env, path }: Sources): Secret {
-  const value = env[name]
-  if (value === undefined || value === '') {
-    const message = `${path}: ${at} wants the environment variable ${name}, which is not set.`
-    throw new RescindError('config_invalid', message)
-  }
-  return new Secret(value)
-}
-
-function fromFile(name: string, at: string, { folder, path }: Sources): Secret {
-  const file = isAbsolute(name) ? name : join(folder, name)
-  try {
-    return new Secret(readFileSync(file, 'utf8').replace(/\r?\n$/, ''))
-  } catch (error) {
-    const message = `${path}: ${at} wants the file ${file}, which cannot be read.`
-    throw new RescindError('config_invalid', message, { cause: error })
-  }
 }
 
 function plain(value: unknown): string {

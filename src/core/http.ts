@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 const RETRY_AFTER_MS_MAX = 3_600_000
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly url: string | URL
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body?: string | undefined
