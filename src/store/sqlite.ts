@@ -51,7 +51,7 @@ export interface Batch {
  */
 export function openSqlite(path: string): Database {
   const isNew = path !== ':memory:' && !existsSync(path)
-  const raw = guard(path, () => {
+  const raw = guardSqlite(path, () => {
     const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
     try {
       if (isNew) chmodSync(path, 0o600)
@@ -78,7 +78,7 @@ export function openSqlite(path: string): Database {
     }),
   })
   const many = async (batches: readonly Batch[]) =>
-    guard(path, () => {
+    guardSqlite(path, () => {
       for (const { sql, rows } of batches) {
         const statement = prepare(sql)
         for (const row of rows) statement.run(...row)
@@ -108,12 +108,12 @@ function dialect(
   const database: SqliteDatabase = {
     close,
     prepare(sql) {
-      const statement = guard(path, () => prepare(sql))
+      const statement = guardSqlite(path, () => prepare(sql))
       const values = (parameters: readonly unknown[]) => parameters as SQLInputValue[]
       return {
         reader: statement.columns().length > 0,
-        all: (parameters) => guard(path, () => statement.all(...values(parameters))),
-        run: (parameters) => guard(path, () => statement.run(...values(parameters))),
+        all: (parameters) => guardSqlite(path, () => statement.all(...values(parameters))),
+        run: (parameters) => guardSqlite(path, () => statement.run(...values(parameters))),
         iterate: (parameters) =>
           statement.iterate(...values(parameters)) as IterableIterator<unknown>,
       }
@@ -154,7 +154,7 @@ class ImmediateDriver extends SqliteDriver {
 }
 
 /** Runs a call on the database and turns SQLite's result codes into one clear sentence. */
-function guard<T>(path: string, call: () => T): T {
+export function guardSqlite<T>(path: string, call: () => T): T {
   try {
     return call()
   } catch (error) {

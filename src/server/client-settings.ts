@@ -1,0 +1,54 @@
+import { z } from 'zod'
+
+/** How a client proves who it is at the token, revocation and introspection endpoints. */
+export const CLIENT_AUTH_METHODS = [
+  'client_secret_basic',
+  'client_secret_post',
+  'private_key_jwt',
+  'tls_client_auth',
+  'none',
+] as const
+export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number]
+
+export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'] as const
+export type GrantType = (typeof GRANT_TYPES)[number]
+
+const secret = z.strictObject({
+  /** SHA-256 of the secret, base64url. A generated secret has 256 bits: nothing slower protects it better. */
+  hash: z.string(),
+  createdAt: z.number(),
+  expiresAt: z.number().nullable(),
+})
+
+/** What is known of a client, beside its id. Stored as JSON. */
+export const clientSettings = z.strictObject({
+  name: z.string().default(''),
+  authMethod: z.enum(CLIENT_AUTH_METHODS).default('client_secret_basic'),
+  secrets: z.array(secret).default([]),
+  /** Public keys of `private_key_jwt`. */
+  jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
+  /** SHA-256 thumbprints of client certificates, base64url (RFC 8705). */
+  certificates: z.array(z.string()).default([]),
+  grantTypes: z.array(z.enum(GRANT_TYPES)).default(['authorization_code', 'refresh_token']),
+  redirectUris: z.array(z.string()).default([]),
+  /** Origins of browser applications that may read answers (CORS). */
+  origins: z.array(z.string()).default([]),
+  /** Scopes that it may ask for, separated by spaces. */
+  scope: z.string().default(''),
+  accessTokenFormat: z.enum(['opaque', 'jwt']).default('opaque'),
+  /** Which tokens it may introspect: its own, or all (a resource server), or those of some audiences. */
+  introspect: z.union([z.enum(['none', 'own', 'all']), z.array(z.string())]).default('own'),
+})
+export type ClientSettings = z.infer<typeof clientSettings>
+
+/** A client as the endpoints see it. */
+export interface Client extends ClientSettings {
+  readonly id: string
+  readonly enabled: boolean
+  readonly version: number
+}
+
+/** A public client keeps no secret: it is known by its id alone. */
+export function isPublic({ authMethod }: Pick<ClientSettings, 'authMethod'>): boolean {
+  return authMethod === 'none'
+}

@@ -1,0 +1,67 @@
+import type { TokenView } from '../store/authority/contract.ts'
+import type { Client } from './client-settings.ts'
+import { deathOf } from './judge.ts'
+import type { AuthorityParts } from './options.ts'
+import { detailOf, type TokenDetail, type Tokens } from './tokens.ts'
+
+/** An answer of the introspection endpoint (RFC 7662 section 2.2). */
+export type Introspection = { readonly active: false } | ActiveToken
+
+export interface ActiveToken {
+  readonly active: true
+  readonly iss: string
+  readonly client_id: string
+  readonly scope: string
+  readonly sub: string
+  readonly iat: number
+  readonly exp: number
+  readonly token_type?: 'Bearer'
+  readonly aud?: string
+  readonly sid?: string
+  readonly jti?: string
+  readonly cnf?: Readonly<Record<string, string>>
+}
+
+const INACTIVE: Introspection = { active: false }
+
+/**
+ * Returns what introspects tokens. Whoever may not know a token is told the same as of one that does
+ * not exist; trouble of the store is thrown, and never an `active: false`.
+ */
+export function createIntrospection({ issuer, clock }: AuthorityParts, tokens: Tokens) {
+  return async (token: string, caller: Client | null): Promise<Introspection> => {
+    const parsed = await tokens.parse(token)
+    if (!parsed || parsed.kind === 'code') return INACTIVE
+    const view = await tokens.find(parsed)
+    if (!view || deathOf(view, clock.now()) !== null) return INACTIVE
+    const detail = detailOf(view)
+    return caller === null || maySee(caller, view, detail)
+      ? activeOf(issuer, view, detail)
+      : INACTIVE
+  }
+}
+
+function maySee({ id, introspect }: Client, { grant }: TokenView, { aud }: TokenDetail): boolean {
+  if (introspect === 'all') return true
+  if (introspect === 'none') return false
+  if (introspect === 'own') return grant.clientId === id
+  return grant.clientId === id || (aud !== undefined && introspect.includes(aud))
+}
+
+function activeOf(issuer: string, view: TokenView, { scope, aud, cnf }: TokenDetail): ActiveToken {
+  const { grant } = view
+  const expiresAt = Math.min(view.expiresAt, grant.expiresAt)
+  return {
+    active: true,
+    iss: issuer,
+    client_id: grant.clientId,
+    scope: scope ?? grant.scope,
+    sub: grant.userId ?? grant.clientId,
+    iat: Math.floor(view.issuedAt / 1000),
+    exp: Math.floor(expiresAt / 1000),
+    ...(view.kind === 'access' ? { token_type: 'Bearer' as const } : {}),
+    ...(aud === undefined ? {} : { aud }),
+    ...(grant.sessionId === null ? {} : { sid: grant.sessionId }),
+    ...(cnf === undefined ? {} : { cnf }),
+  }
+}

@@ -1,0 +1,296 @@
+import type { GrantRow, GrantView, TokenRow, TokenView } from '../store/authority/contract.ts'
+import { isGrantDead } from '../store/authority/contract.ts'
+import type { Client } from './client-settings.ts'
+import { type Asked, type Cause, eventOf } from './events.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { deathOf } from './judge.ts'
+import type { AuthorityParts } from './options.ts'
+import { type Refusal, refuse } from './refusal.ts'
+import { detailOf, type MadeToken, type TokenDetail, type Tokens } from './tokens.ts'
+
+/** Tries at a change that another one beat; each loss means that somebody else went on. */
+const TRIES_MAX = 3
+/** Grants of clients that act for themselves are kept at hand; past so many the oldest is made anew. */
+const OWN_GRANTS_MAX = 10_000
+/** A client's own grant is replaced when less than this share of its time is left. */
+const OWN_GRANT_RENEWED_AT = 0.5
+
+/** A successful answer of the token endpoint (RFC 6749 section 5.1). */
+export interface TokenAnswer {
+  readonly access_token: string
+  readonly token_type: 'Bearer'
+  readonly expires_in: number
+  readonly refresh_token?: string
+  readonly scope: string
+}
+
+/** What a grant is asked for. */
+export interface GrantRequest {
+  readonly client: Client
+  readonly userId: string
+  readonly sessionId?: string | undefined
+  readonly scope: string
+  readonly audience?: string | undefined
+  readonly asked: Asked
+}
+
+/** Makes grants and tokens, and changes codes and refresh tokens into new ones. */
+export interface Issuing {
+  /** Starts a grant and returns its first tokens, for hosts that keep their own login. */
+  start(request: GrantRequest & { readonly refreshable: boolean }): Promise<TokenAnswer>
+  /** Starts a grant and returns its code (RFC 6749 section 4.1.2). */
+  startWithCode(
+    request: GrantRequest & { readonly redirectUri: string; readonly challenge: string },
+  ): Promise<string>
+  /** RFC 6749 section 4.4. */
+  clientCredentials(client: Client, scope: string, audience?: string): Promise<TokenAnswer>
+  /** RFC 6749 section 4.1.3, RFC 7636 section 4.6. */
+  redeem(request: {
+    readonly code: string
+    readonly client: Client
+    readonly redirectUri: string | null
+    /** The S256 challenge of the verifier that was presented. */
+    readonly challenge: string | null
+    readonly asked: Asked
+  }): Promise<TokenAnswer | Refusal>
+  /** RFC 6749 section 6, with rotation. */
+  rotate(request: {
+    readonly refreshToken: string
+    readonly client: Client
+    readonly scope: string | null
+    readonly asked: Asked
+  }): Promise<TokenAnswer | Refusal>
+}
+
+export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
+  const { store, clock, lifetimes } = parts
+  const ms = (seconds: number) => seconds * 1000
+  const ownGrants = new Map<string, Promise<GrantRow>>()
+
+  const newGrant = async (
+    request: Omit<GrantRequest, 'asked' | 'userId'> & { userId?: string },
+  ) => {
+    const now = clock.now()
+    const { client, userId = null, sessionId = null, scope, audience } = request
+    const grant: GrantRow = {
+      id: await tokens.takeIds(1),
+      ...{ clientId: client.id, userId, sessionId, scope },
+      createdAt: now,
+      expiresAt: now + ms(lifetimes.grant),
+      detail: audience === undefined ? null : JSON.stringify({ aud: audience }),
+    }
+    return grant
+  }
+  const accessToken = (
+    id: number,
+    client: Client,
+    grant: GrantRow,
+    detail: TokenDetail,
+    secret?: Uint8Array,
+  ): Promise<MadeToken> => {
+    const issuedAt = clock.now()
+    const expiresAt = issuedAt + ms(lifetimes.accessToken)
+    const isJwt = client.accessTokenFormat === 'jwt'
+    const full = { ...grantDetail(grant), ...detail, ...(isJwt ? { jwt: true as const } : {}) }
+    return tokens.make({ kind: 'access', id, grant, issuedAt, expiresAt, detail: full, secret })
+  }
+  const refreshToken = (id: number, grant: GrantRow, secret?: Uint8Array): Promise<MadeToken> => {
+    const issuedAt = clock.now()
+    const expiresAt = issuedAt + ms(lifetimes.refreshToken)
+    return tokens.make({ kind: 'refresh', id, grant, issuedAt, expiresAt, secret })
+  }
+  const answerOf = (grant: GrantRow, access: MadeToken, refresh?: MadeToken): TokenAnswer => ({
+    access_token: access.text,
+    token_type: 'Bearer',
+    expires_in: Math.max(0, Math.round((access.row.expiresAt - clock.now()) / 1000)),
+    ...(refresh ? { refresh_token: refresh.text } : {}),
+    scope: detailOf(access.row).scope ?? grant.scope,
+  })
+  const ownGrantOf = (client: Client): Promise<GrantRow> => {
+    const known = ownGrants.get(client.id)
+    if (known) return known
+    const made = newGrant({ client, scope: client.scope }).then(async (grant) => {
+      await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
+      return grant
+    })
+    if (ownGrants.size >= OWN_GRANTS_MAX) ownGrants.delete(ownGrants.keys().next().value ?? '')
+    ownGrants.set(client.id, made)
+    made.catch(() => ownGrants.delete(client.id))
+    return made
+  }
+  const isWorn = ({ createdAt, expiresAt }: GrantRow) =>
+    clock.now() > createdAt + (expiresAt - createdAt) * OWN_GRANT_RENEWED_AT
+
+  /** A second presentation of a spent token: an honest retry of a short while ago, or a theft. */
+  const retryOf = async (view: TokenView, parent: Uint8Array) => {
+    const { end, grant } = view
+    const isLate = end === null || clock.now() - end.at > ms(lifetimes.refreshGrace)
+    if (isLate || end.successorId === null || lifetimes.refreshGrace === 0) return null
+    const [refresh, access] = await Promise.all([
+      store.readToken(end.successorId),
+      store.readToken(end.successorId + 1),
+    ])
+    const isAlive = (token: TokenView | null): token is TokenView =>
+      token !== null && deathOf(token, clock.now()) === null
+    if (!isAlive(refresh) || !isAlive(access)) return null
+    const again = (token: TokenView) =>
+      tokens.make({
+        ...{ kind: token.kind, id: token.id, grant, issuedAt: token.issuedAt },
+        expiresAt: token.expiresAt,
+        detail: detailOf(token),
+        secret: tokens.childSecret(parent, token.kind),
+      })
+    return answerOf(grant, await again(access), await again(refresh))
+  }
+  const endGrant = (grant: GrantView, cause: Cause, asked: Asked, token: TokenRow) => {
+    const at = clock.now()
+    const fingerprint = fingerprintOf(token)
+    const event = eventOf({ at, type: 'grant.revoked', cause, ...asked, grant, token: fingerprint })
+    return store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
+  }
+
+  return {
+    async start(request) {
+      const grant = await newGrant(request)
+      const id = await tokens.takeIds(2)
+      const access = await accessToken(id + 1, request.client, grant, {})
+      const refresh = request.refreshable ? await refreshToken(id, grant) : undefined
+      const made = refresh ? [refresh.row, access.row] : [access.row]
+      await store.commit({
+        ...{ type: 'start_grant', grant, tokens: made },
+        events: [started(grant, 'issue', request.asked)],
+      })
+      return answerOf(grant, access, refresh)
+    },
+    async startWithCode(request) {
+      const grant = await newGrant(request)
+      const { redirectUri, challenge, asked } = request
+      const issuedAt = clock.now()
+      const code = await tokens.make({
+        ...{ kind: 'code', id: await tokens.takeIds(1), grant, issuedAt },
+        expiresAt: issuedAt + ms(lifetimes.code),
+        detail: { redirectUri, challenge },
+      })
+      const events = [started(grant, 'authorization', asked)]
+      await store.commit({ type: 'start_grant', grant, tokens: [code.row], events })
+      return code.text
+    },
+    async clientCredentials(client, scope, audience) {
+      for (let tries = 1; ; tries += 1) {
+        const grant = await ownGrantOf(client)
+        const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
+        const access = await accessToken(await tokens.takeIds(1), client, grant, detail)
+        const change = { grantId: grant.id, tokens: [access.row], events: [] }
+        const isDone =
+          !isWorn(grant) && (await store.commit({ type: 'add_tokens', ...change })) === 'done'
+        if (isDone) return answerOf(grant, access)
+        // The grant was revoked, or has grown old: the client gets another.
+        ownGrants.delete(client.id)
+        if (tries >= TRIES_MAX)
+          throw new Error("A client's own grant ended as often as it was made.")
+      }
+    },
+    async redeem({ code, client, redirectUri, challenge, asked }) {
+      const parsed = await tokens.parse(code)
+      const view = parsed?.kind === 'code' ? await tokens.find(parsed) : null
+      const unknown = refuse(
+        'invalid_grant',
+        'The authorization code is unknown, expired or spent.',
+      )
+      if (!view || view.grant.clientId !== client.id) return unknown
+      const bound = detailOf(view)
+      if (bound.redirectUri !== redirectUri || bound.challenge !== challenge) return unknown
+      const { grant } = view
+      const death = deathOf(view, clock.now())
+      if (death === 'used') {
+        // The replay is otherwise valid: somebody else has the code, and what it was changed into.
+        await endGrant(grant, 'code_reuse', asked, view)
+        return unknown
+      }
+      if (death !== null) return unknown
+      const id = await tokens.takeIds(2)
+      const access = await accessToken(id + 1, client, grant, {})
+      const isRefreshable = client.grantTypes.includes('refresh_token')
+      const refresh = isRefreshable ? await refreshToken(id, grant) : undefined
+      const at = clock.now()
+      const events = [
+        eventOf({
+          at,
+          type: 'code.redeemed',
+          cause: 'code',
+          ...asked,
+          grant,
+          token: fingerprintOf(view),
+        }),
+      ]
+      const committed = await store.commit({
+        ...{ type: 'spend_token', tokenId: view.id, grantId: grant.id, at, events },
+        successorId: refresh ? id : id + 1,
+        tokens: refresh ? [refresh.row, access.row] : [access.row],
+      })
+      if (committed === 'done') return answerOf(grant, access, refresh)
+      // Two valid redemptions at once are a replay as well.
+      await endGrant(grant, 'code_reuse', asked, view)
+      return unknown
+    },
+    async rotate({ refreshToken: text, client, scope, asked }) {
+      const parsed = await tokens.parse(text)
+      const unknown = refuse('invalid_grant', 'The refresh token is unknown, expired or revoked.')
+      if (parsed?.kind !== 'refresh') return unknown
+      for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
+        const view = await tokens.find(parsed)
+        if (!view || view.grant.clientId !== client.id) return unknown
+        const { grant } = view
+        const death = deathOf(view, clock.now())
+        if (death === 'used') {
+          const again = await retryOf(view, parsed.secret)
+          if (again) return again
+          await endGrant(grant, 'refresh_reuse', asked, view)
+          return unknown
+        }
+        if (death !== null) return unknown
+        const narrowed = narrow(grant, scope)
+        if (narrowed === null) {
+          return refuse('invalid_scope', 'The scope asked for is wider than what was granted.')
+        }
+        const id = await tokens.takeIds(2)
+        const child = (kind: 'access' | 'refresh') => tokens.childSecret(parsed.secret, kind)
+        const detail = narrowed === grant.scope ? {} : { scope: narrowed }
+        const access = await accessToken(id + 1, client, grant, detail, child('access'))
+        const refresh = await refreshToken(id, grant, child('refresh'))
+        const at = clock.now()
+        const event = eventOf({
+          ...{ at, type: 'token.rotated', cause: 'refresh', ...asked, grant },
+          token: fingerprintOf(view),
+        })
+        const committed = await store.commit({
+          ...{ type: 'spend_token', tokenId: view.id, grantId: grant.id, at, successorId: id },
+          tokens: [refresh.row, access.row],
+          events: [event],
+        })
+        if (committed === 'done') return answerOf(grant, access, refresh)
+      }
+      return unknown
+    },
+  }
+
+  function started(grant: GrantRow, cause: Cause, asked: Asked) {
+    return eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
+  }
+}
+
+/** Says whether a grant still gives tokens. */
+export function isGrantLive(grant: GrantView, now: number): boolean {
+  return !isGrantDead(grant) && grant.expiresAt > now
+}
+
+function grantDetail({ detail }: GrantRow): TokenDetail {
+  return detail === null ? {} : (JSON.parse(detail) as TokenDetail)
+}
+
+/** Returns the scope of a new access token: the grant's, or a part of it that was asked for; null when that is more. */
+function narrow({ scope }: GrantRow, asked: string | null): string | null {
+  if (asked === null) return scope
+  const granted = new Set(scope.split(' '))
+  return asked.split(' ').every((part) => granted.has(part)) ? asked : null
+}

@@ -1,0 +1,133 @@
+import type { Reach, ReachCount, TokenView } from '../store/authority/contract.ts'
+import { type Asked, type Cause, eventOf } from './events.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { deathOf } from './judge.ts'
+import type { AuthorityParts } from './options.ts'
+import type { Tokens } from './tokens.ts'
+
+/**
+ * What became of one presented token. On the wire all of them are one answer; events and metrics
+ * tell them apart.
+ */
+export type Revoked = 'revoked' | 'already_dead' | 'unknown' | 'foreign'
+
+/** What a revocation of many reaches: exactly one of these, or a user at a client. */
+export type RevokeReach =
+  | { readonly user: string; readonly client?: string; readonly issuedBefore?: Date }
+  | { readonly client: string; readonly issuedBefore?: Date }
+  | { readonly session: string }
+  | { readonly grant: number }
+  | { readonly issuedBefore: Date }
+
+export interface Revoking {
+  /** Revokes the token that a client presents, durably (RFC 7009 section 2.1). */
+  token(request: {
+    readonly token: string
+    readonly clientId: string
+    readonly asked: Asked
+  }): Promise<Revoked>
+  /** Revokes everything of a reach in a constant number of writes. */
+  reach(reach: RevokeReach, cause: Cause, asked: Asked): Promise<void>
+  /** Counts what {@link Revoking.reach} would kill now. */
+  count(reach: RevokeReach): Promise<ReachCount>
+}
+
+export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking {
+  const { store, clock, lifetimes, accessTokenCascade, onTrouble } = parts
+
+  const endWith = async (view: TokenView, asked: Asked): Promise<Revoked> => {
+    const { grant } = view
+    const at = clock.now()
+    const wholeGrant =
+      view.kind === 'refresh' || (accessTokenCascade === 'grant' && grant.userId !== null)
+    const told = { at, cause: 'revocation_endpoint' as const, ...asked, grant }
+    const token = fingerprintOf(view)
+    const committed = wholeGrant
+      ? await store.commit({
+          ...{ type: 'end_grant', grantId: grant.id, at },
+          events: [eventOf({ ...told, type: 'grant.revoked', token })],
+        })
+      : await store.commit({
+          ...{ type: 'end_token', tokenId: view.id, at },
+          events: [eventOf({ ...told, type: 'token.revoked', token })],
+        })
+    return committed === 'done' ? 'revoked' : 'already_dead'
+  }
+  /** A superseded refresh token, and an expired token, still stand for their grant. */
+  const isDone = (view: TokenView): boolean => {
+    const death = deathOf(view, clock.now())
+    if (death === 'grant_ended' || death === 'marked') return true
+    return view.kind === 'access' && death !== null && accessTokenCascade === 'token'
+  }
+  const tellForeign = (view: TokenView, clientId: string, asked: Asked) => {
+    const event = eventOf({
+      ...{ at: clock.now(), type: 'revocation.foreign', cause: 'revocation_endpoint' },
+      ...{ ...asked, clientId, token: fingerprintOf(view) },
+      detail: { owner: view.grant.clientId },
+    })
+    // Not waited for: the time of the answer would tell that the token exists.
+    store.commit({ type: 'log', events: [event] }).catch(onTrouble)
+  }
+  return {
+    async token({ token, clientId, asked }) {
+      const parsed = await tokens.parse(token)
+      // A code is not a token: its exchange is refused by the grant, and never by accident here.
+      if (!parsed || parsed.kind === 'code') return 'unknown'
+      const view = await tokens.find(parsed)
+      if (!view) return 'unknown'
+      if (view.grant.clientId !== clientId) {
+        tellForeign(view, clientId, asked)
+        return 'foreign'
+      }
+      return isDone(view) ? 'already_dead' : endWith(view, asked)
+    },
+    async reach(reach, cause, asked) {
+      const at = clock.now()
+      if ('grant' in reach) {
+        const grant = await store.readGrant(reach.grant)
+        if (!grant) return
+        const event = eventOf({ at, type: 'grant.revoked', cause, ...asked, grant })
+        await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
+        return
+      }
+      const before = 'issuedBefore' in reach ? (reach.issuedBefore?.getTime() ?? null) : null
+      const event = eventOf({
+        ...{ at, type: 'reach.revoked', cause, ...asked },
+        ...namesOf(reach),
+        detail: before === null ? undefined : { issuedBefore: new Date(before).toISOString() },
+      })
+      await store.commit({
+        ...{ type: 'mark', reach: reachOf(reach), before, at },
+        keepUntil: at + lifetimes.grant * 1000,
+        events: [event],
+      })
+    },
+    async count(reach) {
+      if ('grant' in reach) {
+        const grant = await store.readGrant(reach.grant)
+        return { grants: grant && grant.endedAt === null ? 1 : 0, tokens: 0 }
+      }
+      return store.countReach(reachOf(reach), clock.now())
+    },
+  }
+}
+
+type MarkReach = Exclude<RevokeReach, { readonly grant: number }>
+
+function reachOf(reach: MarkReach): Reach {
+  if ('session' in reach) return { type: 'session', sessionId: reach.session }
+  if ('user' in reach) {
+    return reach.client === undefined
+      ? { type: 'user', userId: reach.user }
+      : { type: 'user_client', userId: reach.user, clientId: reach.client }
+  }
+  return 'client' in reach ? { type: 'client', clientId: reach.client } : { type: 'all' }
+}
+
+function namesOf(reach: MarkReach) {
+  return {
+    clientId: 'client' in reach ? reach.client : undefined,
+    userId: 'user' in reach ? reach.user : undefined,
+    sessionId: 'session' in reach ? reach.session : undefined,
+  }
+}

@@ -1,0 +1,103 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { GrantRow, TokenKind, TokenRow, TokenView } from '../store/authority/contract.ts'
+import { createIds, type TakeIds } from './ids.ts'
+import type { JwtTokens } from './jwt.ts'
+import type { AuthorityParts } from './options.ts'
+import { type ParsedToken, TOKEN_SECRET_BYTES, type TokenFormat } from './token-format.ts'
+
+/** Random bytes drawn at once: a system call for each token would cost more than its hash. */
+const RANDOM_POOL_BYTES = TOKEN_SECRET_BYTES * 512
+
+/** What is particular to one token, beside its grant. Stored as JSON. */
+export interface TokenDetail {
+  /** Narrower than the grant's. */
+  readonly scope?: string | undefined
+  /** Whom it is for (RFC 8707). */
+  readonly aud?: string | undefined
+  /** It went out as a JWT (RFC 9068). */
+  readonly jwt?: true | undefined
+  /** Of a code: where it may be redeemed, and the challenge (RFC 7636). */
+  readonly redirectUri?: string | undefined
+  readonly challenge?: string | undefined
+  /** The key or certificate that it is bound to (RFC 7800). */
+  readonly cnf?: Readonly<Record<string, string>> | undefined
+}
+
+/** A token that was made and not yet written down. */
+export interface MadeToken {
+  readonly row: TokenRow
+  readonly text: string
+}
+
+export interface NewTokenOf {
+  readonly kind: TokenKind
+  readonly id: number
+  readonly grant: Pick<GrantRow, 'id' | 'clientId' | 'userId' | 'sessionId' | 'scope' | 'expiresAt'>
+  readonly issuedAt: number
+  readonly expiresAt: number
+  readonly detail?: TokenDetail | undefined
+  /** Random when it is not given. */
+  readonly secret?: Uint8Array | undefined
+}
+
+/** Makes tokens, and finds those that are presented. */
+export interface Tokens {
+  readonly takeIds: TakeIds
+  make(token: NewTokenOf): Promise<MadeToken>
+  /** Reads a text of any form; null where no token of ours has that text. No look-up. */
+  parse(text: string): Promise<ParsedToken | null>
+  /** Looks a parsed token up; null when it is not the one that was issued. */
+  find(parsed: ParsedToken): Promise<TokenView | null>
+  childSecret: TokenFormat['childSecret']
+}
+
+export function createTokens(
+  { store, random }: AuthorityParts,
+  format: TokenFormat,
+  jwts: JwtTokens,
+): Tokens {
+  const nextSecret = secretPool(random)
+  return {
+    takeIds: createIds(store),
+    childSecret: format.childSecret,
+    async make({ kind, id, grant, issuedAt, expiresAt, detail, secret = nextSecret() }) {
+      const { text, hash } = format.write(kind, id, secret)
+      const isDetailed = detail !== undefined && Object.values(detail).some((value) => value)
+      const row: TokenRow = {
+        ...{ id, kind, hash, grantId: grant.id, issuedAt },
+        expiresAt: Math.min(expiresAt, grant.expiresAt),
+        detail: isDetailed ? JSON.stringify(detail) : null,
+      }
+      if (!detail?.jwt) return { row, text }
+      return { row, text: await jwts.sign({ row, grant, detail, jti: format.bodyOf(text) }) }
+    },
+    async parse(text) {
+      if (!text.startsWith('eyJ')) return format.read(text)
+      const jti = await jwts.verify(text)
+      return jti === null ? null : format.readBody('access', jti)
+    },
+    async find({ id, kind, hash }) {
+      const view = await store.readToken(id)
+      if (view?.kind !== kind) return null
+      return timingSafeEqual(view.hash, hash) ? view : null
+    },
+  }
+}
+
+/** Returns what is particular to a token. */
+export function detailOf({ detail }: Pick<TokenRow, 'detail'>): TokenDetail {
+  return detail === null ? {} : (JSON.parse(detail) as TokenDetail)
+}
+
+function secretPool(random: AuthorityParts['random']): () => Uint8Array {
+  let pool = new Uint8Array(0)
+  let used = 0
+  return () => {
+    if (used + TOKEN_SECRET_BYTES > pool.length) {
+      pool = new Uint8Array(random(new Uint8Array(RANDOM_POOL_BYTES)))
+      used = 0
+    }
+    used += TOKEN_SECRET_BYTES
+    return pool.slice(used - TOKEN_SECRET_BYTES, used)
+  }
+}

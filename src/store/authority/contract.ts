@@ -1,0 +1,264 @@
+/**
+ * What the authority asks of a store. Every row but a client's and a note's is written once and never
+ * changed: a token or a grant ends by one row of its own, whose key is the compare-and-set.
+ *
+ * ```
+ *            issue               spend (code, refresh)
+ *   ─────────────────▶ live ───────────────────────────▶ used ── presented again ──▶ its grant is ended
+ *                       │
+ *                       └──── end_token ────▶ revoked        a token is dead as well when its grant has ended,
+ *                                                            when a mark on its client, user or session is
+ *                                                            younger than the grant, or when it has expired
+ * ```
+ *
+ * Invariants, which the contract suite checks on every store:
+ * 1. A change is applied whole or not at all, and is on disk when `commit` resolves.
+ * 2. Of any number of changes that end one token or one grant, exactly one is `done`.
+ * 3. No token is added to a grant that is dead when the change is applied.
+ * 4. The events of a change are there if and only if the change is.
+ * 5. What has ended is forgotten together with its row, when that has expired: no sooner, and without a clean-up job.
+ * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
+ */
+export interface AuthorityStore {
+  /** Where it is, for messages: a path or a host, never with a password. */
+  readonly place: string
+  /** Reserves ids that no other process gets; returns the first. Ids grow, roughly, with time. */
+  reserveIds(count: number): Promise<number>
+  /** Reads a token with all that decides whether it is alive. */
+  readToken(id: number): Promise<TokenView | null>
+  readGrant(id: number): Promise<GrantView | null>
+  readClient(id: string): Promise<ClientRow | null>
+  listClients(): Promise<readonly ClientRow[]>
+  /** Applies one change, durably. Changes that arrive together share one flush to disk. */
+  commit(change: Change): Promise<Committed>
+  /** Counts what a revocation would reach now: grants and tokens that nothing has ended. */
+  countReach(reach: Reach, now: number): Promise<ReachCount>
+  /** Lists the live grants of a reach, oldest first. */
+  listGrants(reach: Reach, now: number, after: number, limit: number): Promise<readonly GrantView[]>
+  /** Lists events after a position, oldest first, in an order that never fills in behind the reader. */
+  readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
+  /** Lists the events of one millisecond: that in which a token, a grant or a reach ended. */
+  eventsAt(at: number, limit: number): Promise<readonly EventRow[]>
+  /** Reads marks by their names. */
+  readMarks(keys: readonly string[]): Promise<readonly MarkRow[]>
+  readNote(key: string): Promise<Note | null>
+  close(): Promise<void>
+}
+
+export type TokenKind = 'code' | 'access' | 'refresh'
+
+export interface TokenRow {
+  readonly id: number
+  readonly kind: TokenKind
+  /** The keyed hash of the token's secret, 16 bytes. */
+  readonly hash: Uint8Array
+  readonly grantId: number
+  /** Milliseconds since the epoch, as all moments here. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+  /** What is particular to this token, as JSON; null when nothing is. */
+  readonly detail: string | null
+}
+
+/** How a token ended before its time. */
+export interface TokenEnd {
+  readonly state: 'used' | 'revoked'
+  readonly at: number
+  /** The refresh token that took its place. */
+  readonly successorId: number | null
+}
+
+export interface GrantRow {
+  readonly id: number
+  readonly clientId: string
+  /** Null for a client that acts for itself. */
+  readonly userId: string | null
+  readonly sessionId: string | null
+  /** Scopes, separated by spaces, as in RFC 6749 section 3.3. */
+  readonly scope: string
+  readonly createdAt: number
+  /** No token of the grant outlives it. */
+  readonly expiresAt: number
+  readonly detail: string | null
+}
+
+export interface GrantView extends GrantRow {
+  /** The youngest mark that the grant was born after. */
+  readonly born: number
+  readonly endedAt: number | null
+  readonly marks: Marks
+}
+
+/** The youngest marks on what a grant hangs on: its client, user, both, session, and everything. */
+export interface Marks {
+  /** Grants born before this number are dead. */
+  readonly epoch: number
+  /** Grants created before this moment are dead. */
+  readonly before: number
+}
+
+export interface TokenView extends TokenRow {
+  readonly end: TokenEnd | null
+  readonly grant: GrantView
+}
+
+export interface MarkRow extends Marks {
+  readonly key: string
+  /** When it was last set. */
+  readonly at: number
+}
+
+/** What one revocation reaches. */
+export type Reach =
+  | { readonly type: 'all' }
+  | { readonly type: 'client'; readonly clientId: string }
+  | { readonly type: 'user'; readonly userId: string }
+  | { readonly type: 'user_client'; readonly userId: string; readonly clientId: string }
+  | { readonly type: 'session'; readonly sessionId: string }
+
+export interface ReachCount {
+  readonly grants: number
+  readonly tokens: number
+}
+
+export interface ClientRow {
+  readonly id: string
+  /** Settings and hashes of secrets, as JSON. */
+  readonly settings: string
+  readonly enabled: boolean
+  readonly version: number
+}
+
+/** A value that the authority remembers under a name: keys, cursors, the issuer. */
+export interface Note {
+  readonly value: string
+  readonly version: number
+}
+
+export interface NewEvent {
+  readonly at: number
+  readonly type: string
+  /** What brought it about, in one word: `revocation_endpoint`, `refresh_reuse`, … */
+  readonly cause: string
+  /** Who: `client:ID`, `admin`, `user:ID`, `system`. */
+  readonly actor: string
+  readonly clientId: string | null
+  readonly userId: string | null
+  readonly grantId: number | null
+  readonly sessionId: string | null
+  /** The fingerprint of the token that it is about. */
+  readonly token: string | null
+  /** The request that caused it, as the host names requests. */
+  readonly request: string | null
+  readonly detail: string | null
+}
+
+export interface EventRow extends NewEvent {
+  /** Stable and unique in a store. */
+  readonly id: string
+  /** Where a reader goes on: give it as `after`. */
+  readonly position: string
+}
+
+export type Change =
+  /** Starts a grant, with its first tokens. */
+  | {
+      readonly type: 'start_grant'
+      readonly grant: GrantRow
+      readonly tokens: readonly TokenRow[]
+      readonly events: readonly NewEvent[]
+    }
+  /** Adds tokens to a grant; conflicts when the grant is dead. */
+  | {
+      readonly type: 'add_tokens'
+      readonly grantId: number
+      readonly tokens: readonly TokenRow[]
+      readonly events: readonly NewEvent[]
+    }
+  /** Uses up a code or a refresh token and adds what it is changed into; conflicts when it has ended, or its grant is dead. */
+  | {
+      readonly type: 'spend_token'
+      readonly tokenId: number
+      readonly grantId: number
+      readonly successorId: number | null
+      readonly at: number
+      readonly tokens: readonly TokenRow[]
+      readonly events: readonly NewEvent[]
+    }
+  /** Revokes one token; conflicts when it has ended already. */
+  | {
+      readonly type: 'end_token'
+      readonly tokenId: number
+      readonly at: number
+      readonly events: readonly NewEvent[]
+    }
+  /** Revokes a grant with all its tokens; conflicts when it has ended already. */
+  | {
+      readonly type: 'end_grant'
+      readonly grantId: number
+      readonly at: number
+      readonly events: readonly NewEvent[]
+    }
+  /** Revokes everything of a reach: all its grants, or those created before a moment. */
+  | {
+      readonly type: 'mark'
+      readonly reach: Reach
+      readonly before: number | null
+      readonly at: number
+      /** When every grant that it kills has expired, and it may be forgotten. */
+      readonly keepUntil: number
+      readonly events: readonly NewEvent[]
+    }
+  /** Writes a client; conflicts when its version is another (null: when it exists). */
+  | {
+      readonly type: 'put_client'
+      readonly client: Omit<ClientRow, 'version'>
+      readonly expected: number | null
+      readonly events: readonly NewEvent[]
+    }
+  /** Writes a note; conflicts when its version is another (null: when it exists). */
+  | {
+      readonly type: 'put_note'
+      readonly key: string
+      readonly value: string
+      readonly expected: number | null
+    }
+  /** Uses up a name once, the `jti` of an assertion; conflicts when it was used before. */
+  | { readonly type: 'use_once'; readonly key: string; readonly keepUntil: number }
+  /** Writes down what happened without a transition. */
+  | { readonly type: 'log'; readonly events: readonly NewEvent[] }
+
+export type Committed = 'done' | 'conflict'
+
+/** The name of a mark, and of every mark that a grant hangs on. */
+export function markKey(reach: Reach): string {
+  switch (reach.type) {
+    case 'all':
+      return 'a'
+    case 'client':
+      return `c:${reach.clientId}`
+    case 'user':
+      return `u:${reach.userId}`
+    case 'user_client':
+      // A space ends the client: no client id has one.
+      return `x:${reach.clientId} ${reach.userId}`
+    case 'session':
+      return `s:${reach.sessionId}`
+  }
+}
+
+/** The marks that a grant hangs on. */
+export function markKeysOf(grant: Pick<GrantRow, 'clientId' | 'userId' | 'sessionId'>): string[] {
+  const { clientId, userId, sessionId } = grant
+  const keys = [markKey({ type: 'all' }), markKey({ type: 'client', clientId })]
+  if (userId !== null) {
+    keys.push(markKey({ type: 'user', userId }), markKey({ type: 'user_client', userId, clientId }))
+  }
+  if (sessionId !== null) keys.push(markKey({ type: 'session', sessionId }))
+  return keys
+}
+
+/** Says whether a grant takes no more tokens, whatever the time. */
+export function isGrantDead({ endedAt, born, createdAt, marks }: GrantView): boolean {
+  return endedAt !== null || marks.epoch > born || createdAt < marks.before
+}

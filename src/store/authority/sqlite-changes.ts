@@ -1,0 +1,189 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Clock } from '../../core/clock.ts'
+import {
+  type Change,
+  type Committed,
+  type GrantRow,
+  isGrantDead,
+  markKey,
+  type NewEvent,
+  type TokenRow,
+} from './contract.ts'
+import { createLookups, kindNumber } from './sqlite-lookups.ts'
+
+/** Expired rows that one transaction forgets for each row that it wrote: the tables shrink faster than they grow. */
+const FORGOTTEN_A_ROW = 2
+/** What even the smallest transaction forgets. */
+const FORGOTTEN_MIN = 8
+
+export interface Applied {
+  reserveIds(count: number): number
+  /** Applies a change in the transaction that is open: whole, or not at all. */
+  apply(change: Change): Committed
+  /** Forgets some of what has expired, in proportion to what was written since the last call. */
+  forgetExpired(): void
+}
+
+/** Prepares what writes the authority's tables. Everything is called inside a transaction. */
+export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs: number): Applied {
+  const lookups = createLookups(database)
+  const run = (sql: string) => {
+    const statement = database.prepare(sql)
+    return (...values: (string | number | null | Uint8Array)[]): boolean =>
+      Number(statement.run(...values).changes) > 0
+  }
+  const counterOf = database.prepare('SELECT value FROM counter WHERE name = ?')
+  const setCounter = run('UPDATE counter SET value = ? WHERE name = ?')
+  const insertGrant = run('INSERT INTO "grant" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const insertToken = run('INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?)')
+  const endToken = run('INSERT INTO token_end VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
+  const isEnded = database.prepare('SELECT 1 FROM token_end WHERE id = ?')
+  const endGrant = run('INSERT INTO grant_end VALUES (?, ?) ON CONFLICT DO NOTHING')
+  const setMark = run(
+    `INSERT INTO mark VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+       epoch = max(epoch, excluded.epoch), before = max(before, excluded.before),
+       at = excluded.at, keep_until = max(keep_until, excluded.keep_until)`,
+  )
+  const insertClient = run('INSERT INTO client VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING')
+  const updateClient = run(
+    'UPDATE client SET settings = ?, enabled = ?, version = version + 1 WHERE id = ? AND version = ?',
+  )
+  const insertNote = run('INSERT INTO note VALUES (?, ?, 1) ON CONFLICT DO NOTHING')
+  const updateNote = run(
+    'UPDATE note SET value = ?, version = version + 1 WHERE key = ? AND version = ?',
+  )
+  const useOnce = run('INSERT INTO used_once VALUES (?, ?) ON CONFLICT DO NOTHING')
+  const insertEvent = run(
+    `INSERT INTO event (at, type, cause, actor, client_id, user_id, grant_id, session_id, token, request, detail)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  )
+  const forget = createForgetting(database)
+  let written = 0
+
+  const bump = (name: string, by: number): number => {
+    const { value } = counterOf.get(name) as { value: number }
+    setCounter(value + by, name)
+    return value
+  }
+  const writeGrant = (grant: GrantRow) => {
+    const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, detail } = grant
+    const born = lookups.marksOn(grant).epoch
+    insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
+  }
+  const writeTokens = (tokens: readonly TokenRow[]) => {
+    for (const { id, kind, hash, grantId, issuedAt, expiresAt, detail } of tokens) {
+      insertToken(id, kindNumber(kind), hash, grantId, issuedAt, expiresAt, detail)
+    }
+    written += tokens.length
+  }
+  const writeEvents = (events: readonly NewEvent[]) => {
+    for (const event of events) {
+      const { at, type, cause, actor, clientId, userId, grantId, sessionId } = event
+      const { token, request, detail } = event
+      insertEvent(
+        ...[at, type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail],
+      )
+    }
+    written += events.length
+  }
+  const takesTokens = (grantId: number): boolean => {
+    const grant = lookups.grant(grantId)
+    return grant !== null && !isGrantDead(grant)
+  }
+  const apply = (change: Change): boolean => {
+    switch (change.type) {
+      case 'start_grant':
+        writeGrant(change.grant)
+        writeTokens(change.tokens)
+        return true
+      case 'add_tokens':
+        if (!takesTokens(change.grantId)) return false
+        writeTokens(change.tokens)
+        return true
+      case 'spend_token': {
+        const { tokenId, grantId, at, successorId, tokens } = change
+        if (isEnded.get(tokenId) || !takesTokens(grantId)) return false
+        endToken(tokenId, 1, at, successorId)
+        writeTokens(tokens)
+        return true
+      }
+      case 'end_token':
+        return endToken(change.tokenId, 2, change.at, null)
+      case 'end_grant':
+        return endGrant(change.grantId, change.at)
+      case 'mark': {
+        const { reach, before, at, keepUntil } = change
+        const epoch = before === null ? bump('epoch', 1) + 1 : 0
+        return setMark(markKey(reach), epoch, before ?? 0, at, keepUntil)
+      }
+      case 'put_client': {
+        const { id, settings, enabled } = change.client
+        return change.expected === null
+          ? insertClient(id, settings, Number(enabled))
+          : updateClient(settings, Number(enabled), id, change.expected)
+      }
+      case 'put_note':
+        return change.expected === null
+          ? insertNote(change.key, change.value)
+          : updateNote(change.value, change.key, change.expected)
+      case 'use_once':
+        return useOnce(change.key, change.keepUntil)
+      case 'log':
+        return true
+    }
+  }
+  return {
+    reserveIds(count) {
+      database.exec('BEGIN IMMEDIATE')
+      try {
+        const first = bump('id', count)
+        database.exec('COMMIT')
+        return first
+      } catch (error) {
+        if (database.isTransaction) database.exec('ROLLBACK')
+        throw error
+      }
+    },
+    apply(change) {
+      if (!apply(change)) return 'conflict'
+      if ('events' in change) writeEvents(change.events)
+      return 'done'
+    },
+    forgetExpired() {
+      const now = clock.now()
+      forget(now, now - eventsKeptMs, Math.max(FORGOTTEN_MIN, written * FORGOTTEN_A_ROW))
+      written = 0
+    },
+  }
+}
+
+/** Returns what forgets at most `limit` expired rows of each table. */
+function createForgetting(database: DatabaseSync) {
+  const prepare = (sql: string) => database.prepare(sql)
+  const expiredTokens = prepare('SELECT id FROM token WHERE expires_at <= ? LIMIT ?')
+  const expiredGrants = prepare('SELECT id FROM "grant" WHERE expires_at <= ? LIMIT ?')
+  const byId = (table: string) => prepare(`DELETE FROM ${table} WHERE id = ?`)
+  const oldEvents = prepare(
+    'DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE at <= ? ORDER BY at LIMIT ?)',
+  )
+  const rest = [
+    prepare(
+      'DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)',
+    ),
+    prepare('DELETE FROM mark WHERE key IN (SELECT key FROM mark WHERE keep_until <= ? LIMIT ?)'),
+  ]
+  const pairs = [
+    { expired: expiredTokens, ends: byId('token_end'), rows: byId('token') },
+    { expired: expiredGrants, ends: byId('grant_end'), rows: byId('"grant"') },
+  ]
+  return (now: number, eventsBefore: number, limit: number): void => {
+    for (const { expired, ends, rows } of pairs) {
+      for (const { id } of expired.all(now, limit) as { id: number }[]) {
+        ends.run(id)
+        rows.run(id)
+      }
+    }
+    for (const statement of rest) statement.run(now, limit)
+    oldEvents.run(eventsBefore, limit)
+  }
+}

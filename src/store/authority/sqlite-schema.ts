@@ -1,0 +1,30 @@
+/** Every version of the schema, oldest first. A published one is never changed. */
+export const SQLITE_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+   INSERT INTO counter VALUES ('id', 1), ('epoch', 0);
+   CREATE TABLE client (id TEXT PRIMARY KEY, settings TEXT NOT NULL, enabled INTEGER NOT NULL,
+     version INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE "grant" (id INTEGER PRIMARY KEY, client_id TEXT NOT NULL, user_id TEXT, session_id TEXT,
+     scope TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+     born INTEGER NOT NULL, detail TEXT);
+   CREATE INDEX grant_expiry ON "grant" (expires_at);
+   CREATE INDEX grant_client ON "grant" (client_id);
+   CREATE INDEX grant_user ON "grant" (user_id) WHERE user_id IS NOT NULL;
+   CREATE INDEX grant_session ON "grant" (session_id) WHERE session_id IS NOT NULL;
+   CREATE TABLE grant_end (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+   CREATE TABLE token (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, hash BLOB NOT NULL,
+     grant_id INTEGER NOT NULL, issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, detail TEXT);
+   CREATE INDEX token_expiry ON token (expires_at);
+   CREATE INDEX token_grant ON token (grant_id);
+   CREATE TABLE token_end (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
+     successor INTEGER);
+   CREATE TABLE mark (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, before INTEGER NOT NULL,
+     at INTEGER NOT NULL, keep_until INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE TABLE used_once (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE INDEX used_once_expiry ON used_once (keep_until);
+   CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, type TEXT NOT NULL,
+     cause TEXT NOT NULL, actor TEXT NOT NULL, client_id TEXT, user_id TEXT, grant_id INTEGER,
+     session_id TEXT, token TEXT, request TEXT, detail TEXT);
+   CREATE INDEX event_at ON event (at);`,
+]

@@ -1,0 +1,199 @@
+import { chmodSync, existsSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { type Clock, systemClock } from '../../core/clock.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
+import { guardSqlite } from '../sqlite.ts'
+import type { AuthorityStore, Change, Committed, Reach } from './contract.ts'
+import { type Applied, createChanges } from './sqlite-changes.ts'
+import { createLookups } from './sqlite-lookups.ts'
+import { SQLITE_MIGRATIONS } from './sqlite-schema.ts'
+
+/** 32 MB of pages: what is above the leaves of ten million tokens fits. */
+const CACHE_KIB = 32_768
+/** 16 MB of log before its pages are moved: the move stops everybody, and must stay short. */
+const CHECKPOINT_PAGES = 4_000
+/** Changes in one transaction; with more, the first of them waits longer than a flush is worth. */
+const BATCH_MAX = 512
+/** How long a change waits for another process's lock before its caller is told that the store is busy. */
+const DEADLINE_MS = 2_000
+/** Between two tries at the lock, which another process holds for a few milliseconds. */
+const RETRY_MS = 2
+/** How long an event is kept when nobody says otherwise. */
+const EVENTS_KEPT_MS = 30 * 24 * 3_600_000
+
+export interface SqliteAuthorityOptions {
+  readonly clock?: Clock | undefined
+  readonly deadlineMs?: number | undefined
+  /** How long events are kept, in milliseconds. */
+  readonly eventsKeptMs?: number | undefined
+}
+
+interface Waiting {
+  readonly change: Change
+  readonly since: number
+  readonly resolve: (committed: Committed) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Opens an authority's store in an SQLite file, mode 0600; several processes of one machine may.
+ * Changes that arrive together are one transaction: the disk is flushed once for all of them.
+ *
+ * @throws RescindError `store_unwritable`, `store_locked`, `store_corrupt`, `store_full`, `store_newer`
+ */
+export async function openSqliteAuthorityStore(
+  path: string,
+  options: SqliteAuthorityOptions = {},
+): Promise<AuthorityStore> {
+  const clock = options.clock ?? systemClock
+  const deadlineMs = options.deadlineMs ?? DEADLINE_MS
+  const database = await openFile(path, deadlineMs, clock)
+  const guard = <T>(call: () => T): T => guardSqlite(path, call)
+  const lookups = guard(() => createLookups(database))
+  const keptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
+  const changes = guard(() => createChanges(database, clock, keptMs))
+  const read = async <T>(call: () => T): Promise<T> => guard(call)
+  const queue = createQueue({
+    clock,
+    deadlineMs,
+    apply: (batch) => guard(() => applyAll(database, changes, batch)),
+  })
+  return {
+    place: path,
+    reserveIds: (count) => inLock(clock, deadlineMs, () => guard(() => changes.reserveIds(count))),
+    readToken: (id) => read(() => lookups.token(id)),
+    readGrant: (id) => read(() => lookups.grant(id)),
+    readClient: (id) => read(() => lookups.client(id)),
+    listClients: () => read(() => lookups.clients()),
+    commit: queue.add,
+    countReach: (reach: Reach, now: number) => read(() => lookups.countReach(reach, now)),
+    listGrants: (reach, now, after, limit) =>
+      read(() => lookups.listGrants(reach, now, after, limit)),
+    readEvents: (after, limit) => read(() => lookups.events(after, limit)),
+    eventsAt: (at, limit) => read(() => lookups.eventsAt(at, limit)),
+    readMarks: (keys) => read(() => lookups.marks(keys)),
+    readNote: (key) => read(() => lookups.note(key)),
+    async close() {
+      await queue.drained()
+      database.close()
+    },
+  }
+}
+
+async function openFile(path: string, deadlineMs: number, clock: Clock): Promise<DatabaseSync> {
+  const isNew = path !== ':memory:' && !existsSync(path)
+  const database = guardSqlite(path, () => new DatabaseSync(path, { timeout: 0 }))
+  try {
+    if (isNew) chmodSync(path, 0o600)
+    await inLock(clock, deadlineMs, () =>
+      guardSqlite(path, () => {
+        database.exec('PRAGMA journal_mode = WAL')
+        database.exec('PRAGMA synchronous = FULL')
+        database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
+        database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+        migrate(database, path)
+      }),
+    )
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function migrate(database: DatabaseSync, path: string): void {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const row = database.prepare('PRAGMA user_version').get() as { user_version: number }
+    const version = row.user_version
+    if (version > SQLITE_MIGRATIONS.length) throw newer(path, version)
+    for (const sql of SQLITE_MIGRATIONS.slice(version)) database.exec(sql)
+    database.exec(`PRAGMA user_version = ${SQLITE_MIGRATIONS.length}`)
+    database.exec('COMMIT')
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function newer(path: string, version: number): RescindError {
+  return new RescindError(
+    'store_newer',
+    `The authority's store ${path} was written by a newer Rescind (schema ${version}). Update Rescind, or name another file.`,
+  )
+}
+
+/** Applies a batch in one transaction, and returns what became of each change. */
+function applyAll(
+  database: DatabaseSync,
+  changes: Applied,
+  batch: readonly Change[],
+): readonly Committed[] {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const committed = batch.map(changes.apply)
+    changes.forgetExpired()
+    database.exec('COMMIT')
+    return committed
+  } catch (error) {
+    // A full disk ends the transaction by itself.
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+interface QueueParts {
+  readonly clock: Clock
+  readonly deadlineMs: number
+  readonly apply: (batch: readonly Change[]) => readonly Committed[]
+}
+
+/** Gathers the changes of one turn of the event loop into one transaction. */
+function createQueue({ clock, deadlineMs, apply }: QueueParts) {
+  let waiting: Waiting[] = []
+  let isScheduled = false
+  let onDrained: (() => void)[] = []
+  const flush = () => {
+    const batch = waiting.slice(0, BATCH_MAX)
+    try {
+      const committed = apply(batch.map(({ change }) => change))
+      waiting = waiting.slice(batch.length)
+      for (const [index, { resolve }] of batch.entries()) resolve(committed[index] as Committed)
+    } catch (error) {
+      const isBusy = isRescindError(error, 'store_locked')
+      const isLate = ({ since }: Waiting) => !isBusy || clock.now() - since >= deadlineMs
+      const late = batch.filter(isLate)
+      waiting = [...batch.filter((item) => !isLate(item)), ...waiting.slice(batch.length)]
+      for (const { reject } of late) reject(error)
+      if (isBusy && waiting.length > 0) return void setTimeout(flush, RETRY_MS)
+    }
+    if (waiting.length > 0) return void setImmediate(flush)
+    isScheduled = false
+    for (const resolve of onDrained) resolve()
+    onDrained = []
+  }
+  return {
+    add: (change: Change): Promise<Committed> =>
+      new Promise((resolve, reject) => {
+        waiting.push({ change, since: clock.now(), resolve, reject })
+        if (isScheduled) return
+        isScheduled = true
+        setImmediate(flush)
+      }),
+    drained: (): Promise<void> =>
+      isScheduled ? new Promise((resolve) => onDrained.push(resolve)) : Promise.resolve(),
+  }
+}
+
+/** Does what needs the write lock, again and again until another process gives it up. */
+async function inLock<T>(clock: Clock, deadlineMs: number, work: () => T): Promise<T> {
+  const until = clock.now() + deadlineMs
+  for (;;) {
+    try {
+      return work()
+    } catch (error) {
+      if (!isRescindError(error, 'store_locked') || clock.now() >= until) throw error
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    }
+  }
+}
