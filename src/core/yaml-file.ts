@@ -78,7 +78,7 @@ function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
 }
 
 function explain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], schema: z.ZodType): string {
-  const where = path.length === 0 ? 'the file' : `"${path.join('.')}"`
+  const where = path.length === 0 ? 'the file' : `"${pathText(path)}"`
   if (issue.code !== 'unrecognized_keys') return `${where}: ${issue.message}.`
   const key = String(path.at(-1))
   const known = knownKeys(schema, issue.path)
@@ -90,6 +90,15 @@ function explain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], schema: 
         ? ` Known here: ${known.join(', ')}.`
         : ''
   return `there is no key ${where}.${hint}`
+}
+
+/** A path as people count: `kill 1: app.name` for the first of a list. */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, step, at) => {
+    if (typeof step === 'number') return `${text} ${step + 1}`
+    const joint = at === 0 ? '' : typeof path[at - 1] === 'number' ? ': ' : '.'
+    return text + joint + String(step)
+  }, '')
 }
 
 /** The keys that the schema's JSON Schema knows at a path. */

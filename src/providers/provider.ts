@@ -136,6 +136,8 @@ export interface ProviderSession {
    * kill is never sent when something outside the plan stands in its way.
    */
   reachNow(kill: Kill, signal?: AbortSignal): Promise<ReadonlySet<Fingerprint>>
+  /** Says, for a dry run, why no call can block an app and what to click; nothing where one may. */
+  whyNotBlock?(app: AppRow): string | undefined
   /**
    * Puts an app out, so that it cannot come back, or says what a person must click.
    *

@@ -87,6 +87,15 @@ describe('rescind block', () => {
     expect(undoFiles()).toEqual([])
   })
 
+  it('says without --confirm too that an app is not installed, and promises no block', async () => {
+    const app = ['--app', 'Dataloader Partner']
+    const { exitCode, text } = await run(['block', '--tenant', 'acme', ...app])
+    expect(exitCode).toBe(EXIT.ok)
+    expect(text).toMatch(/is not installed, and no call can block it.*click Install/)
+    expect(text).toMatch(/Nothing was changed/)
+    expect(text).not.toMatch(/Would block|--confirm/)
+  })
+
   it('blocks with --confirm, and the undo record lets the app in again', async () => {
     const done = await run(['block', '--tenant', 'acme', '--app', 'Drift', '--confirm', '--json'])
     expect(done).toMatchObject({ exitCode: EXIT.ok, json: { done: true, dry: false } })

@@ -141,6 +141,22 @@ describe('tenants and addresses', () => {
     expect(ran.exitCode).toBe(2)
     expect(ran.stderr).toMatch(/^rescind: .*There is no risk of that name\. Known: plain-http/)
   })
+  test.for([
+    ['a page of the browser', '/lightning/page/home', {}, /has the path of a page/],
+    ['a frontdoor with a session', '/secur/frontdoor.jsp?sid=hunter22', {}, /has a query/],
+    ['a path where no site can be', '/site', { method: 'sf', org: 'x' }, /has a path behind/],
+  ] as const)('a url that goes on behind its host: %s', async ([, path, login, message]) => {
+    const tenant = { ...clientCredentials(), ...('method' in login && { login }) }
+    const args = configOf('long', { ...tenant, url: org.url + path })
+    await refuses(['inventory', ...args], 2, message)
+    expect((await rescind(['inventory', ...args], options)).stderr).not.toContain('hunter22')
+  })
+  test('a url that goes on behind its host is not added', () =>
+    refuses(
+      ['tenant', 'add', 'x', '--url', 'https://acme.example/lightning/x', '--login', 'sf'],
+      2,
+      /Write it as https:\/\/acme\.example\./,
+    ))
   test('a host that cannot be reached', () =>
     refuses(
       ['inventory', ...configOf('closed', { ...clientCredentials(), url: 'http://127.0.0.1:9' })],
@@ -248,7 +264,7 @@ describe('policies', () => {
     [
       'an unknown key',
       'name: x\nkill:\n  - user: { activ: false }\n',
-      /broken\.yaml:3:13: there is no key "kill\.0\.user\.activ"\. Did you mean "active"\?/,
+      /broken\.yaml:3:13: there is no key "kill 1: user\.activ"\. Did you mean "active"\?/,
     ],
     [
       'an unknown key at the top',

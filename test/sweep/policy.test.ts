@@ -73,9 +73,9 @@ describe('a policy', () => {
       'name: x\nkill: [{ app: { name: [] } }]\n',
       2,
       17,
-      /"kill\.0\.app\.name/,
+      /"kill 1: app.name"/,
     ],
-    ['an empty pattern', 'name: x\nkill: [{ app: { name: "" } }]\n', 2, 17, /"kill\.0\.app\.name/],
+    ['an empty pattern', 'name: x\nkill: [{ app: { name: "" } }]\n', 2, 17, /"kill 1: app.name"/],
     [
       'a share without its sign',
       'name: x\nkill: [{ user: { active: false } }]\nlimit: { share: 40 }\n',
@@ -97,7 +97,7 @@ describe('a policy', () => {
       10,
       /"limit\.tokens"/,
     ],
-    ['nothing after a colon', 'name: x\nkill:\n  - user:\n', 3, 5, /"kill\.0\.user"/],
+    ['nothing after a colon', 'name: x\nkill:\n  - user:\n', 3, 5, /"kill 1: user"/],
   ] as const)('with %s is refused at its line and column', ([, text, line, column, message]) => {
     expect(() => parse(text)).toThrow(expect.objectContaining({ code: 'policy_invalid' }))
     expect(() => parse(text)).toThrow(new RegExp(`^p\\.yaml:${line}:${column}: `))

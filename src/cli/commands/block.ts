@@ -46,7 +46,10 @@ async function block(context: Context, options: BlockOptions): Promise<void> {
   const app = chooseApp(await listApps(context), options)
   const shown = `${shownName(app.label)} (${app.id})`
   if (!options.confirm) {
-    const text = `Would block ${shown}. It can come back ${comebackOf(app)}. Nothing was changed; do it with --confirm.`
+    const why = session.whyNotBlock?.(app)
+    const text = why
+      ? `${why} Nothing was changed.`
+      : `Would block ${shown}. It can come back ${comebackOf(app)}. Nothing was changed; do it with --confirm.`
     context.output.result({ app: app.id, label: app.label, dry: true, done: false, text })
     context.output.say(text)
     return

@@ -57,7 +57,10 @@ export async function blockApp(
 ): Promise<BlockAnswer> {
   const { connection, account, signal } = means
   const known = means.catalogue.apps.find(({ id }) => id === app.id)
-  if (!known) return byHand(app, whyByHand(app))
+  if (!known) {
+    const unlisted = `The org does not list ${app.label} among its apps. ${clickBlock(app)}`
+    return byHand(app, whyNotBlock(app) ?? unlisted)
+  }
   const own = await readOwnSession(connection, account.caller.userId, signal)
   const ownApp = findOwnApp(own, means.catalogue)
   if (ownApp && isOfOwnApp(ownApp, { label: known.label, appId: known.id })) {
@@ -179,12 +182,13 @@ function clickBlock(app: AppRow): string {
     : `In Setup, open Connected Apps OAuth Usage, and click Block beside ${app.label}.`
 }
 
-function whyByHand(app: AppRow): string {
+/** Says what a person must click where no call can block an app; nothing where one may. */
+export function whyNotBlock(app: AppRow): string | undefined {
   if (app.kind === 'uninstalled') {
     return `${app.label} is not installed, and no call can block it. In Setup, open Connected Apps OAuth Usage, click Install beside ${app.label}, then Block.`
   }
   if (app.kind === 'ambiguous') {
     return `Several apps are called ${app.label}. In Setup, open Connected Apps OAuth Usage, find the right one, and click Block.`
   }
-  return `The org does not list ${app.label} among its apps. ${clickBlock(app)}`
+  return undefined
 }

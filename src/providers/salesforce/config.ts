@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { TenantConfig } from '../provider.ts'
+import { checkTenantUrl } from './tenant-url.ts'
 
 /**
  * The API version that is spoken unless `options.apiVersion` says another: old enough for every org,
@@ -104,9 +105,10 @@ export const LOGIN_SECRETS: readonly string[] = [
 /**
  * Checks a Salesforce tenant, whether its secrets are resolved or not.
  *
- * @throws RescindError `config_invalid`
+ * @throws RescindError `config_invalid`, `url_invalid`
  */
 export function checkConfig(tenant: TenantConfig): void {
+  checkTenantUrl(tenant)
   parseLogin(tenant)
   parseOptions(tenant)
 }

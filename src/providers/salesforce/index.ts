@@ -1,7 +1,6 @@
-import { parseEndpoint } from '../../core/url.ts'
 import type { KillToken, Means, Provider, ProviderSession, TenantConfig } from '../provider.ts'
 import { type AppCatalogue, readApps } from './apps.ts'
-import { blockApp, unblockApp } from './block.ts'
+import { blockApp, unblockApp, whyNotBlock } from './block.ts'
 import { readAccount, readOwnSession, readPermissions } from './caller.ts'
 import { checkCapabilities } from './check.ts'
 import { checkConfig, LOGIN_SECRETS, parseOptions } from './config.ts'
@@ -13,6 +12,7 @@ import { openLogin } from './login.ts'
 import { lookAt } from './look.ts'
 import { listReach } from './reach-now.ts'
 import { salesforceHeldToken } from './revoke-token.ts'
+import { checkTenantUrl } from './tenant-url.ts'
 import { logInByBrowser } from './web-login.ts'
 
 /** The longest session timeout that an org can set: what was minted from a token is over by then. */
@@ -38,8 +38,7 @@ export const salesforce: Provider = {
 }
 
 async function openSession(tenant: TenantConfig, means: Means): Promise<ProviderSession> {
-  // Plain HTTP is the way out's to refuse: it knows which risks were accepted.
-  parseEndpoint(tenant.url, `The url of tenant "${tenant.name}"`, ['plain-http'])
+  checkTenantUrl(tenant)
   const { apiVersion, blockWithSessionLevel } = parseOptions(tenant)
   const connection = await openConnection(openLogin(tenant, means), means, apiVersion)
   const who = await readAccount(connection, means.signal)
@@ -72,6 +71,7 @@ async function openSession(tenant: TenantConfig, means: Means): Promise<Provider
     kill: (kill, signal = means.signal) => sendKill(connection, means, kill, signal),
     look: (tokens: readonly KillToken[], signal) => lookAt(tokens, lookMeans(signal)),
     reachNow: (kill, signal) => listReach(kill, lookMeans(signal)),
+    whyNotBlock,
     block: async (app, keep, signal) => blockApp(app, keep, await blockMeans(signal)),
     unblock: async (undo, signal) => unblockApp(undo, await blockMeans(signal)),
     close: async () => {},

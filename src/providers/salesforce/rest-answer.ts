@@ -80,7 +80,11 @@ export function judgeRestAnswer(answer: HttpResponse, what: string): RestVerdict
     const said = `Salesforce does not permit ${what}: ${message}`
     return { kind: 'refused', refusal: new VendorRefusal('not_permitted', said, vendor) }
   }
-  const said = `Salesforce refused ${what} (${code}): ${message}`
+  // A web page gives none of the vendor's codes: something else stands at that address.
+  const isVendors = code !== `http_${answer.status}`
+  const said = isVendors
+    ? `Salesforce refused ${what} (${code}): ${message}`
+    : `The answer to ${what} is not one of a Salesforce API (HTTP ${answer.status}). Check the tenant's url.`
   return { kind: 'refused', refusal: new VendorRefusal('answer_invalid', said, vendor) }
 }
 

@@ -178,6 +178,13 @@ describe('answers of the REST API', () => {
     expect('refusal' in verdict ? verdict.refusal.code : undefined).toBe(code)
   })
 
+  it('of a web page says to check the url', () => {
+    const verdict = judgeRestAnswer(answer(404, '<html>Not here</html>'), 'the list')
+    expect('refusal' in verdict ? verdict.refusal.message : '').toBe(
+      "The answer to the list is not one of a Salesforce API (HTTP 404). Check the tenant's url.",
+    )
+  })
+
   it('spells out what a terminal would act on', () => {
     const verdict = judgeRestAnswer(answer(400, error('X', 'a\u001b]0;b\u0007')), 'the list')
     const text = 'refusal' in verdict ? verdict.refusal.message : ''
