@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
+import { formatCount } from '../core/counts.ts'
 import { displayWidth, fitWidth, hangWidth, visible } from '../core/screen-text.ts'
-import { formatCount, formatDuration } from '../sweep/report/format.ts'
+import { formatDuration } from '../sweep/report/format.ts'
 import type { Io } from './io.ts'
 
 /** A line that changes faster cannot be read, and every change is a write: 10 a second. */
@@ -126,7 +127,8 @@ function logFace({ stderr, clock }: Pick<Io, 'stderr' | 'clock'>, options: Progr
   return {
     everyMs: LOG_LINE_MS,
     show: (state) => write({ event: 'progress', at: at(), label, total, ...state }),
-    say: (kind, text) => write({ event: kind, at: at(), label, text }),
+    // Its kind says what it is about: the label is that of the work that the bar was opened for.
+    say: (kind, text) => write({ event: kind, at: at(), text }),
     close: () => {},
   }
 }

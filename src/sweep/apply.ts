@@ -1,3 +1,4 @@
+import { formatCount, formatCounted } from '../core/counts.ts'
 import { EXIT, RescindError } from '../core/errors.ts'
 import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
 import { isDead } from '../core/proof.ts'
@@ -212,11 +213,15 @@ async function sendCanary(
     await sendAll(engine, step.canary)
     const tokens = step.canary.flatMap((kill) => kill.tokens)
     const { gone, left } = await awaitGone(engine, tokens)
-    await record(engine, 'canary', `${gone.length} of ${tokens.length} gone from the list`)
+    await record(
+      engine,
+      'canary',
+      `${formatCount(gone.length)} of ${formatCount(tokens.length)} gone from the list`,
+    )
     if (gone.length === 0) {
       throw new RescindError(
         'stopped_by_breaker',
-        `Stopped after the canary: the provider answered, but none of the ${left.length} tokens is gone from its list. Look at them with "rescind show ${engine.run.id}", then go on with: rescind resume ${engine.run.id}`,
+        `Stopped after the canary: the provider answered, but of ${formatCounted(left.length, 'token')} none is gone from its list. Look at them with "rescind show ${engine.run.id}", then go on with: rescind resume ${engine.run.id}`,
       )
     }
   }
@@ -277,7 +282,7 @@ async function killsOfLiving(
     coarse.flatMap((kill) => kill.tokens.filter((token) => living.has(token))),
   )
   const count = fine.length + finer.length
-  const text = `${count} tokens are still listed after their kill, and are killed again`
+  const text = `${formatCounted(count, 'token')} still listed after the kill, and killed again`
   if (count > 0) await record(engine, 'again', text)
   return [...fine, ...finer].map((kill) => ({ ...kill, state: 'planned', outcome: null }))
 }

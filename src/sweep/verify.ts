@@ -1,10 +1,10 @@
+import { formatCount, formatCounted } from '../core/counts.ts'
 import { isDead } from '../core/proof.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import type { Inventory } from '../store/inventories.ts'
 import type { RunToken } from '../store/runs.ts'
 import { type Engine, record } from './engine.ts'
 import { takeInventory } from './inventory.ts'
-import { formatCounted } from './report/format.ts'
 
 /** What a fresh inventory says of the planned tokens. */
 export interface Verified {
@@ -49,7 +49,7 @@ export async function verifyRun(engine: Engine): Promise<Verified> {
   await record(
     engine,
     'verify',
-    `${inventory.id}: ${absent.length} absent, ${present.length} still listed${unclear > 0 ? `, ${unclear} not to be told${inventory.state === 'partial' ? `, because the inventory is partial (${inventory.why})` : ''}` : ''}`,
+    `${inventory.id}: ${formatCount(absent.length)} absent, ${formatCount(present.length)} still listed${unclear > 0 ? `, ${formatCount(unclear)} not to be told${inventory.state === 'partial' ? `, because the inventory is partial (${inventory.why})` : ''}` : ''}`,
   )
   return { inventory, present, absent }
 }

@@ -145,7 +145,11 @@ describe('elsewhere', () => {
       failed: 0,
       rate: 10,
     })
-    expect(events.at(-2)).toMatchObject({ event: 'paused', text: 'the provider asks to wait 30 s' })
+    expect(events.at(-2)).toEqual({
+      event: 'paused',
+      at: '2025-09-14T02:13:08.000Z',
+      text: 'the provider asks to wait 30 s',
+    })
     expect(events.at(-1)).toMatchObject({ done: 1000 })
   })
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
+import { formatCount } from '../../src/core/counts.ts'
 import { type CliOptions, rescind, secretsOf, tenantArgs } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
 
@@ -27,7 +28,7 @@ describe('100,000 tokens, 30,000 of one app, 6,000 of one user, 5,000 in one sec
     expect(json).toMatchObject({ complete: true, tenant: 'acme' })
     expect(json.tokens).toBeGreaterThanOrEqual(alive)
     expect(json.counted).toEqual({ before: json.tokens, after: json.tokens })
-    expect(json.why).toContain(`together they are the ${alive} that the org counts`)
+    expect(json.why).toContain(`together they are the ${formatCount(alive)} that the org counts`)
   })
 
   test('a plan for the one app holds its 30,000 tokens and more, and adds up', async () => {

@@ -1,3 +1,4 @@
+import { formatCounted } from '../../core/counts.ts'
 import type { Account, Capability } from '../provider.ts'
 import { type Permissions, readPermissions, rowsOrNull } from './caller.ts'
 import type { Connection } from './connection.ts'
@@ -40,7 +41,11 @@ async function usageCalls(connection: Connection): Promise<Capability> {
   const name = 'kill external client apps at once'
   try {
     const apps = await listExternalApps(connection)
-    return { name, can: 'yes', why: `the usage API lists ${apps.length} external client apps` }
+    return {
+      name,
+      can: 'yes',
+      why: `the usage API lists ${formatCounted(apps.length, 'external client app')}`,
+    }
   } catch (error) {
     if (!isRefusal(error)) throw error
     const why = `the usage API answers ${error.vendorCode}: give the user "View all External Client Apps, view their settings, and edit their policies"`

@@ -1,3 +1,4 @@
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import type { Account, InventoryPart } from '../provider.ts'
 import type { AppCatalogue } from './apps.ts'
 import type { Connection } from './connection.ts'
@@ -27,7 +28,7 @@ export function judgeEnd({ account, sight, verdict, lacks, withoutHandle }: Endi
     return { type: 'end', whole, why, covers: { users: [account.caller.userId] }, lacks }
   }
   if (withoutHandle > 0) {
-    const why = `${withoutHandle} tokens have no DeleteToken, so that no call can name them`
+    const why = `${formatCounted(withoutHandle, 'token')} without a DeleteToken: no call can name what has none`
     return { type: 'end', whole, why, covers: 'all', lacks }
   }
   return { type: 'end', whole, why: verdict.why, covers: 'all', lacks }
@@ -48,7 +49,7 @@ export function joinLacks(
   }
   if (usage.unasked > 0 && unlisted.length > 0) {
     lacks.push(
-      `tokens of external client apps may be missing: ${usage.unasked} of their users were not asked for, and the org does not list all of them with the others`,
+      `tokens of external client apps may be missing: the tokens of ${formatCounted(usage.unasked, 'user')} were not asked for, and the org does not list all of them with the others`,
     )
   }
   if (!sight.sessions) {
@@ -68,12 +69,12 @@ export function usageNotes(
     const ids = new Set(unlisted.map(({ appId }) => appId))
     const labels = apps.filter(({ id }) => ids.has(id)).map(({ label }) => label)
     notes.push(
-      `${unlisted.length} tokens of external client apps are not in the org's list of tokens and come from the usage API, which gives no count to compare with: ${labels.join(', ')}.`,
+      `Not in the org's list of tokens: ${formatCounted(unlisted.length, 'token')} of external client apps. The usage API lists them, which gives no count to compare with: ${labels.join(', ')}.`,
     )
   }
   if (unasked > 0) {
     notes.push(
-      `The usage API was not asked for the tokens of ${unasked} users of external client apps, for they are too many: such tokens are matched to their app by its label alone.`,
+      `The usage API was not asked for the tokens of ${formatCounted(unasked, 'user')} of external client apps, for there are too many: such tokens are matched to their app by its label alone.`,
     )
   }
   return notes
@@ -82,6 +83,8 @@ export function usageNotes(
 /** What the inventory has cost so far. */
 export function budgetNote(connection: Connection): string {
   const { requests, last } = connection.usage()
-  const limit = last ? `; the org has used ${last.used} of its ${last.max} a day` : ''
-  return `API requests so far: ${requests}${limit}.`
+  const limit = last
+    ? `; the org has used ${formatCount(last.used)} of its ${formatCount(last.max)} a day`
+    : ''
+  return `API requests so far: ${formatCount(requests)}${limit}.`
 }

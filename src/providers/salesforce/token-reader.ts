@@ -1,3 +1,4 @@
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import type { Connection } from './connection.ts'
 import { inLanes, READ_LANES } from './lanes.ts'
 import { countTokens, type OauthTokenRow, readSlice, sliceQuestions } from './oauth-tokens.ts'
@@ -164,15 +165,18 @@ export function judgeReading(reading: {
   const verdict = { before, after, slices: entries.length, rows: total }
   const tooLarge = entries.find(({ state }) => state === 'too_large')
   if (tooLarge) {
-    const why = `slice too large: ${tooLarge.slice.count} tokens that nothing tells apart, of which the org shows ${tooLarge.rows}`
+    const why = `slice too large: ${formatCounted(tooLarge.slice.count, 'token')} that nothing tells apart, of which the org shows ${formatCount(tooLarge.rows)}`
     return { ...verdict, whole: false, why }
   }
   if (!settled) {
-    const why = `count moved: the org counted ${before} tokens before and ${after} after, and ${total} were read`
+    const why = `count moved: the org counted ${formatCounted(before, 'token')} before and ${formatCount(after)} after, and read were ${formatCount(total)}`
     return { ...verdict, whole: false, why }
   }
-  const moved = first === after ? '' : ` (the count moved from ${first}; what moved was read again)`
+  const moved =
+    first === after
+      ? ''
+      : ` (the count moved from ${formatCount(first)}; what moved was read again)`
   const slices = entries.filter(({ rows }) => rows > 0).length
-  const why = `each of ${slices} slices has as many tokens as its count, and together they are the ${after} that the org counts${moved}`
+  const why = `each of ${formatCounted(slices, 'slice')} has as many tokens as its count, and together they are the ${formatCount(after)} that the org counts${moved}`
   return { ...verdict, whole: true, why }
 }

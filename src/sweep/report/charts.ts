@@ -1,4 +1,5 @@
-import { formatCount, formatDuration, formatMoment } from './format.ts'
+import { formatCount } from '../../core/counts.ts'
+import { formatDuration, formatMoment } from './format.ts'
 import { type Content, html, type Markup } from './html-markup.ts'
 import type { ReportModel, Tally } from './model.ts'
 

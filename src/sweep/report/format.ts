@@ -1,19 +1,7 @@
-const numbers = new Intl.NumberFormat('en-US')
-
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
-
-/** Writes a count with thousands apart: `11,812`. */
-export function formatCount(count: number): string {
-  return numbers.format(count)
-}
-
-/** Writes a count with its noun: `1 token`, `3 tokens`. */
-export function formatCounted(count: number, one: string, many = `${one}s`): string {
-  return `${formatCount(count)} ${count === 1 ? one : many}`
-}
 
 /**
  * Writes a part of a whole in percent. Says 100 % only when it is all, and 0 % only when it is

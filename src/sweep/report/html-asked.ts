@@ -1,4 +1,5 @@
-import { formatCount, formatMoment } from './format.ts'
+import { formatCount } from '../../core/counts.ts'
+import { formatMoment } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { InventoryFacts, ReportModel } from './model.ts'
 import { sentence } from './verdict.ts'

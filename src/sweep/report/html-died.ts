@@ -1,5 +1,6 @@
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import { swatch, tallyBar, timelineChart, timeToDeadStrip } from './charts.ts'
-import { formatCount, formatCounted, formatDuration, formatMoment } from './format.ts'
+import { formatDuration, formatMoment } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { AppTally, ReportModel, Tally, UserTally } from './model.ts'
 import { sumTallies, survivorsFirst } from './totals.ts'

@@ -1,5 +1,6 @@
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import type { Comeback } from '../../providers/provider.ts'
-import { formatCount, formatCounted, formatMoment } from './format.ts'
+import { formatMoment } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { AppTally, ReportModel } from './model.ts'
 

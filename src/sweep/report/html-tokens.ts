@@ -1,5 +1,6 @@
+import { formatCount } from '../../core/counts.ts'
 import { shownName } from '../../core/screen-text.ts'
-import { formatCount, formatMomentShort } from './format.ts'
+import { formatMomentShort } from './format.ts'
 import { html, type Markup, name } from './html-markup.ts'
 import type { ReportModel, TokenLine } from './model.ts'
 

@@ -1,5 +1,6 @@
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import { swatch, verdictBar } from './charts.ts'
-import { formatCount, formatCounted, formatDuration, formatMoment, formatShare } from './format.ts'
+import { formatDuration, formatMoment, formatShare } from './format.ts'
 import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { LeftForAPerson, ReportModel } from './model.ts'
 import { judgeRun, sentence, type Tone, type Verdict } from './verdict.ts'

@@ -1,6 +1,6 @@
+import { formatCount } from '../../core/counts.ts'
 import { OUTCOMES } from '../../core/outcome.ts'
 import { PROOFS } from '../../core/proof.ts'
-import { formatCount } from './format.ts'
 import type { ReportModel, Tally } from './model.ts'
 
 /** One sum that must come out, with what it came to. */

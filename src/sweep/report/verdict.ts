@@ -1,4 +1,4 @@
-import { formatCount, formatCounted } from './format.ts'
+import { formatCount, formatCounted } from '../../core/counts.ts'
 import type { InventoryFacts, ReportModel } from './model.ts'
 import { checkTotals } from './totals.ts'
 

@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { formatCount, formatCounted } from '../../../src/core/counts.ts'
 import { OUTCOMES } from '../../../src/core/outcome.ts'
 import { PROOFS } from '../../../src/core/proof.ts'
-import {
-  formatCount,
-  formatDuration,
-  formatMoment,
-  formatShare,
-} from '../../../src/sweep/report/format.ts'
+import { formatDuration, formatMoment, formatShare } from '../../../src/sweep/report/format.ts'
 import { renderJson } from '../../../src/sweep/report/json.ts'
 import type { ReportModel } from '../../../src/sweep/report/model.ts'
 import { checkTotals, survivorsFirst } from '../../../src/sweep/report/totals.ts'
@@ -45,6 +41,8 @@ describe('times and counts', () => {
     expect(formatMoment(null)).toBe('–')
     expect(formatMoment('yesterday')).toBe('–')
     expect(formatCount(11_812)).toBe('11,812')
+    expect(formatCounted(1, 'slice')).toBe('1 slice')
+    expect(formatCounted(12_001, 'token')).toBe('12,001 tokens')
   })
 })
 
