@@ -1,6 +1,6 @@
 import type { Fingerprint } from '../core/secret.ts'
 import type { KillToken } from '../providers/provider.ts'
-import type { JournalledKill } from '../store/runs.ts'
+import type { JournalledKill } from '../store/run-journal.ts'
 import type { Engine } from './engine.ts'
 
 /** A list lags behind a kill; a look is repeated at these waits, in milliseconds. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { RescindError } from '../core/errors.ts'
-import type { Run } from '../store/runs.ts'
+import type { Run } from '../store/run-states.ts'
 import type { ApplyOptions } from './engine.ts'
 
 /** A process that does not renew its hold in this time is taken for dead. */

@@ -1,4 +1,6 @@
-import type { JournalEntry, Run, RunStore } from '../store/runs.ts'
+import type { JournalEntry } from '../store/run-journal.ts'
+import type { Run } from '../store/run-states.ts'
+import type { RunStore } from '../store/runs.ts'
 
 /**
  * An answer that is not on disk after a crash is a doubt, and looked at: it can wait a moment for

@@ -2,7 +2,7 @@ import { RescindError } from '../core/errors.ts'
 import { isWorthAnotherTry, type Outcome } from '../core/outcome.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import type { Kill, KillAnswer, KillToken } from '../providers/provider.ts'
-import type { JournalledKill } from '../store/runs.ts'
+import type { JournalledKill } from '../store/run-journal.ts'
 import { createBreaker } from './breaker.ts'
 import type { Engine } from './engine.ts'
 

@@ -1,6 +1,7 @@
 import { noOutcomes, type Outcome } from '../core/outcome.ts'
 import { isDead, noProofs } from '../core/proof.ts'
-import type { Run, RunToken } from '../store/runs.ts'
+import type { RunToken } from '../store/run-proofs.ts'
+import type { Run } from '../store/run-states.ts'
 import type { Store } from '../store/store.ts'
 import type { RunSummary } from './report/model.ts'
 

@@ -2,7 +2,7 @@ import { formatCount, formatCounted } from '../core/counts.ts'
 import { isDead } from '../core/proof.ts'
 import type { Fingerprint } from '../core/secret.ts'
 import type { Inventory } from '../store/inventories.ts'
-import type { RunToken } from '../store/runs.ts'
+import type { RunToken } from '../store/run-proofs.ts'
 import { type Engine, record } from './engine.ts'
 import { takeInventory } from './inventory.ts'
 

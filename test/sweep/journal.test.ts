@@ -1,6 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Run, RunStore } from '../../src/store/runs.ts'
+import type { Run } from '../../src/store/run-states.ts'
+import type { RunStore } from '../../src/store/runs.ts'
 import { openStore, type Store } from '../../src/store/store.ts'
 import { openJournal } from '../../src/sweep/journal.ts'
 import { makePlan } from '../../src/sweep/plan.ts'

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Run } from '../../src/store/runs.ts'
+import type { Run } from '../../src/store/run-states.ts'
 import { applyPlan, lookAgain, resumeRun } from '../../src/sweep/apply.ts'
 import { parsePolicy } from '../../src/sweep/policy.ts'
 import { summarizeRun } from '../../src/sweep/summary.ts'

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { OUTCOMES } from '../../src/core/outcome.ts'
 import { isDead, PROOFS } from '../../src/core/proof.ts'
 import type { Fingerprint } from '../../src/core/secret.ts'
-import type { Run, RunToken } from '../../src/store/runs.ts'
+import type { RunToken } from '../../src/store/run-proofs.ts'
+import type { Run } from '../../src/store/run-states.ts'
 import { judgeToken, summarize } from '../../src/sweep/summary.ts'
 
 function planned(more: Partial<RunToken> = {}): RunToken {

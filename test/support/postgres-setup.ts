@@ -1,0 +1,42 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { TestProject } from 'vitest/node'
+import { PostgresMissing, type PostgresServer, startPostgres } from './postgres.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Where a test file asks for an empty database. */
+    postgresDoor: number
+  }
+}
+
+/** What the door answers: a database of the asker's own, or why there is none. */
+export type DoorAnswer = { readonly url: string } | { readonly missing: string }
+
+/** Keeps one PostgreSQL server for all test files of a run; the first that asks has it started. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  let server: Promise<PostgresServer> | undefined
+  const answer = async (): Promise<DoorAnswer> => {
+    server ??= startPostgres()
+    try {
+      return { url: await (await server).createDatabase() }
+    } catch (error) {
+      if (error instanceof PostgresMissing) return { missing: error.message }
+      throw error
+    }
+  }
+  const door = createServer((socket) => {
+    socket.on('error', () => {})
+    answer().then(
+      (found) => socket.end(JSON.stringify(found)),
+      (error: unknown) => socket.end(JSON.stringify({ missing: String(error) })),
+    )
+  }).listen(0, '127.0.0.1')
+  await once(door, 'listening')
+  const address = door.address()
+  project.provide('postgresDoor', typeof address === 'object' && address ? address.port : 0)
+  return async () => {
+    door.close()
+    await (await server?.catch(() => undefined))?.stop()
+  }
+}
