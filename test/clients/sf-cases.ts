@@ -114,9 +114,11 @@ function crowdedCases({ crowded: org, byToken: sf }: SfWorld): readonly Case[] {
         const { accessToken: SF_ACCESS_TOKEN } = org.credentials
         await sf.result([...login, '--alias', 'crowded'], { SF_ACCESS_TOKEN })
         const args = ['data', 'query', '--query', SOQL, '-o', 'crowded', '--json']
-        const { records, totalSize, done } = (await sf.run(args)).json.result
+        const { result, warnings } = (await sf.run(args)).json
+        const { records, totalSize, done } = result
         assert.deepEqual([records.length, totalSize, done], [2_500, 3_001, true])
-        return 'totalSize is 3001, done is true'
+        assert.match(String(warnings), /missing 501 records due to a 50000 record limit/)
+        return 'totalSize is 3001, done is true, and the warning names a limit that it is not'
       },
     ],
   ]
