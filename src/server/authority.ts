@@ -1,0 +1,107 @@
+import { RescindError } from '../core/errors.ts'
+import type { EventRow, ReachCount } from '../store/authority/contract.ts'
+import type { Clients } from './clients.ts'
+import { type Core, type CoreOptions, createCore } from './core.ts'
+import type { Asked } from './events.ts'
+import type { Introspection } from './introspect.ts'
+import type { TokenAnswer } from './issue.ts'
+import { type FetchContext, mountFetch } from './mounts/fetch.ts'
+import type { Refusal } from './refusal.ts'
+import type { Revoked, RevokeReach } from './revoke.ts'
+import { createRouter, type RouterOptions } from './router.ts'
+import type { Handle } from './wire/message.ts'
+
+export interface AuthorityOptions extends CoreOptions, RouterOptions {}
+
+/** Who gets tokens, for hosts that keep their own login and consent. */
+export interface IssueRequest {
+  readonly clientId: string
+  readonly userId: string
+  readonly sessionId?: string | undefined
+  readonly scope: string
+  readonly audience?: string | undefined
+  /** Without one there is no refresh token. */
+  readonly refreshable?: boolean | undefined
+}
+
+const LIBRARY: Asked = { actor: 'library' }
+
+/** The issuing side: grants and tokens that we issued, and their revocation. */
+export interface Authority {
+  readonly issuer: string
+  /** Starts a grant and returns its tokens. @throws RescindError `client_unknown` */
+  issue(request: IssueRequest, asked?: Asked): Promise<TokenAnswer>
+  /** Changes a refresh token into new tokens. */
+  rotate(
+    request: { readonly clientId: string; readonly refreshToken: string; readonly scope?: string },
+    asked?: Asked,
+  ): Promise<TokenAnswer | Refusal>
+  /** Revokes one token as its client would, or all of a reach. Durable when it resolves. */
+  revoke(
+    token: { readonly token: string; readonly clientId: string },
+    asked?: Asked,
+  ): Promise<Revoked>
+  revoke(reach: RevokeReach, asked?: Asked): Promise<ReachCount>
+  /** Counts what a revocation would reach now. */
+  count(reach: RevokeReach): Promise<ReachCount>
+  /** Says what a token is; as a client may see it, where one is named. */
+  introspect(token: string, clientId?: string): Promise<Introspection>
+  readonly clients: Clients
+  /** Lists events after a position, oldest first. */
+  events(after?: string | null, limit?: number): Promise<readonly EventRow[]>
+  /** All endpoints: from `Request` to `Response`. */
+  fetch(request: Request, context?: FetchContext): Promise<Response>
+  /** All endpoints, for the mounts. */
+  readonly handle: Handle
+  close(): Promise<void>
+}
+
+const EVENTS_A_PAGE = 100
+
+/**
+ * Makes an authority on a store.
+ *
+ * @throws RescindError `usage`, `url_invalid`, `url_plain_http`, `key_invalid`, `store_unfit`, `issuer_mismatch`
+ */
+export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
+  const core = await createCore(options)
+  const handle = createRouter(core, options)
+  const clientOf = async (id: string) => {
+    const client = await core.clients.get(id)
+    if (client?.enabled) return client
+    throw new RescindError('client_unknown', `There is no enabled client "${id}". List them first.`)
+  }
+  return {
+    issuer: core.issuer,
+    async issue({ clientId, refreshable = true, ...request }, asked = LIBRARY) {
+      const client = await clientOf(clientId)
+      return core.issuing.start({ ...request, client, refreshable, asked })
+    },
+    async rotate({ clientId, refreshToken, scope = undefined }, asked = LIBRARY) {
+      const client = await clientOf(clientId)
+      return core.issuing.rotate({ client, refreshToken, scope: scope ?? null, asked })
+    },
+    revoke: revokeOf(core) as Authority['revoke'],
+    count: core.revoking.count,
+    async introspect(token, clientId) {
+      return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
+    },
+    clients: core.clients,
+    events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
+    fetch: mountFetch(handle),
+    handle,
+    close: () => core.store.close(),
+  }
+}
+
+function revokeOf({ revoking }: Core) {
+  return async (
+    what: RevokeReach | { readonly token: string; readonly clientId: string },
+    asked = LIBRARY,
+  ): Promise<Revoked | ReachCount> => {
+    if ('token' in what) return revoking.token({ ...what, asked })
+    const counted = await revoking.count(what)
+    await revoking.reach(what, 'library', asked)
+    return counted
+  }
+}

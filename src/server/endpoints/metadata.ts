@@ -1,0 +1,60 @@
+import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../client-settings.ts'
+import type { Core } from '../core.ts'
+import { jsonAnswer, methodAnswer } from '../wire/answers.ts'
+import type { Handle, WireAnswer } from '../wire/message.ts'
+import type { EndpointPaths } from './paths.ts'
+
+/** Metadata and keys change seldom; a client that keeps them for so long learns soon enough. */
+const KEPT_S = 300
+const ASSERTION_ALGS = ['RS256', 'PS256', 'ES256', 'EdDSA']
+
+/** @see https://www.rfc-editor.org/rfc/rfc8414#section-2 */
+export function metadataOf(core: Core, paths: EndpointPaths, hasAuthorize: boolean) {
+  const at = (path: string) => new URL(path, core.issuer).href
+  const methods = [...CLIENT_AUTH_METHODS]
+  const confidential = methods.filter((method) => method !== 'none')
+  return {
+    issuer: core.issuer,
+    ...(hasAuthorize ? { authorization_endpoint: at(paths.authorize) } : {}),
+    token_endpoint: at(paths.token),
+    revocation_endpoint: at(paths.revoke),
+    introspection_endpoint: at(paths.introspect),
+    jwks_uri: at(paths.jwks),
+    global_token_revocation_endpoint: at(paths.globalRevocation),
+    response_types_supported: hasAuthorize ? ['code'] : [],
+    response_modes_supported: ['query'],
+    grant_types_supported: [...GRANT_TYPES],
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+    token_endpoint_auth_methods_supported: methods,
+    token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
+    revocation_endpoint_auth_methods_supported: methods,
+    revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
+    introspection_endpoint_auth_methods_supported: confidential,
+    introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
+    introspection_signing_alg_values_supported: ['RS256', 'ES256', 'EdDSA'],
+  }
+}
+
+/** Serves what anybody may read, from any origin. */
+export function publicDocument(read: () => Promise<unknown> | unknown): Handle {
+  return async ({ method }) => {
+    if (method !== 'GET' && method !== 'HEAD') return methodAnswer('GET, HEAD')
+    const { status, body } = jsonAnswer(await read())
+    const headers = {
+      'content-type': 'application/json',
+      'cache-control': `public, max-age=${KEPT_S}`,
+      'access-control-allow-origin': '*',
+    }
+    return { status, headers, body }
+  }
+}
+
+/** Healthy means that the store answers; anything else is a 503. */
+export function serveHealth({ store }: Core): Handle {
+  return async ({ method }): Promise<WireAnswer> => {
+    if (method !== 'GET' && method !== 'HEAD') return methodAnswer('GET, HEAD')
+    await store.readNote('issuer')
+    return jsonAnswer({ status: 'ok' })
+  }
+}

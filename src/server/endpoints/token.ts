@@ -1,0 +1,92 @@
+import { hash } from 'node:crypto'
+import { type Client, GRANT_TYPES, type GrantType, isPublic } from '../client-settings.ts'
+import type { Core } from '../core.ts'
+import type { TokenAnswer } from '../issue.ts'
+import { isRefusal, type Refusal, refuse } from '../refusal.ts'
+import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
+import type { Form } from '../wire/form.ts'
+import type { WireAnswer } from '../wire/message.ts'
+import type { ClientRequest } from './client-endpoint.ts'
+
+/** RFC 7636 section 4.1. */
+const VERIFIER = /^[\w.~-]{43,128}$/
+/** RFC 6749 section 3.3: one space between scopes. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
+
+/**
+ * The token endpoint: authorization codes with PKCE, refresh tokens, client credentials.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+ */
+export function serveTokens(core: Core) {
+  return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
+    const asked = { actor: `client:${client.id}`, request: request.header('x-request-id') }
+    const answer = await grantFor(core, client, form, asked)
+    return isRefusal(answer) ? refusalAnswer(answer) : jsonAnswer(answer)
+  }
+}
+
+async function grantFor(
+  { issuing }: Core,
+  client: Client,
+  form: Form,
+  asked: { readonly actor: string; readonly request?: string | undefined },
+): Promise<TokenAnswer | Refusal> {
+  const type = form.get('grant_type')
+  if (type === undefined) return missing('grant_type')
+  if (!isGrantType(type)) {
+    return refuse('unsupported_grant_type', 'The grant type is not one of this server.')
+  }
+  if (!client.grantTypes.includes(type)) {
+    return refuse('unauthorized_client', 'The client may not use this grant type.')
+  }
+  const scope = form.get('scope') ?? null
+  if (scope !== null && !SCOPE.test(scope))
+    return refuse('invalid_scope', 'The scope is malformed.')
+  switch (type) {
+    case 'authorization_code': {
+      const code = form.get('code')
+      if (code === undefined) return missing('code')
+      const redirectUri = form.get('redirect_uri') ?? null
+      const verifier = form.get('code_verifier')
+      if (verifier === undefined) return missing('code_verifier')
+      const challenge = VERIFIER.test(verifier) ? challengeOf(verifier) : null
+      return issuing.redeem({ code, client, redirectUri, challenge, asked })
+    }
+    case 'refresh_token': {
+      const refreshToken = form.get('refresh_token')
+      if (refreshToken === undefined) return missing('refresh_token')
+      return issuing.rotate({ refreshToken, client, scope, asked })
+    }
+    case 'client_credentials': {
+      if (isPublic(client)) {
+        return refuse('unauthorized_client', 'A public client has no credentials of its own.')
+      }
+      const allowed = scopeWithin(client, scope)
+      if (allowed === null) {
+        return refuse('invalid_scope', 'The client may not ask for this scope.')
+      }
+      return issuing.clientCredentials(client, allowed, form.get('resource'))
+    }
+  }
+}
+
+/** Returns the scope to grant: what was asked for, or all that the client may have; null when it asks for more. */
+export function scopeWithin(client: Pick<Client, 'scope'>, asked: string | null): string | null {
+  if (asked === null) return client.scope
+  const allowed = new Set(client.scope.split(' '))
+  return asked.split(' ').every((part) => allowed.has(part)) ? asked : null
+}
+
+/** The S256 challenge of a verifier (RFC 7636 section 4.2). */
+export function challengeOf(verifier: string): string {
+  return hash('sha256', verifier, 'base64url')
+}
+
+function isGrantType(type: string): type is GrantType {
+  return (GRANT_TYPES as readonly string[]).includes(type)
+}
+
+function missing(name: string): Refusal {
+  return refuse('invalid_request', `The parameter ${name} is missing.`)
+}

@@ -1,0 +1,41 @@
+import type { Handle, WireRequest } from '../wire/message.ts'
+
+/** Where a request came from, which a `Request` cannot say. */
+export interface FetchContext {
+  /** The address of the peer, or what a trusted proxy says of it. */
+  readonly address?: string | undefined
+}
+
+/** Returns the authority as a function from `Request` to `Response`, for any runtime and framework. */
+export function mountFetch(handle: Handle) {
+  return async (request: Request, { address = '' }: FetchContext = {}): Promise<Response> => {
+    const { status, headers, body } = await handle(wireRequest(request, address))
+    const isBodyless = status === 204 || status === 304 || request.method === 'HEAD'
+    return new Response(isBodyless ? null : body, { status, headers })
+  }
+}
+
+function wireRequest(request: Request, address: string): WireRequest {
+  const { pathname, search } = new URL(request.url)
+  return {
+    method: request.method,
+    path: pathname,
+    query: search.slice(1),
+    header: (name) => request.headers.get(name) ?? undefined,
+    body: (limit) => readBody(request, limit),
+    address,
+  }
+}
+
+async function readBody(request: Request, limit: number): Promise<string | null> {
+  if (Number(request.headers.get('content-length') ?? 0) > limit) return null
+  if (!request.body) return ''
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const part of request.body) {
+    size += part.byteLength
+    if (size > limit) return null
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}

@@ -1,0 +1,91 @@
+import { isRescindError } from '../../core/errors.ts'
+import type { OAuthErrorCode, Refusal } from '../refusal.ts'
+import type { WireAnswer } from './message.ts'
+
+/** What a client should wait when the store is in trouble. */
+const RETRY_AFTER_S = 1
+
+const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' }
+const JSON_HEADERS = { ...NO_STORE, 'content-type': 'application/json' }
+const EMPTY: WireAnswer = { status: 200, headers: NO_STORE, body: '' }
+
+/** The answer of every revocation that is over (RFC 7009 section 2.2): the same for all of them. */
+export function emptyAnswer(): WireAnswer {
+  return EMPTY
+}
+
+export function jsonAnswer(value: unknown, status = 200): WireAnswer {
+  return { status, headers: JSON_HEADERS, body: JSON.stringify(value) }
+}
+
+/**
+ * Returns the answer of a refusal, by RFC 6749 section 5.2.
+ *
+ * @param challenge what `WWW-Authenticate` says, where the client used the Authorization header
+ */
+export function refusalAnswer(
+  { error, error_description }: Refusal,
+  { status = statusOf(error), challenge }: { status?: number; challenge?: string | undefined } = {},
+): WireAnswer {
+  const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
+  return {
+    status,
+    headers: { ...JSON_HEADERS, ...headers },
+    body: JSON.stringify({ error, error_description }),
+  }
+}
+
+/** Only the methods of the endpoint are served; GET with a token in the query is not one of them. */
+export function methodAnswer(allowed: string): WireAnswer {
+  const refusal: Refusal = { error: 'invalid_request', error_description: `Use ${allowed}.` }
+  const answer = refusalAnswer(refusal, { status: 405 })
+  return { ...answer, headers: { ...answer.headers, allow: allowed } }
+}
+
+/** Too many failed attempts: this client at this address waits. */
+export function throttledAnswer(seconds: number): WireAnswer {
+  const description = 'Too many failed attempts; wait before the next.'
+  const answer = refusalAnswer(
+    { error: 'invalid_client', error_description: description },
+    { status: 429 },
+  )
+  return { ...answer, headers: { ...answer.headers, 'retry-after': String(seconds) } }
+}
+
+/**
+ * Returns the answer to an error: 503 when the store is in trouble, where the state is what it was or
+ * complete, so that the request may be sent again (RFC 7009 section 2.2.1); 500 for what should not be.
+ */
+export function troubleAnswer(error: unknown): WireAnswer {
+  const isStore = isRescindError(error) && error.code.startsWith('store_')
+  const answer = isStore
+    ? refusalAnswer({
+        error: 'temporarily_unavailable',
+        error_description: 'The store is in trouble; nothing was decided. Send the request again.',
+      })
+    : refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
+  if (!isStore) return answer
+  return { ...answer, headers: { ...answer.headers, 'retry-after': String(RETRY_AFTER_S) } }
+}
+
+function statusOf(error: OAuthErrorCode): number {
+  switch (error) {
+    case 'invalid_client':
+      return 401
+    case 'temporarily_unavailable':
+      return 503
+    case 'server_error':
+      return 500
+    case 'access_denied':
+      return 403
+    case 'invalid_request':
+    case 'invalid_grant':
+    case 'invalid_scope':
+    case 'invalid_target':
+    case 'unauthorized_client':
+    case 'unsupported_grant_type':
+    case 'unsupported_response_type':
+    case 'unsupported_token_type':
+      return 400
+  }
+}

@@ -1,0 +1,177 @@
+import { timingSafeEqual, X509Certificate } from 'node:crypto'
+import { type Client, isPublic } from '../client-settings.ts'
+import { secretHash } from '../clients.ts'
+import type { Core } from '../core.ts'
+import { type Refusal, refuse } from '../refusal.ts'
+import { refusalAnswer, throttledAnswer } from './answers.ts'
+import { ASSERTION_TYPE, claimedClient, isAssertionGood } from './assertion.ts'
+import { decode, type Form } from './form.ts'
+import type { WireAnswer, WireRequest } from './message.ts'
+import type { Throttle } from './throttle.ts'
+
+/** A proxy that ends TLS, and may say which certificate the client showed. */
+export interface CertificateHeader {
+  /** Its name in lower case; it holds the certificate as PEM, percent-encoded (nginx: `$ssl_client_escaped_cert`). */
+  readonly header: string
+  /** The addresses of the proxies that are believed. */
+  readonly trustedProxies: readonly string[]
+}
+
+export interface ClientAuthParts {
+  readonly core: Core
+  readonly throttle: Throttle
+  /** What an assertion may be addressed to: the issuer and the endpoints. */
+  readonly audiences: readonly string[]
+  readonly certificates: CertificateHeader | undefined
+}
+
+/** What a request presents as its client's proof; one mechanism, or the request is refused. */
+export type Presented =
+  | { readonly type: 'basic' | 'post'; readonly clientId: string; readonly secret: string }
+  | { readonly type: 'assertion'; readonly clientId: string; readonly assertion: string }
+  | { readonly type: 'id'; readonly clientId: string }
+
+export type Authenticated = { readonly client: Client } | { readonly answer: WireAnswer }
+
+/**
+ * Returns what authenticates clients: by Basic, by the body, by an assertion, by a certificate, or
+ * by its id alone where it is public. A wrong one is told nothing of whether the client exists.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6749#section-2.3
+ */
+export function createClientAuth(parts: ClientAuthParts) {
+  const { core, throttle } = parts
+  const challenge = `Basic realm="${core.issuer}", charset="UTF-8"`
+  const failure = (usedHeader: boolean): Authenticated => ({
+    answer: refusalAnswer(refuse('invalid_client', 'Client authentication failed.'), {
+      challenge: usedHeader ? challenge : undefined,
+    }),
+  })
+  return async (request: WireRequest, form: Form): Promise<Authenticated> => {
+    const usedHeader = request.header('authorization') !== undefined
+    const presented = presentedIn(request, form)
+    if (presented === null) return failure(usedHeader)
+    if ('error' in presented) return { answer: refusalAnswer(presented) }
+    const { clientId } = presented
+    const wait = throttle.waitOf(clientId, request.address)
+    if (wait > 0) return { answer: throttledAnswer(wait) }
+    const client = await core.clients.get(clientId)
+    const isGood = client?.enabled === true && (await isProven(parts, request, presented, client))
+    if (isGood) {
+      throttle.succeeded(clientId, request.address)
+      return { client }
+    }
+    throttle.failed(clientId, request.address)
+    return failure(usedHeader)
+  }
+}
+
+/** Reads what is presented. Judges only the form of it. */
+export function presentedIn(request: WireRequest, form: Form): Presented | Refusal | null {
+  const header = request.header('authorization')
+  const [secret, assertion, bodyId] = [
+    form.get('client_secret'),
+    form.get('client_assertion'),
+    form.get('client_id'),
+  ]
+  if (header !== undefined) {
+    if (secret !== undefined || assertion !== undefined) {
+      return refuse('invalid_request', 'The client authenticates in more than one way.')
+    }
+    const basic = parseBasic(header)
+    if (basic && bodyId !== undefined && bodyId !== basic.clientId) {
+      return refuse('invalid_request', 'The header and the body name different clients.')
+    }
+    return basic
+  }
+  if (assertion !== undefined) {
+    if (secret !== undefined) {
+      return refuse('invalid_request', 'The client authenticates in more than one way.')
+    }
+    const clientId = claimedClient(assertion)
+    if (form.get('client_assertion_type') !== ASSERTION_TYPE || clientId === null) return null
+    if (bodyId !== undefined && bodyId !== clientId) return null
+    return { type: 'assertion', clientId, assertion }
+  }
+  if (bodyId === undefined) return null
+  return secret === undefined
+    ? { type: 'id', clientId: bodyId }
+    : { type: 'post', clientId: bodyId, secret }
+}
+
+/** Id and secret are form-encoded each before they are joined (RFC 6749 section 2.3.1). */
+function parseBasic(header: string): Presented | null {
+  const credentials = /^basic +([A-Za-z0-9+/]+=*)$/i.exec(header)?.[1]
+  if (credentials === undefined) return null
+  const text = Buffer.from(credentials, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 1) return null
+  const clientId = decode(text.slice(0, colon))
+  const secret = decode(text.slice(colon + 1))
+  return clientId && secret ? { type: 'basic', clientId, secret } : null
+}
+
+async function isProven(
+  { core, audiences, certificates }: ClientAuthParts,
+  request: WireRequest,
+  presented: Presented,
+  client: Client,
+): Promise<boolean> {
+  const now = core.clock.now()
+  switch (presented.type) {
+    case 'basic':
+    case 'post':
+      return client.authMethod.startsWith('client_secret') && isSecretGood(presented, client, now)
+    case 'assertion':
+      return (
+        client.authMethod === 'private_key_jwt' &&
+        isAssertionGood(presented.assertion, client, {
+          audiences: [...audiences],
+          store: core.store,
+          now,
+        })
+      )
+    case 'id':
+      if (isPublic(client)) return true
+      return (
+        client.authMethod === 'tls_client_auth' && hasCertificate(request, client, certificates)
+      )
+  }
+}
+
+function isSecretGood(
+  { secret }: { readonly secret: string },
+  { secrets }: Client,
+  now: number,
+): boolean {
+  const presented = Buffer.from(secretHash(secret))
+  return secrets.some(({ hash, expiresAt }) => {
+    const isCurrent = expiresAt === null || expiresAt > now
+    return (
+      isCurrent && hash.length === presented.length && timingSafeEqual(Buffer.from(hash), presented)
+    )
+  })
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8705#section-2.2 */
+function hasCertificate(
+  request: WireRequest,
+  client: Client,
+  certificates: CertificateHeader | undefined,
+): boolean {
+  if (!certificates?.trustedProxies.includes(request.address)) return false
+  const thumbprint = thumbprintOf(request.header(certificates.header))
+  return thumbprint !== null && client.certificates.includes(thumbprint)
+}
+
+/** Returns the SHA-256 thumbprint of a certificate, base64url; null when the text is none. */
+export function thumbprintOf(escapedPem: string | undefined): string | null {
+  if (escapedPem === undefined) return null
+  try {
+    const { fingerprint256 } = new X509Certificate(decodeURIComponent(escapedPem))
+    return Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')
+  } catch {
+    // Whatever a proxy sent that is no certificate proves nothing.
+    return null
+  }
+}

@@ -1,0 +1,24 @@
+/** What an endpoint needs of a request, whatever framework it came through. */
+export interface WireRequest {
+  /** Upper case. */
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  /** As it was sent, without the question mark. */
+  readonly query: string
+  /** Takes a name in lower case; several lines of one name come joined by a comma. */
+  header(name: string): string | undefined
+  /** Reads the body as text; null when it is larger than `limit` bytes, and then without reading it all. */
+  body(limit: number): Promise<string | null>
+  /** The address of the peer, or what a trusted proxy says of it; empty when it is not known. */
+  readonly address: string
+}
+
+export interface WireAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** One endpoint, or all of them. */
+export type Handle = (request: WireRequest) => Promise<WireAnswer>
