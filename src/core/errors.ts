@@ -46,6 +46,7 @@ export const ERRORS = {
   issuer_mismatch: EXIT.usage,
   client_unknown: EXIT.usage,
   store_locked: EXIT.unexpected,
+  store_down: EXIT.unexpected,
   store_full: EXIT.unexpected,
   store_corrupt: EXIT.unexpected,
   store_unwritable: EXIT.usage,
