@@ -42,6 +42,10 @@ export interface Sender {
   trySend(request: HttpRequest, wish?: SendWish): Promise<HttpResponse | undefined>
   /** Forgets what the open case has sent so far: it shows nothing. */
   forget(): void
+  /** The exchanges of the open case so far. */
+  kept(): readonly RawExchange[]
+  /** Puts these in the place of all. */
+  keep(exchanges: readonly RawExchange[]): void
   /** Whether the server is gone for good. */
   readonly lost: boolean
 }
@@ -110,6 +114,10 @@ export function openSender({ http, clock, signal }: SenderOptions): Sender {
     },
     forget() {
       budget.exchanges = []
+    },
+    kept: () => [...budget.exchanges],
+    keep(exchanges) {
+      budget.exchanges = [...exchanges]
     },
     async send(request, wish = {}) {
       const { answer, trouble } = await patiently(request, wish)
