@@ -3,13 +3,24 @@ import { text } from 'node:stream/consumers'
 import { inject } from 'vitest'
 import type { DoorAnswer } from './postgres-setup.ts'
 
-/** Asks for an empty database on the run's PostgreSQL, or why this machine has none. */
-export async function testDatabase(): Promise<DoorAnswer> {
-  const socket = connect(inject('postgresDoor'), '127.0.0.1')
-  return JSON.parse(await text(socket)) as DoorAnswer
+/**
+ * Says whether the run has a PostgreSQL, and starts it. `missing` is the word for the title of what is
+ * skipped for want of one.
+ */
+export async function findPostgres(): Promise<{ readonly missing?: string }> {
+  const answer = await knock()
+  if ('url' in answer) return {}
+  return { missing: ` (SKIPPED: no PostgreSQL on this machine: ${answer.missing})` }
 }
 
-/** The word behind the title of a group of tests: nothing, or that it is skipped and why. */
-export function skipWord(answer: DoorAnswer): string {
-  return 'missing' in answer ? ` (SKIPPED: no PostgreSQL: ${answer.missing})` : ''
+/** Makes an empty database on the run's PostgreSQL, and returns its connection string. */
+export async function newDatabase(): Promise<string> {
+  const answer = await knock()
+  if ('missing' in answer) throw new Error(`no PostgreSQL: ${answer.missing}`)
+  return answer.url
+}
+
+async function knock(): Promise<DoorAnswer> {
+  const socket = connect(inject('postgresDoor'), '127.0.0.1')
+  return JSON.parse(await text(socket)) as DoorAnswer
 }

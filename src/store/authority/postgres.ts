@@ -1,0 +1,107 @@
+import type pg from 'pg'
+import { type Clock, systemClock } from '../../core/clock.ts'
+import { Secret } from '../../core/secret.ts'
+import type { AuthorityStore, Change, Committed } from './contract.ts'
+import { applyChanges, countRows } from './postgres-changes.ts'
+import { createForgetting } from './postgres-forget.ts'
+import { createLookups } from './postgres-lookups.ts'
+import { createQueue } from './postgres-queue.ts'
+import { migratePostgres } from './postgres-schema.ts'
+import { createSession, type Session, type Statement } from './postgres-session.ts'
+
+/** How long a call waits for the database before its caller is told that it is down. */
+const DEADLINE_MS = 2_000
+/** Transactions under way at once; one fills up while the disk is flushed for another. */
+const LANES = 3
+/** Changes in one transaction; with more, the first of them waits longer than a flush is worth. */
+const BATCH_MAX = 512
+/** How long an event is kept when nobody says otherwise: 30 days. */
+const EVENTS_KEPT_MS = 30 * 24 * 3_600_000
+
+const RESERVE_IDS: Statement = {
+  name: 'rescind_reserve_ids',
+  text: `UPDATE rescind.counter SET value = value + $1 WHERE name = 'id'
+    RETURNING value - $1 AS first`,
+}
+
+export interface PostgresAuthorityOptions {
+  /** `postgres://USER:PASSWORD@HOST:PORT/DATABASE`; instead of `pool`. */
+  readonly connectionString?: Secret | string | undefined
+  /** As `pg.Pool` takes it, for TLS, a socket or a password that changes. */
+  readonly pool?: pg.PoolConfig | undefined
+  /** How long a call waits for the database, in milliseconds. */
+  readonly deadlineMs?: number | undefined
+  /** How long events are kept, in milliseconds. */
+  readonly eventsKeptMs?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+/**
+ * Opens an authority's store in a PostgreSQL database, in a schema `rescind` of its own. Any number of
+ * processes may open one; together they are one authority.
+ *
+ * ```
+ *   changes that arrive ──▶ queue, by type ──▶ one statement, one commit ──▶ `done` or `conflict` to each
+ *   while it works gather        ▲                  (READ COMMITTED)
+ *                                └── up to 3 at once, each on its own connection
+ * ```
+ *
+ * Everything that two transactions could decide differently is decided by a primary key: the end of a
+ * token or a grant, a used name, a client's version. A grant and its marks are judged again at every
+ * look-up, so that nothing depends on who came first by a millisecond.
+ *
+ * @throws RescindError `config_invalid`, `store_down`, `store_newer`
+ */
+export async function openPostgresAuthorityStore(
+  options: PostgresAuthorityOptions,
+): Promise<AuthorityStore> {
+  const clock = options.clock ?? systemClock
+  const deadlineMs = options.deadlineMs ?? DEADLINE_MS
+  const session = createSession(poolConfig(options), deadlineMs)
+  try {
+    await migratePostgres(session)
+  } catch (error) {
+    await session.close()
+    throw error
+  }
+  const eventsKeptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
+  return assemble(session, { clock, deadlineMs, eventsKeptMs })
+}
+
+function poolConfig({ connectionString, pool }: PostgresAuthorityOptions): pg.PoolConfig {
+  if (connectionString === undefined) return pool ?? {}
+  const text = connectionString instanceof Secret ? connectionString.reveal() : connectionString
+  return { ...pool, connectionString: text }
+}
+
+function assemble(
+  session: Session,
+  parts: { clock: Clock; deadlineMs: number; eventsKeptMs: number },
+): AuthorityStore {
+  const { drained: lookupsDrained, ...lookups } = createLookups(session, parts)
+  const forget = createForgetting(session, parts)
+  const changes = createQueue<Change, Committed>({
+    clock: parts.clock,
+    deadlineMs: parts.deadlineMs,
+    place: session.place,
+    lanes: LANES,
+    batchMax: BATCH_MAX,
+    groupOf: ({ type }) => type,
+    run: (batch) => applyChanges(session, batch),
+    after: (batch) => forget(countRows(batch)),
+  })
+  return {
+    ...lookups,
+    place: session.place,
+    commit: changes.add,
+    async reserveIds(count) {
+      const [row] = await session.run(RESERVE_IDS, [count])
+      return Number(row?.first)
+    },
+    async close() {
+      await changes.drained()
+      await lookupsDrained()
+      await session.close()
+    },
+  }
+}

@@ -1,0 +1,218 @@
+import { expect } from 'vitest'
+import {
+  type AuthorityStore,
+  type Change,
+  isGrantDead,
+  markKey,
+  markKeysOf,
+  type Reach,
+} from '../../../src/store/authority/contract.ts'
+import {
+  type Check,
+  endingGrant,
+  endingToken,
+  grantRow,
+  HOUR_MS,
+  LIFE_MS,
+  newEvent,
+  START,
+  startGrant,
+  tokenRow,
+} from './world.ts'
+
+/** Grants that start while a mark is set, and marks that are set meanwhile. */
+const MEETINGS = 60
+
+/** Names that would run into each other if keys were put together carelessly. */
+const GRANTS = {
+  shopAda: { clientId: 'shop', userId: 'ada', sessionId: 's1' },
+  shopAdaLater: { clientId: 'shop', userId: 'ada', sessionId: 's2' },
+  shopBob: { clientId: 'shop', userId: 'bob', sessionId: 's3' },
+  mailAda: { clientId: 'mail', userId: 'ada', sessionId: null },
+  machine: { clientId: 'robot', userId: null, sessionId: null },
+  oddUser: { clientId: 'mail', userId: 'shop ada', sessionId: 'ada' },
+} as const
+type Name = keyof typeof GRANTS
+const NAMES = Object.keys(GRANTS) as Name[]
+
+const REACHES: readonly { reach: Reach; dead: readonly Name[] }[] = [
+  { reach: { type: 'all' }, dead: NAMES },
+  { reach: { type: 'client', clientId: 'shop' }, dead: ['shopAda', 'shopAdaLater', 'shopBob'] },
+  { reach: { type: 'client', clientId: 'robot' }, dead: ['machine'] },
+  { reach: { type: 'user', userId: 'ada' }, dead: ['shopAda', 'shopAdaLater', 'mailAda'] },
+  {
+    reach: { type: 'user_client', userId: 'ada', clientId: 'shop' },
+    dead: ['shopAda', 'shopAdaLater'],
+  },
+  { reach: { type: 'user_client', userId: 'shop ada', clientId: 'mail' }, dead: ['oddUser'] },
+  { reach: { type: 'session', sessionId: 's1' }, dead: ['shopAda'] },
+  { reach: { type: 'session', sessionId: 'ada' }, dead: ['oddUser'] },
+  { reach: { type: 'user', userId: 'nobody' }, dead: [] },
+]
+
+function marking(reach: Reach, before: number | null = null): Change {
+  const keepUntil = START + LIFE_MS
+  return { type: 'mark', reach, before, at: START, keepUntil, events: [newEvent('all.revoked')] }
+}
+
+async function startAll(store: AuthorityStore, createdAt: number) {
+  const started = NAMES.map((name) => startGrant(store, { ...GRANTS[name], createdAt }))
+  return Object.fromEntries(
+    (await Promise.all(started)).map((ids, index) => [NAMES[index], ids]),
+  ) as Record<Name, { grantId: number; tokenId: number }>
+}
+
+async function isDead(store: AuthorityStore, tokenId: number): Promise<boolean> {
+  const view = await store.readToken(tokenId)
+  return view === null || isGrantDead(view.grant)
+}
+
+/** Invariant 6: one write ends everything of a reach, for every process, and nothing else. */
+export const MARK_CHECKS: readonly Check[] = [
+  ...REACHES.map(
+    ({ reach, dead }): Check => ({
+      title: `a mark on ${markKey(reach)} kills all its grants, no other, and none that starts later`,
+      async run({ store, other }) {
+        const grants = await startAll(store, START)
+        expect(await store.commit(marking(reach))).toBe('done')
+        const later = await startAll(other, START)
+        for (const name of NAMES) {
+          expect(await isDead(other, grants[name].tokenId), name).toBe(dead.includes(name))
+          expect(await isDead(other, later[name].tokenId), `later ${name}`).toBe(false)
+        }
+        expect(await store.commit(marking(reach))).toBe('done')
+        for (const name of NAMES) {
+          expect(await isDead(other, later[name].tokenId), name).toBe(dead.includes(name))
+        }
+      },
+    }),
+  ),
+  {
+    title:
+      'a mark on what was issued before a moment kills older grants alone, whenever they start',
+    async run({ store, other }) {
+      const old = await startAll(store, START)
+      const young = await startAll(store, START + 10)
+      const reach: Reach = { type: 'user', userId: 'ada' }
+      expect(await other.commit(marking(reach, START + 10))).toBe('done')
+      const backdated = await startAll(store, START + 9)
+      for (const name of NAMES) {
+        const isAdas = GRANTS[name].userId === 'ada'
+        expect(await isDead(store, old[name].tokenId), name).toBe(isAdas)
+        expect(await isDead(store, backdated[name].tokenId), name).toBe(isAdas)
+        expect(await isDead(store, young[name].tokenId), name).toBe(false)
+      }
+      // A younger mark with an older moment takes nothing back.
+      await store.commit(marking(reach, START + 1))
+      expect(await isDead(store, old.shopAda.tokenId)).toBe(true)
+      expect(await isDead(store, backdated.shopAda.tokenId)).toBe(true)
+    },
+  },
+  {
+    title: 'a mark is there for the other process at its next look-up',
+    async run({ store, other }) {
+      const { grantId, tokenId } = await startGrant(store)
+      expect(await isDead(other, tokenId)).toBe(false)
+      for (const reach of [{ type: 'session', sessionId: 'browser-1' }] as const) {
+        await store.commit(marking(reach))
+        expect(await isDead(other, tokenId)).toBe(true)
+        const dead = (await other.readGrant(grantId)) ?? expect.fail('not there')
+        expect(isGrantDead(dead)).toBe(true)
+      }
+    },
+  },
+  {
+    title: 'adds nothing to a grant that a mark has killed, nor spends a token of it',
+    async run({ store, other }) {
+      const { grantId, tokenId } = await startGrant(store)
+      const child = await store.reserveIds(1)
+      const tokens = [tokenRow(child, grantId)]
+      await store.commit(marking({ type: 'client', clientId: 'shop' }))
+      const add: Change = { type: 'add_tokens', grantId, tokens, events: [] }
+      const change = { tokenId, grantId, successorId: child, at: START, tokens, events: [] }
+      expect(await other.commit(add)).toBe('conflict')
+      expect(await other.commit({ type: 'spend_token', ...change })).toBe('conflict')
+      expect(await other.readToken(child)).toBeNull()
+    },
+  },
+  {
+    title: 'no grant that started before a mark was asked for outlives it, however they meet',
+    async run({ store, other }) {
+      const born: { tokenId: number; isOld: boolean }[] = []
+      let isAsked = false
+      const starts = Array.from({ length: MEETINGS }, async (_, no) => {
+        const isOld = !isAsked
+        const { tokenId } = await startGrant(no % 2 ? store : other)
+        // Old: done before the mark was asked for. Others may be on either side.
+        born.push({ tokenId, isOld: isOld && !isAsked })
+      })
+      await Promise.all(starts.slice(0, MEETINGS / 2))
+      isAsked = true
+      const marks = [other, store].map((each) =>
+        each.commit(marking({ type: 'user', userId: 'ada' })),
+      )
+      await Promise.all([...marks, ...starts])
+      for (const { tokenId, isOld } of born) {
+        if (isOld) expect(await isDead(store, tokenId)).toBe(true)
+      }
+      expect(born.some(({ isOld }) => isOld)).toBe(true)
+      expect(await isDead(other, (await startGrant(store)).tokenId)).toBe(false)
+    },
+  },
+  {
+    title: 'reads marks by name: their epochs grow with every mark',
+    async run({ store, other }) {
+      const ada: Reach = { type: 'user', userId: 'ada' }
+      const shop: Reach = { type: 'client', clientId: 'shop' }
+      await store.commit(marking(ada))
+      await other.commit(marking(shop, START + 7))
+      await other.commit(marking({ type: 'all' }))
+      const marks = await store.readMarks(markKeysOf(grantRow(1)))
+      const byKey = new Map(marks.map((mark) => [mark.key, mark]))
+      expect([...byKey.keys()].sort()).toEqual(['a', 'c:shop', 'u:ada'])
+      expect(byKey.get('a')?.epoch).toBeGreaterThan(byKey.get('u:ada')?.epoch ?? 99)
+      expect(byKey.get('c:shop')).toMatchObject({ epoch: 0, before: START + 7, at: START })
+    },
+  },
+  ...REACHES.map(
+    ({ reach, dead }): Check => ({
+      title: `counts and lists what a mark on ${markKey(reach)} would reach`,
+      async run({ store, other }) {
+        const grants = await startAll(store, START)
+        const now = START + HOUR_MS
+        const all = dead.map((name) => grants[name].grantId).sort((a, b) => a - b)
+        const list = async (after: number, limit: number) =>
+          (await other.listGrants(reach, now, after, limit)).map(({ id }) => id)
+        expect(await other.countReach(reach, now)).toEqual({
+          grants: all.length,
+          tokens: all.length,
+        })
+        expect(await list(0, 100)).toEqual(all)
+        expect(await list(all[0] ?? 0, 2)).toEqual(all.slice(1, 3))
+        expect(await other.countReach(reach, START + LIFE_MS + 1)).toEqual({ grants: 0, tokens: 0 })
+        expect(await other.listGrants(reach, START + LIFE_MS + 1, 0, 9)).toEqual([])
+        await store.commit(marking(reach))
+        expect(await other.countReach(reach, now)).toEqual({ grants: 0, tokens: 0 })
+        expect(await list(0, 100)).toEqual([])
+      },
+    }),
+  ),
+  {
+    title: 'counts no grant that has ended, and no token',
+    async run({ store }) {
+      const reach: Reach = { type: 'user', userId: 'ada' }
+      const [first, second] = [await startGrant(store), await startGrant(store)]
+      const extra = await store.reserveIds(1)
+      const tokens = [tokenRow(extra, second.grantId, { expiresAt: START + 5 })]
+      await store.commit({ type: 'add_tokens', grantId: second.grantId, tokens, events: [] })
+      expect(await store.countReach(reach, START)).toEqual({ grants: 2, tokens: 3 })
+      expect(await store.countReach(reach, START + 5)).toEqual({ grants: 2, tokens: 2 })
+      await store.commit(endingToken(second.tokenId))
+      expect(await store.countReach(reach, START)).toEqual({ grants: 2, tokens: 2 })
+      await store.commit(endingGrant(first.grantId))
+      expect(await store.countReach(reach, START)).toEqual({ grants: 1, tokens: 1 })
+      const listed = await store.listGrants(reach, START, 0, 10)
+      expect(listed).toEqual([await store.readGrant(second.grantId)])
+    },
+  },
+]

@@ -1,0 +1,70 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
+import { openPostgresAuthorityStore } from '../../../src/store/authority/postgres.ts'
+import { openSqliteAuthorityStore } from '../../../src/store/authority/sqlite.ts'
+import { tempHome } from '../../support/temp-home.ts'
+import type { StoreKind } from './world.ts'
+
+/** The tables that must stay bounded, by their names in either database. */
+const TABLES = ['token', 'token_end', 'grant_end', 'mark', 'used_once', 'event']
+
+export const SQLITE: StoreKind = {
+  name: 'SQLite',
+  async create() {
+    const home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const inFile = <T>(work: (database: DatabaseSync) => T): T => {
+      using database = new DatabaseSync(path)
+      return work(database)
+    }
+    return {
+      open: (options) => openSqliteAuthorityStore(path, options),
+      countRows: async () =>
+        inFile((database) =>
+          [...TABLES, '"grant"']
+            .map((table) => database.prepare(`SELECT count(*) AS n FROM ${table}`).get())
+            .reduce((sum, row) => sum + Number(row?.n), 0),
+        ),
+      makeNewer: async () => inFile((database) => database.exec('PRAGMA user_version = 99')),
+      remove: async () => home[Symbol.dispose](),
+    }
+  },
+}
+
+/** @param newDatabase makes an empty database, and returns its connection string */
+export function postgresKind(newDatabase: () => Promise<string>): StoreKind {
+  return {
+    name: 'PostgreSQL',
+    async create() {
+      const connectionString = await newDatabase()
+      return {
+        open: (options) => openPostgresAuthorityStore({ ...options, connectionString }),
+        async countRows() {
+          const counts = [...TABLES, 'grants'].map((t) => `(SELECT count(*) FROM rescind.${t})`)
+          const [row] = await askPostgres(connectionString, `SELECT ${counts.join('+')} AS n`)
+          return Number(row?.n)
+        },
+        async makeNewer() {
+          await askPostgres(connectionString, 'UPDATE rescind.schema_version SET version = 99')
+        },
+        remove: async () => {},
+      }
+    },
+  }
+}
+
+/** Runs statements on a connection of their own. */
+export async function askPostgres(
+  connectionString: string,
+  text: string,
+): Promise<readonly Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,4 @@
+import { describeAuthorityStore } from './contract.ts'
+import { SQLITE } from './kinds.ts'
+
+describeAuthorityStore(SQLITE)
