@@ -1,7 +1,7 @@
 import { formatCount, formatCounted } from '../../core/counts.ts'
+import { type Content, html, type Markup, name } from '../../core/html.ts'
 import { swatch, verdictBar } from './charts.ts'
 import { formatDuration, formatMoment, formatShare } from './format.ts'
-import { type Content, html, type Markup, name } from './html-markup.ts'
 import type { LeftForAPerson, ReportModel } from './model.ts'
 import { judgeRun, sentence, type Tone, type Verdict } from './verdict.ts'
 

@@ -1,3 +1,4 @@
+import { html, type Markup } from '../../core/html.ts'
 import { shownName } from '../../core/screen-text.ts'
 import { patternDefinitions } from './charts.ts'
 import { askedSection, seenSection } from './html-asked.ts'
@@ -9,7 +10,6 @@ import {
   outcomesSection,
   totalsSection,
 } from './html-known.ts'
-import { html, type Markup } from './html-markup.ts'
 import { returnsSection } from './html-returns.ts'
 import { pageStyle, STYLE } from './html-style.ts'
 import { tokensSection } from './html-tokens.ts'

@@ -1,4 +1,4 @@
-import { shownName } from '../../core/screen-text.ts'
+import { shownName } from './screen-text.ts'
 
 /** HTML that was made by {@link html}, so that it is known to be escaped. */
 export interface Markup {
