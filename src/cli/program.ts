@@ -4,6 +4,7 @@ import { redact } from '../core/secret.ts'
 import { VERSION } from '../core/version.ts'
 import { applyCommand, resumeCommand, verifyCommand } from './commands/apply.ts'
 import { blockCommand } from './commands/block.ts'
+import { conformanceCommand } from './commands/conformance.ts'
 import { emulateCommand } from './commands/emulate.ts'
 import { inventoryCommand } from './commands/inventory.ts'
 import { loginCommand } from './commands/login.ts'
@@ -41,6 +42,7 @@ export function buildProgram(io: Io): Command {
     showCommand(io),
     blockCommand(io),
     revokeCommand(io),
+    conformanceCommand(io),
     emulateCommand(io),
   ]
   for (const command of commands) program.addCommand(inherit(command, program))

@@ -1,5 +1,5 @@
 import { type Clock, type Random, systemClock } from '../core/clock.ts'
-import { isRescindError, RescindError } from '../core/errors.ts'
+import { RescindError } from '../core/errors.ts'
 import { createHttp, type Http } from '../core/http.ts'
 import { printableUrl, type Risk } from '../core/url.ts'
 import { VERSION } from '../core/version.ts'
@@ -129,9 +129,9 @@ async function run(
 ): Promise<ConformanceReport> {
   const { config, signal, acceptRisk } = options
   const limits = readLimits(options)
+  const chosen = chooseCases(options.only)
   const way = { fetch: http.fetch, signal }
   const target = await findTarget({ config, way, acceptRisk, now: () => clock.now() })
-  const chosen = chooseCases(options.only)
   const missing = (entry: ConformanceCase) =>
     missingNeed(entry, { config, target, bruteForce: options.bruteForce ?? false })
   const runnable = chosen.filter(({ entry }) => missing(entry) === undefined)
@@ -248,8 +248,7 @@ async function judge(world: World, entry: ConformanceCase): Promise<Verdict> {
   } catch (error) {
     if (error instanceof CaseEnd) return error.verdict
     if (world.signal?.aborted) return { verdict: 'skipped', why: 'The run was stopped in it.' }
-    // A wrong configuration is one for every case: it is told once, and ends the run.
-    if (isRescindError(error)) throw error
+    // Anything else, a wrong configuration first of all, would be the same for every case.
     throw error
   }
 }

@@ -25,6 +25,8 @@ export interface Evidence {
 export interface SecretBook {
   /** @param label what it is: `refresh-token`, `client-secret` */
   add(secret: Secret, label: string): void
+  /** Forgets all but the secrets of the clients: a new case begins. */
+  startOver(): void
   /** Replaces every known secret, and what is shaped like one, in a text. */
   hide(text: string): string
 }
@@ -45,7 +47,10 @@ export function openSecretBook(): SecretBook {
     for (const [form, mark] of known) if (clean.includes(form)) clean = clean.replaceAll(form, mark)
     return hideShapes(clean)
   }
-  return { add, hide }
+  const startOver = () => {
+    for (const [form, mark] of printed) if (!mark.startsWith('<client-')) printed.delete(form)
+  }
+  return { add, startOver, hide }
 }
 
 /** A value as it is, and as a URL, a form, a JSON text and HTTP Basic would write it. */

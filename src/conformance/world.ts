@@ -134,7 +134,9 @@ export function openWorld(options: WorldOptions): World {
 
   const unique = () => {
     const bytes = Uint8Array.from({ length: 32 }, () => Math.floor(options.random() * 256))
-    return Buffer.from(bytes).toString('base64url')
+    const text = Buffer.from(bytes).toString('base64url')
+    book.add(new Secret(text), 'made-up')
+    return text
   }
   const client = (role: Role): ClientConfig =>
     config.clients[role] ?? skip(`It needs ${ROLES[role]}: add clients.${role}.`)
@@ -293,6 +295,7 @@ export function openWorld(options: WorldOptions): World {
       notes = [...new Set([...notes, sentence])]
     },
     startOver() {
+      book.startOver()
       sender.forget()
       notes = []
     },

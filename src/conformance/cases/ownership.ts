@@ -1,3 +1,4 @@
+import { Secret } from '../../core/secret.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import type { Role } from '../config.ts'
 import { expectNoCrash, expectRefused } from '../judge.ts'
@@ -67,7 +68,9 @@ function lookalike(token: string, world: World): string {
     const old = token[from + index] ?? 'A'
     return /[A-Za-z0-9]/.test(old) ? letters[Math.floor(world.random() * letters.length)] : old
   })
-  return token.slice(0, from) + tail.join('')
+  const text = token.slice(0, from) + tail.join('')
+  world.book.add(new Secret(text), 'lookalike')
+  return text
 }
 
 const timingOracle: ConformanceCase = {

@@ -6,7 +6,7 @@ import { listen, type Peer } from './peer.ts'
 import { slowAdapter } from './slow-adapter.ts'
 
 const REDIRECT = 'https://client.example.com/cb'
-const SECRET = 'a-secret-of-c1-+%&=:/'
+export const OIDC_SECRET = 'a-secret-of-c1-+%&=:/'
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', {
   namedCurve: 'P-256',
@@ -26,13 +26,13 @@ function configOf(issuer: string) {
   return conformanceSchema.parse({
     issuer,
     clients: {
-      c1: { id: 'c1:client', auth: 'client_secret_basic', secret: SECRET },
-      c2: { id: 'c2', auth: 'client_secret_basic', secret: SECRET },
-      cp: { id: 'cp', auth: 'client_secret_post', secret: SECRET },
+      c1: { id: 'c1:client', auth: 'client_secret_basic', secret: OIDC_SECRET },
+      c2: { id: 'c2', auth: 'client_secret_basic', secret: OIDC_SECRET },
+      cp: { id: 'cp', auth: 'client_secret_post', secret: OIDC_SECRET },
       cj: { id: 'cj', auth: 'private_key_jwt', key: privateKey },
       p1: { id: 'p1', auth: 'none' },
       p2: { id: 'p2', auth: 'none' },
-      rs1: { id: 'rs1', auth: 'client_secret_basic', secret: SECRET },
+      rs1: { id: 'rs1', auth: 'client_secret_basic', secret: OIDC_SECRET },
     },
     tokens: {
       user: {
@@ -55,7 +55,7 @@ async function configuration(slowMs: number | undefined) {
     token_endpoint_auth_method,
     redirect_uris: [REDIRECT],
     grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
-    ...(token_endpoint_auth_method.startsWith('client_secret') && { client_secret: SECRET }),
+    ...(token_endpoint_auth_method.startsWith('client_secret') && { client_secret: OIDC_SECRET }),
     ...more,
   })
   const open = { grant_types: ['authorization_code', 'refresh_token'] }

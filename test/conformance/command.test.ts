@@ -1,0 +1,158 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runConformance } from '../../src/conformance/conformance.ts'
+import { rescind as runCli } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+import { OIDC_SECRET, startOidcPeer } from './peers/oidc-provider.ts'
+import type { Peer } from './peers/peer.ts'
+
+const folder = tempHome()
+const home = folder.path
+const env = { C1_SECRET: OIDC_SECRET }
+const CLIENTS = `
+clients:
+  c1: { id: "c1:client", auth: client_secret_basic, secret: "\${env:C1_SECRET}" }
+  p1: { id: p1, auth: none }
+tokens:
+  user:
+    by: code
+    redirectUri: https://client.example.com/cb
+    scope: openid offline_access
+    parameters: { prompt: consent }
+    fields: { login: ann, password: any }
+`
+
+let peer: Peer
+let issuer: string
+
+beforeAll(async () => {
+  peer = await startOidcPeer()
+  issuer = peer.config.issuer ?? ''
+  writeFileSync(join(home, 'clients.yaml'), CLIENTS)
+})
+afterAll(async () => {
+  await peer?.close()
+  folder[Symbol.dispose]()
+})
+
+const run = (args: readonly string[], more: object = {}) =>
+  runCli(['conformance', '--config', 'clients.yaml', '--issuer', issuer, ...args], {
+    home,
+    env,
+    ...more,
+  })
+
+describe('rescind conformance', () => {
+  test('says how much it will send, and passes what passes', async () => {
+    const { exitCode, stdout, stderr } = await run(['--only', '1,22,30,57,72,202'])
+    expect(stderr).toMatch(/^6 cases against http:.*, with 900 requests at most/)
+    expect(stdout).toMatch(/1 of 6 cases failed: 1 should/)
+    expect(exitCode).toBe(0)
+  })
+
+  test('--strict counts a failed should', async () => {
+    expect((await run(['--only', '22', '--strict'])).exitCode).toBe(5)
+  })
+
+  test('a failed must is exit 5, with the request and the answer', async () => {
+    const { exitCode, stdout } = await run(['--only', '117'])
+    expect(exitCode).toBe(5)
+    expect(stdout).toMatch(/FAIL 117 .*RFC 7662 §2\.2/s)
+    expect(stdout).toMatch(/> POST \/token\/introspection HTTP\/1\.1/)
+    expect(stdout).toMatch(/< HTTP\/1\.1 400/)
+  })
+
+  test('--json, --junit and --html say the same, and hold no secret', async () => {
+    const files = ['--junit', 'report.xml', '--html', 'report.html']
+    const { json, stdout } = await run(['--json', '--only', '1,22,38,72,117', ...files])
+    const junit = readFileSync(join(home, 'report.xml'), 'utf8')
+    const page = readFileSync(join(home, 'report.html'), 'utf8')
+    expect(json.totals).toEqual({ pass: 1, fail: 2, deviation: 1, skipped: 1, inconclusive: 0 })
+    expect(junit.match(/<failure /g)).toHaveLength(1)
+    expect(junit.match(/<skipped /g)).toHaveLength(1)
+    expect(page).toContain('2 of 4 cases failed: 1 must, 1 should')
+    for (const text of [stdout, junit, page]) {
+      expect(text).not.toContain(OIDC_SECRET)
+      expect(text).not.toContain(encodeURIComponent(OIDC_SECRET))
+      expect(text).not.toMatch(/token=[\w-]{20,}/)
+      expect(text).toMatch(/(<|&lt;)refresh-token [0-9a-f]{8}/)
+      expect(text).not.toMatch(/authorization: Basic [\w+/=]{8,}/)
+    }
+  })
+
+  test('without a configuration, what needs a client is skipped with what to add', async () => {
+    const args = ['conformance', '--issuer', issuer, '--json', '--only', '1,57']
+    const { json, exitCode } = await runCli(args, { home })
+    expect(json.results.map(({ what }: { what: string }) => what)).toEqual([
+      'It needs a confidential client: add clients.c1.',
+      'It needs a public client: add clients.p1.',
+    ])
+    expect(exitCode).toBe(0)
+  })
+
+  test('a signal ends it with the report of what was done', async () => {
+    const stop = new AbortController()
+    const report = await runConformance({
+      config: peer.config,
+      only: [9, 10, 11, 99],
+      signal: stop.signal,
+      onResult: ({ id }) => {
+        if (id === 10) stop.abort(new Error('stopped'))
+      },
+    })
+    expect(report.stopped).toBe('signal')
+    expect(report.results.map(({ verdict }) => verdict)).toEqual([
+      'pass',
+      'pass',
+      'skipped',
+      'skipped',
+    ])
+  })
+
+  const WRONG: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+    ['no issuer', ['conformance'], 2, /Say where: --issuer URL/],
+    ['no such file', ['conformance', '--config', 'none.yaml'], 2, /cannot be read/],
+    [
+      'an unknown case',
+      ['conformance', '--issuer', 'http://127.0.0.1:9', '--only', '999'],
+      2,
+      /There is no case 999/,
+    ],
+    [
+      'an unreachable server',
+      ['conformance', '--issuer', 'http://127.0.0.1:9'],
+      1,
+      /cannot be reached/,
+    ],
+    ['plain http', ['conformance', '--issuer', 'http://as.example.com'], 2, /plain HTTP/],
+    [
+      'too many races',
+      ['conformance', '--issuer', 'http://127.0.0.1:9', '--races', '99999'],
+      2,
+      /1 to 1000/,
+    ],
+  ]
+  test.each(WRONG)('%s: one clear sentence', async (_title, args, exitCode, message) => {
+    const done = await runCli(args, { home })
+    expect(done.stderr).toMatch(message)
+    expect(done.stderr.trim().split('\n')).toHaveLength(1)
+    expect(done.exitCode).toBe(exitCode)
+  })
+
+  test('a misspelt key is told with its line and column', async () => {
+    writeFileSync(join(home, 'wrong.yaml'), 'clients:\n  c1: { id: a, auth: none, secrt: x }\n')
+    const { stderr, exitCode } = await runCli(['conformance', '--config', 'wrong.yaml'], { home })
+    expect(stderr).toMatch(
+      /wrong\.yaml:2:\d+: there is no key "clients\.c1\.secrt"\. Did you mean "secret"\?/,
+    )
+    expect(exitCode).toBe(2)
+  })
+
+  test('a variable that is not set is told with its place', async () => {
+    const args = ['conformance', '--config', 'clients.yaml', '--issuer', issuer]
+    const { stderr, exitCode } = await runCli(args, { home })
+    expect(stderr).toMatch(/clients\.c1\.secret wants the environment variable C1_SECRET/)
+    expect(exitCode).toBe(2)
+  })
+})
