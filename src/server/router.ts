@@ -5,8 +5,8 @@ import { metadataOf, publicDocument, serveHealth } from './endpoints/metadata.ts
 import { endpointPaths } from './endpoints/paths.ts'
 import { serveRevocation } from './endpoints/revoke.ts'
 import { serveTokens } from './endpoints/token.ts'
-import { refuse } from './refusal.ts'
-import { refusalAnswer, troubleAnswer } from './wire/answers.ts'
+import type { Observer } from './observer.ts'
+import { NO_ENDPOINT, troubleAnswer } from './wire/answers.ts'
 import { type CertificateHeader, createClientAuth } from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
 import type { Handle } from './wire/message.ts'
@@ -14,6 +14,8 @@ import { createThrottle } from './wire/throttle.ts'
 
 export interface RouterOptions {
   readonly certificates?: CertificateHeader | undefined
+  /** Is told what endpoints did, for metrics. */
+  readonly observer?: Observer | undefined
 }
 
 /** Returns what answers every request to the authority; it never throws. */
@@ -28,8 +30,8 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   })
   const cors = createCors(core.clients, core.clock)
   const endpoints = new Map<string, Handle>([
-    [paths.token, clientEndpoint(authenticate, cors, serveTokens(core))],
-    [paths.revoke, clientEndpoint(authenticate, cors, serveRevocation(core))],
+    [paths.token, clientEndpoint(authenticate, cors, serveTokens(core, options.observer))],
+    [paths.revoke, clientEndpoint(authenticate, cors, serveRevocation(core, options.observer))],
     [paths.introspect, clientEndpoint(authenticate, cors, serveIntrospection(core))],
     [paths.metadata, publicDocument(() => metadataOf(core, paths, false))],
     [paths.jwks, publicDocument(() => core.keys.published())],
@@ -37,7 +39,7 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   ])
   return async (request) => {
     const endpoint = endpoints.get(request.path)
-    if (!endpoint) return NOT_FOUND
+    if (!endpoint) return NO_ENDPOINT
     try {
       return await endpoint(request)
     } catch (error) {
@@ -46,7 +48,3 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
     }
   }
 }
-
-const NOT_FOUND = refusalAnswer(refuse('invalid_request', 'There is no such endpoint.'), {
-  status: 404,
-})

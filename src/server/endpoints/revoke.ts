@@ -1,4 +1,5 @@
 import type { Core } from '../core.ts'
+import type { Observer } from '../observer.ts'
 import { refuse } from '../refusal.ts'
 import { emptyAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { WireAnswer } from '../wire/message.ts'
@@ -10,14 +11,15 @@ import type { ClientRequest } from './client-endpoint.ts'
  *
  * @see https://www.rfc-editor.org/rfc/rfc7009#section-2.1
  */
-export function serveRevocation({ revoking }: Core) {
+export function serveRevocation({ revoking }: Core, observer?: Observer) {
   return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
     const token = form.get('token')
     if (token === undefined) {
       return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
     }
     const asked = { actor: `client:${client.id}`, request: request.header('x-request-id') }
-    await revoking.token({ token, clientId: client.id, asked })
+    const outcome = await revoking.token({ token, clientId: client.id, asked })
+    observer?.revoked(outcome)
     return emptyAnswer()
   }
 }

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { type Client, GRANT_TYPES, type GrantType, isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import type { TokenAnswer } from '../issue.ts'
+import type { Observer } from '../observer.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { Form } from '../wire/form.ts'
@@ -18,11 +19,13 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
  *
  * @see https://www.rfc-editor.org/rfc/rfc6749#section-3.2
  */
-export function serveTokens(core: Core) {
+export function serveTokens(core: Core, observer?: Observer) {
   return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
     const asked = { actor: `client:${client.id}`, request: request.header('x-request-id') }
     const answer = await grantFor(core, client, form, asked)
-    return isRefusal(answer) ? refusalAnswer(answer) : jsonAnswer(answer)
+    if (isRefusal(answer)) return refusalAnswer(answer)
+    observer?.issued(answer.refresh_token === undefined ? ['access'] : ['access', 'refresh'])
+    return jsonAnswer(answer)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Handle, WireRequest } from '../wire/message.ts'
+import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 
 /** Where a request came from, which a `Request` cannot say. */
 export interface FetchContext {
@@ -8,14 +8,21 @@ export interface FetchContext {
 
 /** Returns the authority as a function from `Request` to `Response`, for any runtime and framework. */
 export function mountFetch(handle: Handle) {
-  return async (request: Request, { address = '' }: FetchContext = {}): Promise<Response> => {
-    const { status, headers, body } = await handle(wireRequest(request, address))
-    const isBodyless = status === 204 || status === 304 || request.method === 'HEAD'
-    return new Response(isBodyless ? null : body, { status, headers })
-  }
+  return async (request: Request, { address = '' }: FetchContext = {}): Promise<Response> =>
+    answerResponse(request, await handle(fetchRequest(request, address)))
 }
 
-function wireRequest(request: Request, address: string): WireRequest {
+/** Returns an answer as the `Response` to a `Request`. */
+export function answerResponse(
+  { method }: Pick<Request, 'method'>,
+  { status, headers, body }: WireAnswer,
+): Response {
+  const isBodyless = status === 204 || status === 304 || method === 'HEAD' || body === ''
+  return new Response(isBodyless ? null : body, { status, headers })
+}
+
+/** Reads what the endpoints need of a `Request`. */
+export function fetchRequest(request: Request, address: string): WireRequest {
   const { pathname, search } = new URL(request.url)
   return {
     method: request.method,

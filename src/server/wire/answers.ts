@@ -42,6 +42,12 @@ export function methodAnswer(allowed: string): WireAnswer {
   return { ...answer, headers: { ...answer.headers, allow: allowed } }
 }
 
+/** Nothing of the authority is at this address. A mount hands the request on to its host instead. */
+export const NO_ENDPOINT: WireAnswer = refusalAnswer(
+  { error: 'invalid_request', error_description: 'There is no such endpoint.' },
+  { status: 404 },
+)
+
 /** Too many failed attempts: this client at this address waits. */
 export function throttledAnswer(seconds: number): WireAnswer {
   const description = 'Too many failed attempts; wait before the next.'

@@ -159,7 +159,7 @@ function hasCertificate(
   client: Client,
   certificates: CertificateHeader | undefined,
 ): boolean {
-  if (!certificates?.trustedProxies.includes(request.address)) return false
+  if (!certificates?.trustedProxies.includes(request.peer ?? request.address)) return false
   const thumbprint = thumbprintOf(request.header(certificates.header))
   return thumbprint !== null && client.certificates.includes(thumbprint)
 }

@@ -12,6 +12,8 @@ export interface WireRequest {
   body(limit: number): Promise<string | null>
   /** The address of the peer, or what a trusted proxy says of it; empty when it is not known. */
   readonly address: string
+  /** The address at the other end of the socket, where `address` is what a proxy says. */
+  readonly peer?: string | undefined
 }
 
 export interface WireAnswer {

@@ -1,0 +1,54 @@
+export type { Clock } from '../core/clock.ts'
+export { ERRORS, type ErrorCode, RescindError } from '../core/errors.ts'
+export { Secret } from '../core/secret.ts'
+export type {
+  AuthorityStore,
+  Change,
+  ClientRow,
+  Committed,
+  EventRow,
+  GrantRow,
+  GrantView,
+  MarkRow,
+  Marks,
+  NewEvent,
+  Note,
+  Reach,
+  ReachCount,
+  TokenEnd,
+  TokenKind,
+  TokenRow,
+  TokenView,
+} from '../store/authority/contract.ts'
+export { isGrantDead, markKey, markKeysOf } from '../store/authority/contract.ts'
+export {
+  openSqliteAuthorityStore,
+  type SqliteAuthorityOptions,
+} from '../store/authority/sqlite.ts'
+export { loadKey } from '../store/key.ts'
+export {
+  type Authority,
+  type AuthorityOptions,
+  createAuthority,
+  type IssueRequest,
+} from './authority.ts'
+export type { Client, ClientAuthMethod, ClientSettings, GrantType } from './client-settings.ts'
+export type { Clients, NewClient } from './clients.ts'
+export type { EndpointPaths } from './endpoints/paths.ts'
+export type { Asked, Cause, EventType } from './events.ts'
+export type { ActiveToken, Introspection } from './introspect.ts'
+export type { TokenAnswer } from './issue.ts'
+export { behindProxy } from './mounts/behind-proxy.ts'
+export { type ExpressRequest, mountExpress } from './mounts/express.ts'
+export { type FastifyHost, mountFastify } from './mounts/fastify.ts'
+export { type FetchContext, mountFetch } from './mounts/fetch.ts'
+export { type HonoContext, type HonoMountOptions, mountHono } from './mounts/hono.ts'
+export { mountNode } from './mounts/node.ts'
+export { type EndpointName, onlyEndpoints } from './mounts/only.ts'
+export type { Observer } from './observer.ts'
+export type { AccessTokenCascade, Lifetimes } from './options.ts'
+export type { OAuthErrorCode, Refusal } from './refusal.ts'
+export type { Revoked, RevokeReach } from './revoke.ts'
+export type { SigningAlg } from './signing-keys.ts'
+export type { CertificateHeader } from './wire/client-auth.ts'
+export type { Handle, WireAnswer, WireRequest } from './wire/message.ts'

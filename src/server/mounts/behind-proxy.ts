@@ -1,0 +1,32 @@
+import type { Handle, WireRequest } from '../wire/message.ts'
+
+/** What some systems put before an IPv4 address. */
+const MAPPED = /^::ffff:/i
+
+/**
+ * Returns a handle that knows clients by the address that trusted proxies give for them, so that
+ * guesses at a client's secret are counted for whoever guesses. Other peers say nothing of themselves
+ * that is believed.
+ *
+ * @param trustedProxies addresses of proxies that append to `X-Forwarded-For`
+ */
+export function behindProxy(handle: Handle, trustedProxies: readonly string[]): Handle {
+  const trusted = new Set(trustedProxies)
+  return (request) => {
+    const peer = plain(request.peer ?? request.address)
+    return handle({ ...request, peer, address: clientBehind(request, peer, trusted) })
+  }
+}
+
+/** The last address of the chain that no trusted proxy has: what stands before it, anybody may have written. */
+function clientBehind(request: WireRequest, peer: string, trusted: ReadonlySet<string>): string {
+  if (!trusted.has(peer)) return peer
+  const chain = (request.header('x-forwarded-for') ?? '')
+    .split(',')
+    .map((part) => plain(part.trim()))
+  return chain.findLast((address) => address !== '' && !trusted.has(address)) ?? peer
+}
+
+function plain(address: string): string {
+  return address.replace(MAPPED, '')
+}

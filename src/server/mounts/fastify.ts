@@ -1,0 +1,54 @@
+import type { IncomingMessage } from 'node:http'
+import { NO_ENDPOINT } from '../wire/answers.ts'
+import type { Handle } from '../wire/message.ts'
+import { hostedRequest } from './incoming.ts'
+
+/** What is used of Fastify; Fastify itself is not imported. */
+export interface FastifyHost {
+  addHook(
+    name: 'onRequest',
+    hook: (request: FastifyRequestView, reply: FastifyReplyView) => Promise<unknown>,
+  ): unknown
+}
+
+export interface FastifyRequestView {
+  readonly raw: IncomingMessage
+  readonly originalUrl: string
+  /** By the server's option `trustProxy`. */
+  readonly ip: string
+}
+
+export interface FastifyReplyView {
+  code(status: number): unknown
+  headers(headers: Record<string, string>): unknown
+  send(body: string | undefined): unknown
+}
+
+/** Fastify keeps the hooks of a plugin to the plugin, unless it bears this mark. */
+const SKIP_OVERRIDE = Symbol.for('skip-override')
+const NAME = Symbol.for('fastify.display-name')
+
+/**
+ * Returns the authority as a plugin of Fastify 5: `app.register(mountFastify(authority.handle))`. It
+ * answers in the hook before any body is parsed; what is not the authority's goes on to its route.
+ * Paths are those of the issuer, whatever prefix it is registered with.
+ *
+ * @see https://fastify.dev/docs/latest/Reference/Hooks/#onrequest
+ */
+export function mountFastify(handle: Handle) {
+  const plugin = async (host: FastifyHost): Promise<void> => {
+    host.addHook('onRequest', async (request, reply) => {
+      const { raw, originalUrl: url, ip: address } = request
+      const answer = await handle(hostedRequest(raw, { url, address }))
+      if (answer === NO_ENDPOINT) return undefined
+      const { status, headers, body } = answer
+      // What is left of a body that is not wanted is not waited for.
+      const isCutShort = !raw.complete && status >= 400
+      reply.code(status)
+      reply.headers({ ...headers, ...(isCutShort ? { connection: 'close' } : {}) })
+      reply.send(body === '' ? undefined : body)
+      return reply
+    })
+  }
+  return Object.assign(plugin, { [SKIP_OVERRIDE]: true, [NAME]: 'rescind' })
+}

@@ -1,0 +1,48 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { RescindError } from '../../core/errors.ts'
+import type { WireAnswer, WireRequest } from '../wire/message.ts'
+import { wireRequest } from './node.ts'
+
+/** What a framework knows better than the request of `node:http` that it wraps. */
+export interface HostView {
+  /** As the client sent it: a router may have taken a prefix off the other one. */
+  readonly url: string
+  /** The address of the client, by the framework's own trust in proxies. */
+  readonly address: string | undefined
+}
+
+/** Reads what the endpoints need of a request that came through a framework on `node:http`. */
+export function hostedRequest(incoming: IncomingMessage, { url, address }: HostView): WireRequest {
+  const mark = url.indexOf('?')
+  const own = wireRequest(incoming)
+  return {
+    ...own,
+    path: mark < 0 ? url : url.slice(0, mark),
+    query: mark < 0 ? '' : url.slice(mark + 1),
+    address: address ?? own.address,
+    peer: own.address,
+    async body(limit) {
+      if (incoming.readableDidRead) throw bodyTaken()
+      return own.body(limit)
+    },
+  }
+}
+
+/** Writes an answer, and lets go of the connection where a body that is not wanted is still coming. */
+export function writeAnswer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { status, headers, body }: WireAnswer,
+): void {
+  if (!incoming.complete && status >= 400) outgoing.shouldKeepAlive = false
+  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+  outgoing.end(incoming.method === 'HEAD' ? undefined : body)
+}
+
+/** A form that was parsed before has lost what the authority must judge: a parameter that is there twice. */
+function bodyTaken(): RescindError {
+  return new RescindError(
+    'usage',
+    'The body of a request to the authority was read before the authority saw it. Mount the authority before any body parser.',
+  )
+}
