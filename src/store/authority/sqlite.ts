@@ -52,7 +52,7 @@ export async function openSqliteAuthorityStore(
   const lookups = guard(() => createLookups(database))
   const keptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
   const changes = guard(() => createChanges(database, clock, keptMs))
-  const read = async <T>(call: () => T): Promise<T> => guard(call)
+  const read = createReader(database, guard)
   const queue = createQueue({
     clock,
     deadlineMs,
@@ -74,7 +74,7 @@ export async function openSqliteAuthorityStore(
     readMarks: (keys) => read(() => lookups.marks(keys)),
     readNote: (key) => read(() => lookups.note(key)),
     async close() {
-      await queue.drained()
+      await Promise.all([queue.drained(), read(() => {})])
       database.close()
     },
   }
@@ -140,6 +140,38 @@ function applyAll(
     if (database.isTransaction) database.exec('ROLLBACK')
     throw error
   }
+}
+
+/**
+ * Gathers the look-ups of one turn of the event loop into one transaction: the file's locks, which
+ * cost more than a look-up, are taken once for all. None sees anything older than its own beginning.
+ */
+function createReader(database: DatabaseSync, guard: <T>(call: () => T) => T) {
+  let waiting: (() => void)[] = []
+  const flush = () => {
+    const batch = waiting
+    waiting = []
+    let isOpen = false
+    try {
+      database.exec('BEGIN')
+      isOpen = true
+    } catch {
+      // Each look-up then runs by itself, and says by itself what is wrong.
+    }
+    for (const look of batch) look()
+    if (isOpen) database.exec('COMMIT')
+  }
+  return <T>(call: () => T): Promise<T> =>
+    new Promise((resolve, reject) => {
+      if (waiting.length === 0) setImmediate(flush)
+      waiting.push(() => {
+        try {
+          resolve(guard(call))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
 }
 
 interface QueueParts {
