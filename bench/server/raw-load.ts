@@ -70,13 +70,13 @@ export async function sendAll(
 function parse(bytes: Buffer): { status: number; body: Buffer } | null {
   const end = bytes.indexOf(HEADER_END)
   if (end < 0) return null
-  const head = bytes.latin1Slice(0, end)
+  const head = bytes.toString('latin1', 0, end)
   const status = Number(head.slice(9, 12))
   const length = /content-length: *(\d+)/i.exec(head)?.[1]
   if (length === undefined) {
     if (status === 204) return { status, body: Buffer.alloc(0) }
     // Chunked: the servers here end a small body with its last chunk in one packet.
-    return bytes.subarray(-5).latin1Slice() === '0\r\n\r\n'
+    return bytes.subarray(-5).toString('latin1') === '0\r\n\r\n'
       ? { status, body: bytes.subarray(end + 4) }
       : null
   }
@@ -85,11 +85,14 @@ function parse(bytes: Buffer): { status: number; body: Buffer } | null {
 }
 
 /** Returns the bytes of a form POST with HTTP Basic. */
-export function formPost(path: string, client: { id: string; secret: string }, body: string): Buffer {
+export function formPost(
+  path: string,
+  client: { id: string; secret: string },
+  body: string,
+): Buffer {
   const credentials = Buffer.from(`${client.id}:${client.secret}`).toString('base64')
   return Buffer.from(
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic ${credentials}\r\n` +
       `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }
-

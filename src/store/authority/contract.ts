@@ -161,14 +161,14 @@ export interface EventRow extends NewEvent {
 }
 
 export type Change =
-  /** Starts a grant, with its first tokens. */
+  /** Starts a grant, with its first tokens; conflicts when it is there already: it was sent before. */
   | {
       readonly type: 'start_grant'
       readonly grant: GrantRow
       readonly tokens: readonly TokenRow[]
       readonly events: readonly NewEvent[]
     }
-  /** Adds tokens to a grant; conflicts when the grant is dead. */
+  /** Adds tokens to a grant; conflicts when the grant is dead, or the tokens are there already. */
   | {
       readonly type: 'add_tokens'
       readonly grantId: number
@@ -205,7 +205,10 @@ export type Change =
       readonly reach: Reach
       readonly before: number | null
       readonly at: number
-      /** When every grant that it kills has expired, and it may be forgotten. */
+      /**
+       * Before this moment it is not forgotten, nor before every grant that is there now has expired: some
+       * may have got a longer time than new ones do.
+       */
       readonly keepUntil: number
       readonly events: readonly NewEvent[]
     }

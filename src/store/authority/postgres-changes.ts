@@ -129,7 +129,8 @@ const MARK: Kind<'mark'> = {
     turn AS (UPDATE rescind.counter SET value = value + 1
       WHERE name = 'epoch' AND EXISTS (SELECT 1 FROM asked WHERE whole) RETURNING value),
     done AS (INSERT INTO rescind.mark AS m (key, epoch, before, at, keep_until)
-      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at, keep_until
+      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at,
+        greatest(keep_until, (SELECT max(expires_at) FROM rescind.grants))
       FROM asked ORDER BY key
       ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
         before = greatest(m.before, excluded.before), at = greatest(m.at, excluded.at),

@@ -20,8 +20,10 @@ export interface Applied {
   reserveIds(count: number): number
   /** Applies a change in the transaction that is open: whole, or not at all. */
   apply(change: Change): Committed
-  /** Forgets some of what has expired, in proportion to what was written since the last call. */
-  forgetExpired(): void
+  /** Ends a transaction's work: forgets some of what has expired, in proportion to what was written. */
+  finish(): void
+  /** Drops what is remembered of a transaction that was rolled back. */
+  abandon(): void
 }
 
 /** Prepares what writes the authority's tables. Everything is called inside a transaction. */
@@ -34,11 +36,18 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   }
   const counterOf = database.prepare('SELECT value FROM counter WHERE name = ?')
   const setCounter = run('UPDATE counter SET value = ? WHERE name = ?')
-  const insertGrant = run('INSERT INTO "grant" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const insertGrant = run(
+    'INSERT INTO "grant" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  )
   const insertToken = run('INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?)')
-  const endToken = run('INSERT INTO token_end VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING')
-  const isEnded = database.prepare('SELECT 1 FROM token_end WHERE id = ?')
-  const endGrant = run('INSERT INTO grant_end VALUES (?, ?) ON CONFLICT DO NOTHING')
+  const hasToken = database.prepare('SELECT 1 FROM token WHERE id = ?')
+  // A row that is forgotten took its end with it: what is not there any more cannot be used up again.
+  const endToken = run(
+    'INSERT INTO token_end SELECT id, ?, ?, ? FROM token WHERE id = ? ON CONFLICT DO NOTHING',
+  )
+  const endGrant = run(
+    'INSERT INTO grant_end SELECT id, ? FROM "grant" WHERE id = ? ON CONFLICT DO NOTHING',
+  )
   const setMark = run(
     `INSERT INTO mark VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
        epoch = max(epoch, excluded.epoch), before = max(before, excluded.before),
@@ -53,22 +62,23 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     'UPDATE note SET value = ?, version = version + 1 WHERE key = ? AND version = ?',
   )
   const useOnce = run('INSERT INTO used_once VALUES (?, ?) ON CONFLICT DO NOTHING')
-  const insertEvent = run(
-    `INSERT INTO event (at, type, cause, actor, client_id, user_id, grant_id, session_id, token, request, detail)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  )
+  const insertEvent = run(`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const lastExpiry = database.prepare('SELECT max(expires_at) AS last FROM "grant"')
   const forget = createForgetting(database)
   let written = 0
+  // One row of its own, written once a transaction: an id is never given twice, whatever was forgotten.
+  let lastEvent: number | undefined
 
+  const counter = (name: string) => (counterOf.get(name) as { value: number }).value
   const bump = (name: string, by: number): number => {
-    const { value } = counterOf.get(name) as { value: number }
+    const value = counter(name)
     setCounter(value + by, name)
     return value
   }
-  const writeGrant = (grant: GrantRow) => {
+  const writeGrant = (grant: GrantRow): boolean => {
     const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, detail } = grant
     const born = lookups.marksOn(grant).epoch
-    insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
+    return insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
   }
   const writeTokens = (tokens: readonly TokenRow[]) => {
     for (const { id, kind, hash, grantId, issuedAt, expiresAt, detail } of tokens) {
@@ -78,14 +88,19 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   }
   const writeEvents = (events: readonly NewEvent[]) => {
     for (const event of events) {
+      lastEvent = (lastEvent ?? counter('event')) + 1
       const { at, type, cause, actor, clientId, userId, grantId, sessionId } = event
       const { token, request, detail } = event
       insertEvent(
-        ...[at, type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail],
+        ...[lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId],
+        ...[token, request, detail],
       )
     }
     written += events.length
   }
+  /** A change that is sent again, because nobody heard the answer, has its tokens there already. */
+  const isThere = (token: TokenRow | undefined): boolean =>
+    token !== undefined && hasToken.get(token.id) !== undefined
   const takesTokens = (grantId: number): boolean => {
     const grant = lookups.grant(grantId)
     return grant !== null && !isGrantDead(grant)
@@ -93,28 +108,28 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const apply = (change: Change): boolean => {
     switch (change.type) {
       case 'start_grant':
-        writeGrant(change.grant)
+        if (!writeGrant(change.grant)) return false
         writeTokens(change.tokens)
         return true
       case 'add_tokens':
-        if (!takesTokens(change.grantId)) return false
+        if (!takesTokens(change.grantId) || isThere(change.tokens[0])) return false
         writeTokens(change.tokens)
         return true
       case 'spend_token': {
         const { tokenId, grantId, at, successorId, tokens } = change
-        if (isEnded.get(tokenId) || !takesTokens(grantId)) return false
-        endToken(tokenId, 1, at, successorId)
+        if (!takesTokens(grantId) || !endToken(1, at, successorId, tokenId)) return false
         writeTokens(tokens)
         return true
       }
       case 'end_token':
-        return endToken(change.tokenId, 2, change.at, null)
+        return endToken(2, change.at, null, change.tokenId)
       case 'end_grant':
-        return endGrant(change.grantId, change.at)
+        return endGrant(change.at, change.grantId)
       case 'mark': {
         const { reach, before, at, keepUntil } = change
         const epoch = before === null ? bump('epoch', 1) + 1 : 0
-        return setMark(markKey(reach), epoch, before ?? 0, at, keepUntil)
+        const { last } = lastExpiry.get() as { last: number | null }
+        return setMark(markKey(reach), epoch, before ?? 0, at, Math.max(keepUntil, last ?? 0))
       }
       case 'put_client': {
         const { id, settings, enabled } = change.client
@@ -149,7 +164,13 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
       if ('events' in change) writeEvents(change.events)
       return 'done'
     },
-    forgetExpired() {
+    abandon() {
+      written = 0
+      lastEvent = undefined
+    },
+    finish() {
+      if (lastEvent !== undefined) setCounter(lastEvent, 'event')
+      lastEvent = undefined
       const now = clock.now()
       forget(now, now - eventsKeptMs, Math.max(FORGOTTEN_MIN, written * FORGOTTEN_A_ROW))
       written = 0

@@ -1,7 +1,7 @@
 /** Every version of the schema, oldest first. A published one is never changed. */
 export const SQLITE_MIGRATIONS: readonly string[] = [
   `CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-   INSERT INTO counter VALUES ('id', 1), ('epoch', 0);
+   INSERT INTO counter VALUES ('id', 1), ('epoch', 0), ('event', 0);
    CREATE TABLE client (id TEXT PRIMARY KEY, settings TEXT NOT NULL, enabled INTEGER NOT NULL,
      version INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
@@ -23,7 +23,7 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
      at INTEGER NOT NULL, keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE used_once (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX used_once_expiry ON used_once (keep_until);
-   CREATE TABLE event (seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, type TEXT NOT NULL,
+   CREATE TABLE event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL,
      cause TEXT NOT NULL, actor TEXT NOT NULL, client_id TEXT, user_id TEXT, grant_id INTEGER,
      session_id TEXT, token TEXT, request TEXT, detail TEXT);
    CREATE INDEX event_at ON event (at);`,

@@ -132,10 +132,11 @@ function applyAll(
   database.exec('BEGIN IMMEDIATE')
   try {
     const committed = batch.map(changes.apply)
-    changes.forgetExpired()
+    changes.finish()
     database.exec('COMMIT')
     return committed
   } catch (error) {
+    changes.abandon()
     // A full disk ends the transaction by itself.
     if (database.isTransaction) database.exec('ROLLBACK')
     throw error
