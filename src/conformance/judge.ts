@@ -43,6 +43,11 @@ export function isUnsupported(answer: HttpResponse): boolean {
   return answer.status === 400 && errorOf(answer) === 'unsupported_token_type'
 }
 
+/** Says whether an answer is that to a client that was let in, whatever became of its token. */
+export function wasLetIn(answer: HttpResponse): boolean {
+  return answer.status === 200 || (answer.status === 400 && errorOf(answer) !== 'invalid_client')
+}
+
 /** Revokes a token with one thing changed, which must not matter: 200, and it is dead. */
 export async function revokesAnyway(
   world: World,

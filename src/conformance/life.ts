@@ -63,13 +63,11 @@ function openWatch(world: World): LifeWatch {
 
   const settled = async (token: HeldToken): Promise<Life> => {
     const startedAt = world.clock.now()
-    for (;;) {
+    for (let looks = 0; ; looks++) {
       const now = await life(token)
       const tookMs = world.clock.now() - startedAt
-      if (now !== 'alive' || tookMs >= world.settleMs) {
-        if (now === 'dead' && tookMs > SETTLE_STEP_MS) world.note(`It took ${tookMs} ms to die.`)
-        return now
-      }
+      if (now === 'dead' && looks > 0) world.note(`It took ${tookMs} ms to die.`)
+      if (now !== 'alive' || tookMs >= world.settleMs) return now
       await world.clock.sleep(SETTLE_STEP_MS)
     }
   }
@@ -140,8 +138,7 @@ function introspectionLook(world: World, as: Role): Look {
   return {
     name: `introspection as ${as}`,
     look: async (token, quiet) => {
-      const hint = `${token.kind}_token`
-      return judgeIntrospection(await world.introspect({ as, token, hint, quiet }))
+      return judgeIntrospection(await world.introspect({ as, token, quiet }))
     },
   }
 }

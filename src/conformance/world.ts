@@ -46,7 +46,8 @@ export const NOBODY: Authentication = { headers: {}, pairs: [] }
 export interface CallWish extends SendWish {
   readonly as: Asker
   readonly token?: HeldToken | string | undefined
-  readonly hint?: string | undefined
+  /** Left out, it is the right one, so that a server that needs it fails where hints are tested; `null` is none. */
+  readonly hint?: string | null | undefined
   /** More fields, after the others. */
   readonly more?: Pairs | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -155,9 +156,10 @@ export function openWorld(options: WorldOptions): World {
   const call = async (endpoint: URL, wish: CallWish): Promise<HttpRequest> => {
     const { headers, pairs } = await authentication(wish.as)
     const token = typeof wish.token === 'object' ? wish.token.value.reveal() : wish.token
+    const hint = wish.hint === undefined ? rightHint(wish.token) : wish.hint
     const fields: Pairs = [
       ...(token === undefined ? [] : [['token', token] as const]),
-      ...(wish.hint === undefined ? [] : [['token_type_hint', wish.hint] as const]),
+      ...(hint === null ? [] : [['token_type_hint', hint] as const]),
       ...pairs,
       ...(wish.more ?? []),
     ]
@@ -300,6 +302,10 @@ export function openWorld(options: WorldOptions): World {
       notes = []
     },
   }
+}
+
+function rightHint(token: CallWish['token']): string | null {
+  return typeof token === 'object' && token.kind !== 'id' ? `${token.kind}_token` : null
 }
 
 /** Encodes a form; a name may stand twice. */

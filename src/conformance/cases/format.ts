@@ -192,7 +192,12 @@ const empty: ConformanceCase = {
 }
 
 /** A request without a token to revoke. */
-function withoutToken(id: number, title: string, token: string | undefined): ConformanceCase {
+function withoutToken(
+  id: number,
+  title: string,
+  what: string,
+  token: string | undefined,
+): ConformanceCase {
   return {
     id,
     title,
@@ -203,7 +208,7 @@ function withoutToken(id: number, title: string, token: string | undefined): Con
       expectRefused(
         await world.revoke({ as: 'c1', token, hint: 'refresh_token' }),
         badRequest,
-        title,
+        what,
       )
       return undefined
     },
@@ -396,8 +401,13 @@ export const FORMAT: CaseGroup = {
     json,
     multipart,
     empty,
-    withoutToken(10, 'A missing `token` is invalid_request', undefined),
-    withoutToken(11, 'An empty `token` is a missing one', ''),
+    withoutToken(
+      10,
+      'A missing `token` is invalid_request',
+      'A request without a token',
+      undefined,
+    ),
+    withoutToken(11, 'An empty `token` is a missing one', 'An empty token', ''),
     tokenTwice,
     hintTwice,
     credentialsTwice,

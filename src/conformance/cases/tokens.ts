@@ -35,11 +35,24 @@ const accessWithoutHint: ConformanceCase = {
   needs: ['revocation', 'token:c1'],
   async run(world) {
     const token = await accessToken(world)
-    const answer = await world.revoke({ as: 'c1', token })
+    const answer = await world.revoke({ as: 'c1', token, hint: null })
     if (isUnsupported(answer))
       return deviation('Access tokens are refused: unsupported_token_type.')
     expectOk(answer, 'An access token without a hint')
     await watchOf(world).expectDead(token, 'after the 200')
+    return undefined
+  },
+}
+
+const refreshWithoutHint: ConformanceCase = {
+  id: 216,
+  title: 'A refresh token is revoked without a hint',
+  level: 'must',
+  cites: [hints],
+  needs: ['revocation', 'refresh:c1'],
+  async run(world) {
+    const { refresh } = await world.refreshable('c1')
+    await revokesAnyway(world, refresh, { hint: null }, 'A refresh token without a hint')
     return undefined
   },
 }
@@ -318,6 +331,7 @@ export const TOKENS: CaseGroup = {
   title: 'Tokens and hints',
   cases: [
     accessWithoutHint,
+    refreshWithoutHint,
     hinted(
       { id: 24, title: 'A wrong hint: an access token, hinted to be a refresh token', ...hintRule },
       'refresh_token',
