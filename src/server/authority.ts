@@ -3,15 +3,21 @@ import type { EventRow, ReachCount } from '../store/authority/contract.ts'
 import type { Clients } from './clients.ts'
 import { type Core, type CoreOptions, createCore } from './core.ts'
 import type { Asked } from './events.ts'
+import type { Explanation } from './explain.ts'
 import type { Introspection } from './introspect.ts'
 import type { TokenAnswer } from './issue.ts'
 import { type FetchContext, mountFetch } from './mounts/fetch.ts'
 import type { Refusal } from './refusal.ts'
 import type { Revoked, RevokeReach } from './revoke.ts'
 import { createRouter, type RouterOptions } from './router.ts'
+import type { RotatedKey } from './signing-keys.ts'
+import { startWebhooks, type Webhook, type Webhooks } from './webhooks.ts'
 import type { Handle } from './wire/message.ts'
 
-export interface AuthorityOptions extends CoreOptions, RouterOptions {}
+export interface AuthorityOptions extends CoreOptions, RouterOptions {
+  /** Receivers of events; they are delivered from when the authority is made to when it is closed. */
+  readonly webhooks?: readonly Webhook[] | undefined
+}
 
 /** Who gets tokens, for hosts that keep their own login and consent. */
 export interface IssueRequest {
@@ -46,7 +52,15 @@ export interface Authority {
   count(reach: RevokeReach): Promise<ReachCount>
   /** Says what a token is; as a client may see it, where one is named. */
   introspect(token: string, clientId?: string): Promise<Introspection>
+  /** Says why a token is dead, or that it is alive; takes its fingerprint, or the token. Null where none is known. */
+  explain(what: string): Promise<Explanation | null>
   readonly clients: Clients
+  /** The keys that sign JWTs. */
+  readonly keys: {
+    /** Makes a new key, which signs some minutes later; what the old one signed stays good. */
+    rotate(): Promise<RotatedKey>
+  }
+  readonly webhooks: Omit<Webhooks, 'close'>
   /** Lists events after a position, oldest first. */
   events(after?: string | null, limit?: number): Promise<readonly EventRow[]>
   /** All endpoints: from `Request` to `Response`. */
@@ -66,6 +80,7 @@ const EVENTS_A_PAGE = 100
 export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
   const core = await createCore(options)
   const handle = createRouter(core, options)
+  const webhooks = startWebhooks(core, options.webhooks ?? [])
   const clientOf = async (id: string) => {
     const client = await core.clients.get(id)
     if (client?.enabled) return client
@@ -86,11 +101,17 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     async introspect(token, clientId) {
       return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
     },
+    explain: core.explain,
     clients: core.clients,
+    keys: { rotate: core.keys.rotate },
+    webhooks: { status: webhooks.status, enable: webhooks.enable },
     events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
     fetch: mountFetch(handle),
     handle,
-    close: () => core.store.close(),
+    async close() {
+      await webhooks.close()
+      await core.store.close()
+    },
   }
 }
 

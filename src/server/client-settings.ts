@@ -13,6 +13,17 @@ export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number]
 export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials'] as const
 export type GrantType = (typeof GRANT_TYPES)[number]
 
+const REDIRECT_URI =
+  'a redirect address is an absolute URI in ASCII without a fragment, and not one that a browser runs'
+/** What a browser would run, or show as ours. */
+const RUNNABLE = /^(javascript|data|vbscript|blob|about):/i
+
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-3.1.2 */
+function isRedirectUri(uri: string): boolean {
+  const isText = /^[\x21-\x7e]+$/.test(uri) && !uri.includes('#')
+  return isText && URL.canParse(uri) && !RUNNABLE.test(uri)
+}
+
 const secret = z.strictObject({
   /** SHA-256 of the secret, base64url. A generated secret has 256 bits: nothing slower protects it better. */
   hash: z.string(),
@@ -30,7 +41,7 @@ export const clientSettings = z.strictObject({
   /** SHA-256 thumbprints of client certificates, base64url (RFC 8705). */
   certificates: z.array(z.string()).default([]),
   grantTypes: z.array(z.enum(GRANT_TYPES)).default(['authorization_code', 'refresh_token']),
-  redirectUris: z.array(z.string()).default([]),
+  redirectUris: z.array(z.string().refine(isRedirectUri, REDIRECT_URI)).default([]),
   /** Origins of browser applications that may read answers (CORS). */
   origins: z.array(z.string()).default([]),
   /** Scopes that it may ask for, separated by spaces. */

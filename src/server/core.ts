@@ -5,6 +5,7 @@ import type { AuthorityStore } from '../store/authority/contract.ts'
 import { createSealer } from '../store/sealing.ts'
 import { checkStore } from './check-store.ts'
 import { type Clients, createClients } from './clients.ts'
+import { createExplain } from './explain.ts'
 import { createIntrospection } from './introspect.ts'
 import { createIssuing, type Issuing } from './issue.ts'
 import { createJwtTokens } from './jwt.ts'
@@ -45,6 +46,7 @@ export interface Core extends AuthorityParts {
   readonly issuing: Issuing
   readonly revoking: Revoking
   readonly introspect: ReturnType<typeof createIntrospection>
+  readonly explain: ReturnType<typeof createExplain>
   readonly clients: Clients
   readonly keys: SigningKeys
 }
@@ -74,7 +76,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   await checkStore(parts)
   const sealer = createSealer(options.key)
   const alg = options.signingAlg ?? 'ES256'
-  const keys = createSigningKeys({ store: parts.store, sealer, alg, now: clock.now })
+  const keys = createSigningKeys({
+    ...{ store: parts.store, sealer, alg, now: clock.now },
+    tokenLifetimeS: parts.lifetimes.accessToken,
+  })
   const format = createTokenFormat(options.key, options.tokenBrand)
   const tokens = createTokens(parts, format, createJwtTokens(issuer, keys))
   const revoking = createRevoking(parts, tokens)
@@ -83,6 +88,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...{ tokens, revoking, keys },
     issuing: createIssuing(parts, tokens),
     introspect: createIntrospection(parts, tokens),
+    explain: createExplain(parts, tokens),
     clients: createClients(parts, revoking),
   }
 }

@@ -10,6 +10,7 @@ export type EventType =
   | 'reach.revoked'
   | 'revocation.foreign'
   | 'client.changed'
+  | 'webhook.disabled'
 
 /** What brought an event about. */
 export type Cause =
@@ -21,9 +22,11 @@ export type Cause =
   | 'code_reuse'
   | 'revocation_endpoint'
   | 'library'
+  | 'client_disabled'
   | 'admin'
   | 'command_line'
   | 'global_token_revocation'
+  | 'webhook'
 
 /** Who asked, and by which request: stands in each event that follows. */
 export interface Asked {

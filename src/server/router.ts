@@ -1,41 +1,60 @@
 import type { Core } from './core.ts'
+import { serveAdminEvents, serveAdminRevocation } from './endpoints/admin.ts'
+import { type Authorize, serveAuthorization } from './endpoints/authorize.ts'
 import { clientEndpoint } from './endpoints/client-endpoint.ts'
+import {
+  type GlobalRevocationOptions,
+  serveGlobalRevocation,
+} from './endpoints/global-revocation.ts'
 import { serveIntrospection } from './endpoints/introspect.ts'
 import { metadataOf, publicDocument, serveHealth } from './endpoints/metadata.ts'
-import { endpointPaths } from './endpoints/paths.ts'
+import { type EndpointPaths, endpointPaths } from './endpoints/paths.ts'
 import { serveRevocation } from './endpoints/revoke.ts'
 import { serveTokens } from './endpoints/token.ts'
 import type { Observer } from './observer.ts'
 import { NO_ENDPOINT, troubleAnswer } from './wire/answers.ts'
+import { type CallerKey, createBearerAuth } from './wire/bearer.ts'
 import { type CertificateHeader, createClientAuth } from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
 import type { Handle } from './wire/message.ts'
-import { createThrottle } from './wire/throttle.ts'
+import { createThrottle, type Throttle } from './wire/throttle.ts'
 
 export interface RouterOptions {
   readonly certificates?: CertificateHeader | undefined
   /** Is told what endpoints did, for metrics. */
   readonly observer?: Observer | undefined
+  /** The host's login and consent; without it there is no authorization endpoint. */
+  readonly authorize?: Authorize | undefined
+  /** Keys of administrators; without any there are no admin endpoints. */
+  readonly adminKeys?: readonly CallerKey[] | undefined
+  /** Who may revoke all of a user by Global Token Revocation; without it there is no such endpoint. */
+  readonly globalRevocation?: GlobalRevocationOptions | undefined
 }
 
 /** Returns what answers every request to the authority; it never throws. */
 export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   const paths = endpointPaths(core.issuer)
   const at = (path: string) => new URL(path, core.issuer).href
+  const throttle = createThrottle(core.clock)
   const authenticate = createClientAuth({
     core,
-    throttle: createThrottle(core.clock),
+    throttle,
     audiences: [core.issuer, ...[paths.token, paths.revoke, paths.introspect].map(at)],
     certificates: options.certificates,
   })
+  const has = {
+    authorize: options.authorize !== undefined,
+    globalRevocation: options.globalRevocation !== undefined,
+  }
   const cors = createCors(core.clients, core.clock)
   const endpoints = new Map<string, Handle>([
     [paths.token, clientEndpoint(authenticate, cors, serveTokens(core, options.observer))],
     [paths.revoke, clientEndpoint(authenticate, cors, serveRevocation(core, options.observer))],
     [paths.introspect, clientEndpoint(authenticate, cors, serveIntrospection(core))],
-    [paths.metadata, publicDocument(() => metadataOf(core, paths, false))],
+    [paths.metadata, publicDocument(() => metadataOf(core, paths, has))],
     [paths.jwks, publicDocument(() => core.keys.published())],
     [paths.health, serveHealth(core)],
+    ...optionalEndpoints(core, paths, throttle, options),
   ])
   return async (request) => {
     const endpoint = endpoints.get(request.path)
@@ -46,5 +65,26 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
       core.onTrouble(error)
       return troubleAnswer(error)
     }
+  }
+}
+
+/** @throws RescindError `key_invalid`, `usage` */
+function* optionalEndpoints(
+  core: Core,
+  paths: EndpointPaths,
+  throttle: Throttle,
+  { authorize, adminKeys = [], globalRevocation }: RouterOptions,
+): Generator<[path: string, handle: Handle]> {
+  if (authorize) yield [paths.authorize, serveAuthorization(core, authorize)]
+  if (adminKeys.length > 0) {
+    const callers = adminKeys.map((key) => ({ name: 'admin', key }))
+    const authenticate = createBearerAuth({ callers, throttle, realm: 'admin' })
+    yield [paths.adminRevoke, serveAdminRevocation(core, authenticate)]
+    yield [paths.adminEvents, serveAdminEvents(core, authenticate)]
+  }
+  if (globalRevocation) {
+    const { callers } = globalRevocation
+    const authenticate = createBearerAuth({ callers, throttle, realm: 'global token revocation' })
+    yield [paths.globalRevocation, serveGlobalRevocation(core, globalRevocation, authenticate)]
   }
 }

@@ -8,24 +8,27 @@ import type { EndpointPaths } from './paths.ts'
 const KEPT_S = 300
 const ASSERTION_ALGS = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
+/** Which of the endpoints that need an option of the host's are there. */
+export interface OptionalEndpoints {
+  readonly authorize: boolean
+  readonly globalRevocation: boolean
+}
+
 /** @see https://www.rfc-editor.org/rfc/rfc8414#section-2 */
-export function metadataOf(core: Core, paths: EndpointPaths, hasAuthorize: boolean) {
+export function metadataOf(core: Core, paths: EndpointPaths, has: OptionalEndpoints) {
   const at = (path: string) => new URL(path, core.issuer).href
   const methods = [...CLIENT_AUTH_METHODS]
   const confidential = methods.filter((method) => method !== 'none')
   return {
     issuer: core.issuer,
-    ...(hasAuthorize ? { authorization_endpoint: at(paths.authorize) } : {}),
+    ...(has.authorize ? authorizationMetadata(at(paths.authorize)) : NO_AUTHORIZATION),
     token_endpoint: at(paths.token),
     revocation_endpoint: at(paths.revoke),
     introspection_endpoint: at(paths.introspect),
     jwks_uri: at(paths.jwks),
-    global_token_revocation_endpoint: at(paths.globalRevocation),
-    response_types_supported: hasAuthorize ? ['code'] : [],
-    response_modes_supported: ['query'],
-    grant_types_supported: [...GRANT_TYPES],
-    code_challenge_methods_supported: ['S256'],
-    authorization_response_iss_parameter_supported: true,
+    ...(has.globalRevocation
+      ? { global_token_revocation_endpoint: at(paths.globalRevocation) }
+      : {}),
     token_endpoint_auth_methods_supported: methods,
     token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
     revocation_endpoint_auth_methods_supported: methods,
@@ -34,6 +37,22 @@ export function metadataOf(core: Core, paths: EndpointPaths, hasAuthorize: boole
     introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
     introspection_signing_alg_values_supported: ['RS256', 'ES256', 'EdDSA'],
   }
+}
+
+function authorizationMetadata(endpoint: string) {
+  return {
+    authorization_endpoint: endpoint,
+    response_types_supported: ['code'],
+    response_modes_supported: ['query'],
+    grant_types_supported: [...GRANT_TYPES],
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+  }
+}
+
+const NO_AUTHORIZATION = {
+  response_types_supported: [],
+  grant_types_supported: GRANT_TYPES.filter((type) => type !== 'authorization_code'),
 }
 
 /** Serves what anybody may read, from any origin. */

@@ -12,7 +12,7 @@ import type { ClientRequest } from './client-endpoint.ts'
 /** RFC 7636 section 4.1. */
 const VERIFIER = /^[\w.~-]{43,128}$/
 /** RFC 6749 section 3.3: one space between scopes. */
-const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
+export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 
 /**
  * The token endpoint: authorization codes with PKCE, refresh tokens, client credentials.

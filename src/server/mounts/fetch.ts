@@ -15,10 +15,12 @@ export function mountFetch(handle: Handle) {
 /** Returns an answer as the `Response` to a `Request`. */
 export function answerResponse(
   { method }: Pick<Request, 'method'>,
-  { status, headers, body }: WireAnswer,
+  { status, headers, body, cookies = [] }: WireAnswer,
 ): Response {
   const isBodyless = status === 204 || status === 304 || method === 'HEAD' || body === ''
-  return new Response(isBodyless ? null : body, { status, headers })
+  const response = new Response(isBodyless ? null : body, { status, headers })
+  for (const cookie of cookies) response.headers.append('set-cookie', cookie)
+  return response
 }
 
 /** Reads what the endpoints need of a `Request`. */
@@ -29,6 +31,7 @@ export function fetchRequest(request: Request, address: string): WireRequest {
     path: pathname,
     query: search.slice(1),
     header: (name) => request.headers.get(name) ?? undefined,
+    headerNames: () => request.headers.keys(),
     body: (limit) => readBody(request, limit),
     address,
   }

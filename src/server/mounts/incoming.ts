@@ -32,9 +32,10 @@ export function hostedRequest(incoming: IncomingMessage, { url, address }: HostV
 export function writeAnswer(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { status, headers, body }: WireAnswer,
+  { status, headers, body, cookies }: WireAnswer,
 ): void {
   if (!incoming.complete && status >= 400) outgoing.shouldKeepAlive = false
+  if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
   outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
 }

@@ -5,11 +5,12 @@ import type { Handle, WireRequest } from '../wire/message.ts'
 export function mountNode(handle: Handle) {
   return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     handle(wireRequest(incoming)).then(
-      ({ status, headers, body }) => {
+      ({ status, headers, body, cookies }) => {
         if (!incoming.complete && status >= 400) {
           // What is left of a body that is not wanted is not waited for.
           outgoing.shouldKeepAlive = false
         }
+        if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
         outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
         outgoing.end(incoming.method === 'HEAD' ? undefined : body)
       },
@@ -30,6 +31,7 @@ export function wireRequest(incoming: IncomingMessage): WireRequest {
       const value = incoming.headers[name]
       return Array.isArray(value) ? value.join(', ') : value
     },
+    headerNames: () => Object.keys(incoming.headers),
     body: (limit) => readBody(incoming, limit),
     address: incoming.socket.remoteAddress ?? '',
   }

@@ -8,6 +8,8 @@ export interface WireRequest {
   readonly query: string
   /** Takes a name in lower case; several lines of one name come joined by a comma. */
   header(name: string): string | undefined
+  /** The names of all headers, in lower case, where the mount can list them. */
+  headerNames?(): Iterable<string>
   /** Reads the body as text; null when it is larger than `limit` bytes, and then without reading it all. */
   body(limit: number): Promise<string | null>
   /** The address of the peer, or what a trusted proxy says of it; empty when it is not known. */
@@ -20,6 +22,8 @@ export interface WireAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  /** Lines of `Set-Cookie`, which cannot be joined; only a host's own answer has any. */
+  readonly cookies?: readonly string[] | undefined
 }
 
 /** One endpoint, or all of them. */

@@ -1,0 +1,192 @@
+import {
+  type EventRow,
+  type GrantView,
+  type MarkRow,
+  markKeysOf,
+  type TokenKind,
+  type TokenView,
+} from '../store/authority/contract.ts'
+import type { Cause } from './events.ts'
+import { fingerprintOf, idOfFingerprint } from './fingerprint.ts'
+import { type Death, deathOf } from './judge.ts'
+import type { AuthorityParts } from './options.ts'
+import type { Tokens } from './tokens.ts'
+
+/** Events of one millisecond that are looked through; a busy one has some hundreds. */
+const EVENTS_MAX = 2_000
+
+/** Why a token is dead, or that it is alive. */
+export interface Explanation {
+  readonly fingerprint: string
+  readonly kind: TokenKind
+  readonly state: 'alive' | 'dead'
+  readonly death: Death | null
+  /** When it died; of a mark that was set again, the last time. Null while it is alive. */
+  readonly at: Date | null
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+  readonly clientId: string
+  readonly userId: string | null
+  readonly sessionId: string | null
+  readonly grantId: number
+  /** What brought its death about, who asked and by which request; null where no event is kept. */
+  readonly cause: string | null
+  readonly actor: string | null
+  readonly request: string | null
+  readonly eventId: string | null
+  /** One sentence: by which cascade it died. */
+  readonly cascade: string
+}
+
+/**
+ * Returns what explains a token, named by its fingerprint or presented itself; null where none is
+ * known, because it was never issued, or has expired and is forgotten.
+ */
+export function createExplain(parts: AuthorityParts, tokens: Tokens) {
+  const { store, clock } = parts
+  const find = async (what: string): Promise<TokenView | null> => {
+    const id = idOfFingerprint(what)
+    if (id === null) {
+      const parsed = await tokens.parse(what)
+      return parsed && tokens.find(parsed)
+    }
+    const view = await store.readToken(id)
+    return view && fingerprintOf(view) === what ? view : null
+  }
+  return async (what: string): Promise<Explanation | null> => {
+    const view = await find(what)
+    if (!view) return null
+    const death = deathOf(view, clock.now())
+    const mark = death === 'marked' ? await markOn(parts, view.grant) : null
+    const at = death === null ? null : diedAt(view, death, mark)
+    const events = at === null ? [] : await store.eventsAt(at, EVENTS_MAX)
+    const event = events.find((one) => isAbout(one, view, death, mark)) ?? null
+    const { grant } = view
+    return {
+      ...{ fingerprint: fingerprintOf(view), kind: view.kind, death },
+      state: death === null ? 'alive' : 'dead',
+      at: at === null ? null : new Date(at),
+      issuedAt: new Date(view.issuedAt),
+      expiresAt: new Date(Math.min(view.expiresAt, grant.expiresAt)),
+      ...{ clientId: grant.clientId, userId: grant.userId, sessionId: grant.sessionId },
+      ...{ grantId: grant.id, cause: event?.cause ?? null, actor: event?.actor ?? null },
+      ...{ request: event?.request ?? null, eventId: event?.id ?? null },
+      cascade: sentence(view, death, { event, mark }),
+    }
+  }
+}
+
+/** The mark that killed a grant; of several, the one that was set first. */
+async function markOn({ store }: AuthorityParts, grant: GrantView): Promise<MarkRow | null> {
+  const marks = await store.readMarks(markKeysOf(grant))
+  const deadly = marks.filter(({ epoch, before }) => epoch > grant.born || grant.createdAt < before)
+  return deadly.sort((one, other) => one.at - other.at)[0] ?? null
+}
+
+function diedAt(view: TokenView, death: Death, mark: MarkRow | null): number | null {
+  switch (death) {
+    case 'grant_ended':
+      return view.grant.endedAt
+    case 'marked':
+      return mark?.at ?? null
+    case 'used':
+    case 'revoked':
+      return view.end?.at ?? null
+    case 'expired':
+      return Math.min(view.expiresAt, view.grant.expiresAt)
+  }
+}
+
+/** Says whether an event of the moment of death is the one that tells of it. */
+function isAbout(
+  event: EventRow,
+  view: TokenView,
+  death: Death | null,
+  mark: MarkRow | null,
+): boolean {
+  switch (death) {
+    case 'grant_ended':
+      return event.type === 'grant.revoked' && event.grantId === view.grant.id
+    case 'marked':
+      return event.type === 'reach.revoked' && mark !== null && keyOf(event) === mark.key
+    case 'used':
+    case 'revoked':
+      return event.token === fingerprintOf(view) && event.type !== 'revocation.foreign'
+    case 'expired':
+    case null:
+      return false
+  }
+}
+
+/** The name of the mark that an event tells of. */
+function keyOf({ clientId, userId, sessionId }: EventRow): string {
+  if (sessionId !== null) return `s:${sessionId}`
+  if (userId !== null) return clientId === null ? `u:${userId}` : `x:${clientId} ${userId}`
+  return clientId === null ? 'a' : `c:${clientId}`
+}
+
+function sentence(
+  view: TokenView,
+  death: Death | null,
+  { event, mark }: { readonly event: EventRow | null; readonly mark: MarkRow | null },
+): string {
+  const why = event === null ? 'the event is no longer kept' : because(event)
+  const name = { code: 'code', access: 'access token', refresh: 'refresh token' }[view.kind]
+  switch (death) {
+    case null:
+      return `The ${name} is alive.`
+    case 'grant_ended':
+      return event?.token === fingerprintOf(view)
+        ? `The ${name} was revoked, and its whole grant with it: ${why}.`
+        : `The ${name} died with its grant ${view.grant.id}: ${why}.`
+    case 'marked':
+      return `The ${name} died with ${reachWords(mark?.key ?? 'a')}: ${why}.`
+    case 'used':
+      return view.kind === 'code'
+        ? 'The code was redeemed; it works once.'
+        : 'The refresh token was changed into the next one; it works once.'
+    case 'revoked':
+      return `The ${name} alone was revoked: ${why}.`
+    case 'expired':
+      return `The ${name} expired; nobody revoked it.`
+  }
+}
+
+function reachWords(key: string): string {
+  const rest = key.slice(2)
+  switch (key[0]) {
+    case 'c':
+      return `all of the client ${rest}`
+    case 'u':
+      return `all of the user ${rest}`
+    case 'x': {
+      const [client, ...user] = rest.split(' ')
+      return `all of the user ${user.join(' ')} at the client ${client}`
+    }
+    case 's':
+      return `the session ${rest}`
+    default:
+      return 'all that was issued before a moment'
+  }
+}
+
+const BECAUSE: Readonly<Record<Cause, string>> = {
+  authorization: 'the user authorized',
+  issue: 'the host issued it',
+  refresh: 'it was refreshed',
+  refresh_reuse: 'a refresh token that was used up was presented again, as a thief would',
+  code: 'the code was redeemed',
+  code_reuse: 'the code was presented a second time, as a thief would',
+  revocation_endpoint: 'its client asked at the revocation endpoint',
+  library: 'the host asked',
+  client_disabled: 'the client was disabled',
+  admin: 'an administrator asked',
+  command_line: 'somebody asked on the command line',
+  global_token_revocation: 'an identity provider asked by global token revocation',
+  webhook: 'a webhook failed',
+}
+
+function because({ cause, actor }: EventRow): string {
+  const words = (BECAUSE as Readonly<Record<string, string | undefined>>)[cause] ?? cause
+  return `${words} (${actor})`
+}
