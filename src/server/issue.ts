@@ -1,5 +1,11 @@
-import type { GrantRow, GrantView, TokenRow, TokenView } from '../store/authority/contract.ts'
-import { isGrantDead } from '../store/authority/contract.ts'
+import { RescindError } from '../core/errors.ts'
+import type {
+  GrantRow,
+  GrantView,
+  NewEvent,
+  TokenRow,
+  TokenView,
+} from '../store/authority/contract.ts'
 import type { Client } from './client-settings.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -106,11 +112,31 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
     ...(refresh ? { refresh_token: refresh.text } : {}),
     scope: detailOf(access.row).scope ?? grant.scope,
   })
+  /**
+   * Writes a new grant down. Disabling a client writes the client first and its mark second, so that a
+   * grant which came too late for the mark finds the client disabled.
+   *
+   * @throws RescindError `client_unknown` when it is
+   */
+  const begin = async (
+    grant: GrantRow,
+    made: readonly TokenRow[],
+    events: readonly NewEvent[],
+  ): Promise<void> => {
+    await store.commit({ type: 'start_grant', grant, tokens: made, events })
+    if ((await store.readClient(grant.clientId))?.enabled) return
+    const at = clock.now()
+    const event = eventOf({
+      ...{ at, type: 'grant.revoked', cause: 'client_disabled', actor: 'system', grant },
+    })
+    await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
+    throw new RescindError('client_unknown', `There is no enabled client "${grant.clientId}".`)
+  }
   const ownGrantOf = (client: Client): Promise<GrantRow> => {
     const known = ownGrants.get(client.id)
     if (known) return known
     const made = newGrant({ client, scope: client.scope }).then(async (grant) => {
-      await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
+      await begin(grant, [], [])
       return grant
     })
     if (ownGrants.size >= OWN_GRANTS_MAX) ownGrants.delete(ownGrants.keys().next().value ?? '')
@@ -156,10 +182,7 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
       const access = await accessToken(id + 1, request.client, grant, {})
       const refresh = request.refreshable ? await refreshToken(id, grant) : undefined
       const made = refresh ? [refresh.row, access.row] : [access.row]
-      await store.commit({
-        ...{ type: 'start_grant', grant, tokens: made },
-        events: [started(grant, 'issue', request.asked)],
-      })
+      await begin(grant, made, [started(grant, 'issue', request.asked)])
       return answerOf(grant, access, refresh)
     },
     async startWithCode(request) {
@@ -171,8 +194,7 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
         expiresAt: issuedAt + ms(lifetimes.code),
         detail: { redirectUri, challenge },
       })
-      const events = [started(grant, 'authorization', asked)]
-      await store.commit({ type: 'start_grant', grant, tokens: [code.row], events })
+      await begin(grant, [code.row], [started(grant, 'authorization', asked)])
       return code.text
     },
     async clientCredentials(client, scope, audience) {
@@ -192,11 +214,12 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
     },
     async redeem({ code, client, redirectUri, challenge, asked }) {
       const parsed = await tokens.parse(code)
-      const view = parsed?.kind === 'code' ? await tokens.find(parsed) : null
       const unknown = refuse(
         'invalid_grant',
         'The authorization code is unknown, expired or spent.',
       )
+      if (parsed?.kind !== 'code') return unknown
+      const view = await tokens.find(parsed)
       if (!view || view.grant.clientId !== client.id) return unknown
       const bound = detailOf(view)
       if (bound.redirectUri !== redirectUri || bound.challenge !== challenge) return unknown
@@ -229,8 +252,11 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
         tokens: refresh ? [refresh.row, access.row] : [access.row],
       })
       if (committed === 'done') return answerOf(grant, access, refresh)
-      // Two valid redemptions at once are a replay as well.
-      await endGrant(grant, 'code_reuse', asked, view)
+      // Two valid redemptions at once are a replay as well; a revocation meanwhile is none.
+      const now = await tokens.find(parsed)
+      if (now && deathOf(now, clock.now()) === 'used') {
+        await endGrant(grant, 'code_reuse', asked, view)
+      }
       return unknown
     },
     async rotate({ refreshToken: text, client, scope, asked }) {
@@ -277,11 +303,6 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
   function started(grant: GrantRow, cause: Cause, asked: Asked) {
     return eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
   }
-}
-
-/** Says whether a grant still gives tokens. */
-export function isGrantLive(grant: GrantView, now: number): boolean {
-  return !isGrantDead(grant) && grant.expiresAt > now
 }
 
 function grantDetail({ detail }: GrantRow): TokenDetail {

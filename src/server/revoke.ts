@@ -1,7 +1,7 @@
 import type { Reach, ReachCount, TokenView } from '../store/authority/contract.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { deathOf } from './judge.ts'
+import { deathOf, isGrantLive } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -35,14 +35,15 @@ export interface Revoking {
 export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking {
   const { store, clock, lifetimes, accessTokenCascade, onTrouble } = parts
 
+  /** The grant of a client that acts for itself bears all its tokens: one of them never takes it down. */
+  const endsGrant = ({ kind, grant }: TokenView): boolean =>
+    kind === 'refresh' || (accessTokenCascade === 'grant' && grant.userId !== null)
   const endWith = async (view: TokenView, asked: Asked): Promise<Revoked> => {
     const { grant } = view
     const at = clock.now()
-    const wholeGrant =
-      view.kind === 'refresh' || (accessTokenCascade === 'grant' && grant.userId !== null)
     const told = { at, cause: 'revocation_endpoint' as const, ...asked, grant }
     const token = fingerprintOf(view)
-    const committed = wholeGrant
+    const committed = endsGrant(view)
       ? await store.commit({
           ...{ type: 'end_grant', grantId: grant.id, at },
           events: [eventOf({ ...told, type: 'grant.revoked', token })],
@@ -57,7 +58,7 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
   const isDone = (view: TokenView): boolean => {
     const death = deathOf(view, clock.now())
     if (death === 'grant_ended' || death === 'marked') return true
-    return view.kind === 'access' && death !== null && accessTokenCascade === 'token'
+    return death !== null && !endsGrant(view)
   }
   const tellForeign = (view: TokenView, clientId: string, asked: Asked) => {
     const event = eventOf({
@@ -98,14 +99,15 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
       })
       await store.commit({
         ...{ type: 'mark', reach: reachOf(reach), before, at },
-        keepUntil: at + lifetimes.grant * 1000,
+        // With a moment to come it reaches grants that are not made yet.
+        keepUntil: Math.max(at, before ?? 0) + lifetimes.grant * 1000,
         events: [event],
       })
     },
     async count(reach) {
       if ('grant' in reach) {
         const grant = await store.readGrant(reach.grant)
-        return { grants: grant && grant.endedAt === null ? 1 : 0, tokens: 0 }
+        return { grants: grant && isGrantLive(grant, clock.now()) ? 1 : 0, tokens: 0 }
       }
       return store.countReach(reachOf(reach), clock.now())
     },
