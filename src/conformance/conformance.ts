@@ -28,7 +28,7 @@ const CASE_MS_MAX = 600_000
 /** RFC 7009 section 2.1 asks for immediate invalidation, and allows for some delay. */
 const SETTLE_MS_DEFAULT = 2_000
 /** Evidence of one case: the last exchanges before the verdict show it. */
-const EVIDENCE_MAX = 6
+const EVIDENCE_MAX = 8
 
 export interface ConformanceOptions {
   readonly config: ConformanceConfig
