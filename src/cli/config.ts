@@ -7,6 +7,7 @@ import { resolveReferences } from '../core/references.ts'
 import { Secret } from '../core/secret.ts'
 import { parseYaml } from '../core/yaml-file.ts'
 import type { TenantConfig } from '../providers/provider.ts'
+import { type AuthorityConfig, authoritySchema, readAuthority } from './authority-config.ts'
 
 /** A tenant's name appears in file names and tables. */
 export const TENANT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
@@ -30,6 +31,7 @@ export const configSchema = z.strictObject({
       tenantSchema,
     )
     .default({}),
+  authority: authoritySchema.optional().describe('The authority that rescind serve runs'),
 })
 
 export interface Config {
@@ -39,6 +41,12 @@ export interface Config {
   /** The folder of the store and its key. */
   readonly home: string
   readonly tenants: ReadonlyMap<string, TenantConfig>
+  /**
+   * The authority of this configuration.
+   *
+   * @throws RescindError `config_missing` when there is none, `config_invalid`
+   */
+  authority(): AuthorityConfig
 }
 
 /** What decides where the configuration is. */
@@ -70,7 +78,10 @@ export function loadConfig(place: ConfigPlace): Config {
   if (place.file === undefined && named) {
     throw new RescindError('config_missing', `RESCIND_CONFIG names ${path}, which is not there.`)
   }
-  return { path, exists: false, home: standardHome, tenants: new Map() }
+  return {
+    ...{ path, exists: false, home: standardHome, tenants: new Map() },
+    authority: () => noAuthority(path),
+  }
 }
 
 function readIfThere(path: string): string | undefined {
@@ -103,7 +114,19 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
   }
   const fromFile = raw.home === undefined ? undefined : resolve(folder, raw.home)
   const home = env.RESCIND_HOME ? standardHome : (fromFile ?? standardHome)
-  return { path, exists: true, home, tenants }
+  const authority = (): AuthorityConfig => {
+    if (raw.authority === undefined) return noAuthority(path)
+    const fill = (value: unknown, at: string) => resolveReferences(value, at, { env, folder, path })
+    return readAuthority(raw.authority, { path, folder, home, fill })
+  }
+  return { path, exists: true, home, tenants, authority }
+}
+
+function noAuthority(path: string): never {
+  throw new RescindError(
+    'config_missing',
+    `There is no authority in ${path}. Add one: authority: { issuer: "http://127.0.0.1:9400" }`,
+  )
 }
 
 /** Nothing but comments, as a file is before its first tenant. */

@@ -3,7 +3,9 @@ import { EXIT, RescindError } from '../core/errors.ts'
 import { redact } from '../core/secret.ts'
 import { VERSION } from '../core/version.ts'
 import { applyCommand, resumeCommand, verifyCommand } from './commands/apply.ts'
+import { authorityCommand } from './commands/authority.ts'
 import { blockCommand } from './commands/block.ts'
+import { clientCommand } from './commands/client.ts'
 import { conformanceCommand } from './commands/conformance.ts'
 import { emulateCommand } from './commands/emulate.ts'
 import { inventoryCommand } from './commands/inventory.ts'
@@ -12,6 +14,7 @@ import { planCommand } from './commands/plan.ts'
 import { reportCommand } from './commands/report.ts'
 import { revokeCommand } from './commands/revoke.ts'
 import { runsCommand, showCommand } from './commands/runs.ts'
+import { serveCommand } from './commands/serve.ts'
 import { tenantCommand } from './commands/tenant.ts'
 import type { Io } from './io.ts'
 
@@ -43,6 +46,9 @@ export function buildProgram(io: Io): Command {
     blockCommand(io),
     revokeCommand(io),
     conformanceCommand(io),
+    serveCommand(io),
+    clientCommand(io),
+    authorityCommand(io),
     emulateCommand(io),
   ]
   for (const command of commands) program.addCommand(inherit(command, program))

@@ -22,6 +22,10 @@ export type {
 } from '../store/authority/contract.ts'
 export { isGrantDead, markKey, markKeysOf } from '../store/authority/contract.ts'
 export {
+  openPostgresAuthorityStore,
+  type PostgresAuthorityOptions,
+} from '../store/authority/postgres.ts'
+export {
   openSqliteAuthorityStore,
   type SqliteAuthorityOptions,
 } from '../store/authority/sqlite.ts'
@@ -34,8 +38,15 @@ export {
 } from './authority.ts'
 export type { Client, ClientAuthMethod, ClientSettings, GrantType } from './client-settings.ts'
 export type { Clients, NewClient } from './clients.ts'
+export type { Authorize, AuthorizeAsk, Authorized } from './endpoints/authorize.ts'
+export type {
+  GlobalRevocationCaller,
+  GlobalRevocationOptions,
+  SubjectIdentifier,
+} from './endpoints/global-revocation.ts'
 export type { EndpointPaths } from './endpoints/paths.ts'
 export type { Asked, Cause, EventType } from './events.ts'
+export type { Explanation } from './explain.ts'
 export type { ActiveToken, Introspection } from './introspect.ts'
 export type { TokenAnswer } from './issue.ts'
 export { behindProxy } from './mounts/behind-proxy.ts'
@@ -50,5 +61,7 @@ export type { AccessTokenCascade, Lifetimes } from './options.ts'
 export type { OAuthErrorCode, Refusal } from './refusal.ts'
 export type { Revoked, RevokeReach } from './revoke.ts'
 export type { SigningAlg } from './signing-keys.ts'
+export type { Webhook, WebhookStatus, Webhooks } from './webhooks.ts'
+export type { CallerKey } from './wire/bearer.ts'
 export type { CertificateHeader } from './wire/client-auth.ts'
 export type { Handle, WireAnswer, WireRequest } from './wire/message.ts'

@@ -1,0 +1,198 @@
+import { isCancel, text } from '@clack/prompts'
+import { Command } from 'commander'
+import { formatCounted } from '../../core/counts.ts'
+import { RescindError } from '../../core/errors.ts'
+import type { Core } from '../../server/core.ts'
+import { createExplain, type Explanation } from '../../server/explain.ts'
+import type { RevokeReach } from '../../server/revoke.ts'
+import { type Context, withContext } from '../context.ts'
+import type { Io } from '../io.ts'
+import { withAuthority } from '../open-authority.ts'
+import { wholeNumber } from '../option-values.ts'
+import { type CommonOptions, withCommonOptions } from '../output.ts'
+import { byOperator } from './client.ts'
+
+interface AuthorityOptions extends CommonOptions {
+  readonly config?: string
+}
+
+interface ReachOptions extends AuthorityOptions {
+  readonly user?: string
+  readonly client?: string
+  readonly session?: string
+  readonly grant?: number
+  readonly issuedBefore?: string
+  readonly dryRun?: boolean
+  readonly confirm?: number
+}
+
+/** Makes `rescind authority revoke|explain`. */
+export function authorityCommand(io: Io): Command {
+  const command = new Command('authority').description('what the authority issued')
+  const withOptions = (inner: Command) =>
+    withCommonOptions(inner).option(
+      '--config <file>',
+      'the configuration (default: ./rescind.yaml, then ~/.rescind)',
+    )
+  command.addCommand(
+    withOptions(new Command('revoke'))
+      .description('revoke everything of a user, a client, both, a session, a grant, or of before')
+      .option('--user <id>', 'of this user')
+      .option('--client <id>', 'of this client')
+      .option('--session <id>', 'of this session')
+      .option('--grant <id>', 'this grant', wholeNumber)
+      .option('--issued-before <moment>', 'granted before: 2025-08-08 or 2025-08-08T12:00:00Z')
+      .option('--dry-run', 'count, and change nothing')
+      .option('--confirm <count>', 'the count of grants, instead of typing it', wholeNumber)
+      .action((options: ReachOptions) =>
+        withContext(io, options, (context) =>
+          withAuthority(context, (core) => revoke(context, core, options)),
+        ),
+      ),
+  )
+  command.addCommand(
+    withOptions(new Command('explain'))
+      .argument('<fingerprint>', 'the fingerprint of a token, as an event names it: fp_…')
+      .description('say why a token is dead: by which cascade, whom and which request')
+      .action((fingerprint: string, options: AuthorityOptions) =>
+        withContext(io, options, (context) =>
+          withAuthority(context, (core) => explain(context, core, fingerprint)),
+        ),
+      ),
+  )
+  return command
+}
+
+async function revoke(context: Context, core: Core, options: ReachOptions): Promise<void> {
+  const { output, actor, io } = context
+  const reach = reachOf(options, io.clock.now())
+  const words = wordsOf(options)
+  const counted = await core.revoking.count(reach)
+  const counts = `${formatCounted(counted.grants, 'live grant')} with ${formatCounted(counted.tokens, 'live token')}`
+  if (options.dryRun) {
+    output.result({ reach: words, counted, revoked: false })
+    output.say(`This reaches ${counts} of ${words}. Nothing was changed.`)
+    return
+  }
+  await confirm(context, `This revokes ${counts} of ${words}.`, counted.grants, options.confirm)
+  await core.revoking.reach(reach, 'command_line', byOperator(actor))
+  output.result({ reach: words, counted, revoked: true })
+  output.say(`Revoked ${counts} of ${words}. None of them is active from now on.`)
+}
+
+/** @throws RescindError `usage` when nothing was named, or what does not go together */
+function reachOf(options: ReachOptions, now: number): RevokeReach {
+  const { user, client, session, grant } = options
+  const wide = [user, client, options.issuedBefore].some((value) => value !== undefined)
+  if ((session !== undefined || grant !== undefined) && (wide || (session && grant))) {
+    throw new RescindError('usage', 'A --session or a --grant stands alone. Leave the others out.')
+  }
+  for (const value of [user, client, session]) {
+    if (value === '') throw new RescindError('usage', 'A user, client or session needs a name.')
+  }
+  if (session !== undefined) return { session }
+  if (grant !== undefined) return { grant }
+  const issuedBefore = momentOf(options.issuedBefore, now)
+  const before = issuedBefore === undefined ? {} : { issuedBefore }
+  if (user !== undefined) return { user, ...(client === undefined ? {} : { client }), ...before }
+  if (client !== undefined) return { client, ...before }
+  if (issuedBefore !== undefined) return { issuedBefore }
+  throw new RescindError(
+    'usage',
+    'Say what to revoke: --user, --client, both, --session, --grant or --issued-before.',
+  )
+}
+
+function momentOf(text: string | undefined, now: number): Date | undefined {
+  if (text === undefined) return undefined
+  const isIso = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+  const moment = isIso ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(moment)) {
+    throw new RescindError(
+      'usage',
+      'The --issued-before is no moment. Write it like 2025-08-08, or 2025-08-08T12:00:00Z.',
+    )
+  }
+  if (moment <= now) return new Date(moment)
+  throw new RescindError('usage', 'The --issued-before lies ahead. Take a moment that is past.')
+}
+
+function wordsOf({ user, client, session, grant, issuedBefore }: ReachOptions): string {
+  const words = [
+    ...(user === undefined ? [] : [`user ${user}`]),
+    ...(client === undefined ? [] : [`client ${client}`]),
+    ...(session === undefined ? [] : [`session ${session}`]),
+    ...(grant === undefined ? [] : [`grant ${grant}`]),
+  ].join(' at ')
+  if (issuedBefore === undefined) return words
+  return `${words || 'everything'} granted before ${issuedBefore}`
+}
+
+/** What destroys takes a confirmation bound to its count. */
+async function confirm(
+  { io, output }: Context,
+  sentence: string,
+  grants: number,
+  given: number | undefined,
+): Promise<void> {
+  let count = given
+  if (count === undefined) {
+    if (!io.stdin.isTTY || output.json) {
+      throw new RescindError(
+        'confirmation_missing',
+        `${sentence} Confirm with: --confirm ${grants}`,
+      )
+    }
+    const message = `${sentence} Type the count of grants to go on:`
+    const typed = await text({ message, input: io.stdin, output: io.stderr, signal: io.signal })
+    if (isCancel(typed)) {
+      throw new RescindError('confirmation_missing', 'Not confirmed. Nothing was revoked.')
+    }
+    const digits = String(typed).replace(/[\s,.'’_]/g, '')
+    count = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
+  }
+  if (count === grants) return
+  throw new RescindError(
+    'confirmation_wrong',
+    `${sentence} That is not the count that was confirmed. Nothing was revoked.`,
+  )
+}
+
+async function explain({ output }: Context, core: Core, fingerprint: string): Promise<void> {
+  if (!/^fp_[0-9a-f]{24}$/.test(fingerprint)) {
+    throw new RescindError(
+      'usage',
+      'That is no fingerprint of a token: fp_ and 24 hex digits, as events have it. A token itself is never given as an argument.',
+    )
+  }
+  const explanation = await createExplain(core, core.tokens)(fingerprint)
+  if (!explanation) {
+    throw new RescindError(
+      'usage',
+      `No token has the fingerprint ${fingerprint}: none was issued, or it has expired and is forgotten.`,
+    )
+  }
+  output.result(explanation)
+  for (const line of linesOf(explanation)) output.say(line)
+}
+
+function linesOf(explanation: Explanation): readonly string[] {
+  const { fingerprint, kind, state, at, cascade, clientId, userId, sessionId, grantId } =
+    explanation
+  const { cause, actor, request, eventId } = explanation
+  const when = at === null ? '' : ` since ${at.toISOString()}`
+  const whose = [
+    `client ${clientId}`,
+    ...(userId === null ? [] : [`user ${userId}`]),
+    ...(sessionId === null ? [] : [`session ${sessionId}`]),
+    `grant ${grantId}`,
+  ].join(', ')
+  const asked = [
+    ...(cause === null ? [] : [`cause ${cause}`]),
+    ...(actor === null ? [] : [`by ${actor}`]),
+    ...(request === null ? [] : [`request ${request}`]),
+    ...(eventId === null ? [] : [`event ${eventId}`]),
+  ].join(', ')
+  const head = `${fingerprint}, ${kind} token, is ${state}${when}.`
+  return [head, cascade, whose, ...(asked === '' ? [] : [asked])]
+}

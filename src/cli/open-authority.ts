@@ -1,0 +1,79 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { RescindError } from '../core/errors.ts'
+import { type Core, type CoreOptions, createCore } from '../server/core.ts'
+import type { AuthorityStore } from '../store/authority/contract.ts'
+import { openSqliteAuthorityStore } from '../store/authority/sqlite.ts'
+import { loadKey } from '../store/key.ts'
+import type { AuthorityConfig } from './authority-config.ts'
+import type { Context } from './context.ts'
+
+/** Name of the key file in the home; the same that the store of the tenants uses. */
+const KEY_FILE = 'key'
+
+/**
+ * Opens the authority of a command's configuration, without its endpoints, and closes it at the end.
+ *
+ * @throws RescindError `config_missing`, and what opening a store throws
+ */
+export async function withAuthority(
+  context: Context,
+  work: (core: Core, config: AuthorityConfig) => Promise<void>,
+): Promise<void> {
+  const config = context.config.authority()
+  const store = await openAuthorityStore(config, context.io.clock)
+  try {
+    const core = await createCore({
+      ...(await coreOptions(context, config, store)),
+      onTrouble: () => context.output.note('rescind: The store is in trouble.'),
+    })
+    await work(core, config)
+  } finally {
+    await store.close()
+  }
+}
+
+/** Returns what an authority is made of, as the configuration and the environment say. */
+export async function coreOptions(
+  { io, config: { home } }: Pick<Context, 'io' | 'config'>,
+  config: AuthorityConfig,
+  store: AuthorityStore,
+): Promise<CoreOptions> {
+  const { issuer, lifetimes, accessTokenCascade, signingAlg, tokenBrand } = config
+  makeFolder(home)
+  return {
+    ...{ issuer, lifetimes, accessTokenCascade, signingAlg, tokenBrand, store },
+    key: loadKey(join(home, KEY_FILE), io.env.RESCIND_KEY),
+    clock: io.clock,
+  }
+}
+
+/** Opens the store that a configuration names. */
+export async function openAuthorityStore(
+  { place, eventsKeptMs }: Pick<AuthorityConfig, 'place' | 'eventsKeptMs'>,
+  clock: Clock,
+): Promise<AuthorityStore> {
+  switch (place.type) {
+    case 'sqlite':
+      makeFolder(dirname(place.path))
+      return openSqliteAuthorityStore(place.path, { clock, eventsKeptMs })
+    case 'postgres': {
+      // Loaded here alone: who has a file needs no driver.
+      const { openPostgresAuthorityStore } = await import('../store/authority/postgres.ts')
+      return openPostgresAuthorityStore({ connectionString: place.url, eventsKeptMs, clock })
+    }
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new RescindError(
+      'store_unwritable',
+      `The folder ${folder} cannot be made. Check its permissions, or set RESCIND_HOME.`,
+      { cause: error },
+    )
+  }
+}
