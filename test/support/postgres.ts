@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { connect, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,7 +20,7 @@ import pg from 'pg'
 /** A slow machine replays its log for a while after a crash. */
 const START_MS_MAX = 60_000
 /** Another process may take the free port first; a killed server's children may still hold its memory. */
-const START_TRIES_MAX = 5
+const START_TRIES_MAX = 8
 /** Between two looks whether the server is there. */
 const LOOK_MS = 50
 /** What is kept of the server's own words, to say why it did not start. */
@@ -103,7 +103,7 @@ export async function startPostgres(
           readFileSync(join(cluster.data, 'postmaster.pid'), 'utf8').split('\n')[0],
         )
         process.kill(pid, 'SIGKILL')
-        while (await isListening(port)) await sleep(LOOK_MS)
+        while (isRunning(pid)) await sleep(LOOK_MS)
       },
       restart: () => tryAgain(() => start(port)),
     }
@@ -266,13 +266,13 @@ async function answers(cluster: Cluster, port: number): Promise<boolean> {
   )
 }
 
-async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  const isThere = await new Promise<boolean>((resolve) => {
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-  })
-  socket.destroy()
-  return isThere
+/** A server that is killed stays in the way of the next one until its parent has looked after it. */
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 async function endKeeper(keeper: ChildProcess): Promise<void> {

@@ -22,9 +22,12 @@ export const SQLITE: StoreKind = {
       open: (options) => openSqliteAuthorityStore(path, options),
       countRows: async () =>
         inFile((database) =>
-          [...TABLES, '"grant"']
-            .map((table) => database.prepare(`SELECT count(*) AS n FROM ${table}`).get())
-            .reduce((sum, row) => sum + Number(row?.n), 0),
+          Object.fromEntries(
+            [...TABLES, '"grant"'].map((table) => {
+              const row = database.prepare(`SELECT count(*) AS n FROM ${table}`).get()
+              return [table, Number(row?.n)]
+            }),
+          ),
         ),
       makeNewer: async () => inFile((database) => database.exec('PRAGMA user_version = 99')),
       remove: async () => home[Symbol.dispose](),
@@ -41,9 +44,11 @@ export function postgresKind(newDatabase: () => Promise<string>): StoreKind {
       return {
         open: (options) => openPostgresAuthorityStore({ ...options, connectionString }),
         async countRows() {
-          const counts = [...TABLES, 'grants'].map((t) => `(SELECT count(*) FROM rescind.${t})`)
-          const [row] = await askPostgres(connectionString, `SELECT ${counts.join('+')} AS n`)
-          return Number(row?.n)
+          const counts = [...TABLES, 'grants'].map(
+            (table) => `SELECT '${table}' AS name, count(*) AS n FROM rescind.${table}`,
+          )
+          const rows = await askPostgres(connectionString, counts.join(' UNION ALL '))
+          return Object.fromEntries(rows.map((row) => [String(row.name), Number(row.n)]))
         },
         async makeNewer() {
           await askPostgres(connectionString, 'UPDATE rescind.schema_version SET version = 99')

@@ -27,7 +27,7 @@ export interface StorePlace {
   /** Opens a store on it: each call as another process would. */
   open(options: OpenOptions): Promise<AuthorityStore>
   /** Counts the rows of every table that must stay bounded. */
-  countRows(): Promise<number>
+  countRows(): Promise<Readonly<Record<string, number>>>
   /** Makes it look as if a newer Rescind had written it. */
   makeNewer(): Promise<void>
   remove(): Promise<void>
