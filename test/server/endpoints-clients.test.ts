@@ -1,0 +1,288 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import * as oauth from 'oauth4webapi'
+import { describe, expect, it } from 'vitest'
+import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
+import { type EndpointWorld, FORM, openEndpoints } from './endpoints-world.ts'
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** Self-signed, for CN=mtls-app; only its thumbprint counts. */
+const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBfTCCASOgAwIBAgIUeho09jOkOOQBSQWndu79XwY06YwwCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIbXRscy1hcHAwIBcNMjYxMTIxMDUzNDU3WhgPMjEyNjEwMjgw
+NTM0NTdaMBMxETAPBgNVBAMMCG10bHMtYXBwMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEnEF+xnJwVGC3zamcGt+B149UsyJ9tRaSwVGsOW2n4Z33MnhEug+ryY/d
+gV73tVB0N4pJfErYRvgIIHrCVX/1zqNTMFEwHQYDVR0OBBYEFP/Uhcv94T+Dl9jt
+fT4qYkAq0Ny7MB8GA1UdIwQYMBaAFP/Uhcv94T+Dl9jtfT4qYkAq0Ny7MA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgAxDMKFw0sANwm1MOKXcKBv2H
+orR9pjIXUWe5tZscsbMCIQDkc2Wi9lXW2etlIag/vsiZhHLmAp/gGvWhfJQkFwqs
+cQ==
+-----END CERTIFICATE-----
+`
+/** Another one, which no client has. */
+const OTHER_CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBdzCCAR2gAwIBAgIUQqGNj8ttldhP7H6MNw0grQgzPhIwCgYIKoZIzj0EAwIw
+EDEOMAwGA1UEAwwFb3RoZXIwIBcNMjYxMTIxMDUzNDU3WhgPMjEyNjEwMjgwNTM0
+NTdaMBAxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
+AotSyoa0gBLMAbHPJj+J7eMr69VSnesnNsObujQYn8IqtkIFm5vEReccrdlgXRDu
+yOBT8no4Wlh/yGIBJUqDeqNTMFEwHQYDVR0OBBYEFHJ2e/2s6euvpxPPvMWFrZky
+JeFBMB8GA1UdIwQYMBaAFHJ2e/2s6euvpxPPvMWFrZkyJeFBMA8GA1UdEwEB/wQF
+MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgG1ST8VlCGkIGSvRXFfXRwY5l/r0GHyB3
+nfiParA9y5wCIQD2KQVC2ISx/r/nx5MdFeLxYiT5dRgvCH4C6ICEjfJ+lQ==
+-----END CERTIFICATE-----
+`
+
+describe('RFC 7009 section 2.1, RFC 7662 section 2.2: foreign and unknown are one answer', () => {
+  /** Everything of an answer that does not change from second to second. */
+  const bytesOf = async (response: Response) => {
+    const headers = [...response.headers].filter(([name]) => name !== 'date')
+    return JSON.stringify([response.status, headers, await response.text()])
+  }
+
+  it('byte for byte, at /revoke and at /introspect, for every kind of token', async () => {
+    await using world = await openEndpoints()
+    const thief = { id: 'thief', secret: await world.addClient({ id: 'thief' }) }
+    await world.addClient({ id: 'app' })
+    await world.addClient({ id: 'jwt-app', accessTokenFormat: 'jwt' })
+    const [opaque, jwt] = [await world.issue('app'), await world.issue('jwt-app')]
+    const dead = (await world.issue('thief')).access_token
+    await world.post('/revoke', { token: dead }, thief)
+    const foreign = [opaque.access_token, opaque.refresh_token, jwt.access_token]
+    const unknown = ['nonsense', `${opaque.access_token.slice(0, -1)}x`, 'eyJhbGciOiJub25lIn0.e30.']
+    for (const path of ['/revoke', '/introspect']) {
+      const answers = [...foreign, ...unknown, dead].map(async (token) =>
+        bytesOf(await world.post(path, { token }, thief)),
+      )
+      expect(new Set(await Promise.all(answers)).size).toBe(1)
+    }
+    expect(await world.isActive(...foreign)).toEqual([true, true, true])
+  })
+
+  it('of a foreign one there is an event', async () => {
+    await using world = await openEndpoints()
+    const thief = { id: 'thief', secret: await world.addClient({ id: 'thief' }) }
+    await world.addClient({ id: 'app' })
+    const { access_token } = await world.issue('app')
+    await world.post('/revoke', { token: access_token }, thief)
+    await world.store.commit({ type: 'log', events: [] })
+    expect(await world.events()).toContain('revocation.foreign')
+  })
+})
+
+describe('RFC 7009 section 2.3: CORS by the registered origins of a client', () => {
+  const ORIGIN = 'https://spa.example'
+  async function open(): Promise<EndpointWorld> {
+    const world = await openEndpoints()
+    await world.addClient({ id: 'spa', authMethod: 'none', origins: [ORIGIN] })
+    await world.addClient({ id: 'other', authMethod: 'none' })
+    return world
+  }
+  const revokeFrom = (world: EndpointWorld, origin: string, form: Record<string, string>) =>
+    world.call('/revoke', {
+      method: 'POST',
+      headers: { 'content-type': FORM, origin },
+      body: new URLSearchParams(form).toString(),
+    })
+  const allowed = (response: Response) => response.headers.get('access-control-allow-origin')
+
+  it('answers a preflight of a known origin alone', async () => {
+    await using world = await open()
+    for (const path of ['/token', '/revoke', '/introspect']) {
+      const ask = (origin: string) => world.call(path, { method: 'OPTIONS', headers: { origin } })
+      const known = await ask(ORIGIN)
+      expect([known.status, allowed(known)]).toEqual([204, ORIGIN])
+      expect(known.headers.get('access-control-allow-methods')).toBe('POST')
+      expect(known.headers.get('access-control-allow-credentials')).toBeNull()
+      expect(allowed(await ask('https://evil.example'))).toBeNull()
+      expect(allowed(await ask('null'))).toBeNull()
+    }
+  })
+
+  it('lets the origin of the client read answers and errors, and no other', async () => {
+    await using world = await open()
+    const { refresh_token: token } = await world.issue('spa')
+    const evil = await revokeFrom(world, 'https://evil.example', { client_id: 'other', token })
+    expect([evil.status, allowed(evil)]).toEqual([200, null])
+    expect(allowed(await revokeFrom(world, ORIGIN, { client_id: 'other', token }))).toBeNull()
+    const error = await revokeFrom(world, ORIGIN, { client_id: 'nobody', token })
+    expect([error.status, allowed(error)]).toEqual([401, ORIGIN])
+    expect(error.headers.get('vary')).toBe('Origin')
+    expect(await world.isActive(token)).toEqual([true])
+    const good = await revokeFrom(world, ORIGIN, { client_id: 'spa', token })
+    expect([good.status, allowed(good)]).toEqual([200, ORIGIN])
+    expect(await world.isActive(token)).toEqual([false])
+  })
+
+  it('lets everybody read the metadata and the keys', async () => {
+    await using world = await open()
+    for (const path of ['/jwks', '/.well-known/oauth-authorization-server']) {
+      expect(allowed(await world.call(path, { headers: { origin: 'https://x.example' } }))).toBe(
+        '*',
+      )
+    }
+  })
+})
+
+describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
+  it('for that client, with Retry-After; others at the same address go on', async () => {
+    await using world = await openEndpoints()
+    const app = { id: 'app', secret: await world.addClient({ id: 'app' }) }
+    const other = { id: 'other', secret: await world.addClient({ id: 'other' }) }
+    const form = { token: 'x' }
+    for (let tries = 0; tries < 10; tries += 1) {
+      const wrong = await world.post('/revoke', form, { id: 'app', secret: `guess${tries}` })
+      expect(wrong.status).toBe(401)
+    }
+    const slowed = await world.post('/revoke', form, app)
+    expect(slowed.status).toBe(429)
+    expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await world.post('/introspect', form, app)).status).toBe(429)
+    expect((await world.post('/revoke', form, other)).status).toBe(200)
+    world.clock.advance(61)
+    expect((await world.post('/revoke', form, app)).status).toBe(200)
+  })
+})
+
+describe('RFC 7523 section 3: private_key_jwt', () => {
+  async function open(alg = 'ES256') {
+    const world = await openEndpoints()
+    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
+    const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg }
+    await world.addClient({ id: 'jwt', authMethod: 'private_key_jwt', jwks: { keys: [jwk] } })
+    let count = 0
+    const sign = async (change: Record<string, unknown> = {}, header = {}) => {
+      count += 1
+      const now = Math.floor(world.clock.now() / 1000)
+      const claims = { iss: 'jwt', sub: 'jwt', aud: world.origin, jti: `j${count}`, exp: now + 60 }
+      return new SignJWT({ ...claims, ...change })
+        .setProtectedHeader({ alg, kid: 'k1', ...header })
+        .sign(privateKey)
+    }
+    const revoke = async (client_assertion: string, more = {}) => {
+      const form = { token: 'x', client_assertion_type: ASSERTION_TYPE, client_assertion, ...more }
+      return (await world.post('/revoke', form)).status
+    }
+    return { world, sign, revoke, jwk }
+  }
+
+  it.each(['ES256', 'RS256', 'PS256', 'EdDSA'])('takes %s', async (alg) => {
+    const { world, sign, revoke } = await open(alg)
+    await using _ = world
+    expect(await revoke(await sign())).toBe(200)
+    expect(await revoke(await sign({ aud: `${world.origin}/token` }))).toBe(200)
+    expect(await revoke(await sign({ aud: [`${world.origin}/revoke`] }))).toBe(200)
+    expect(await revoke(await sign(), { client_id: 'jwt' })).toBe(200)
+  })
+
+  it('refuses what is not for us, not from the client, too old, too long, or unnamed', async () => {
+    const { world, sign, revoke, jwk } = await open()
+    await using _ = world
+    const now = Math.floor(world.clock.now() / 1000)
+    const wrong = [
+      await sign({ aud: 'https://other.example' }),
+      await sign({ iss: 'app' }),
+      await sign({ sub: 'app' }),
+      await sign({ exp: now - 60 }),
+      await sign({ exp: now + 86_400 }),
+      await sign({ exp: undefined }),
+      await sign({ jti: undefined }),
+      await sign({ nbf: now + 600 }),
+      `${(await sign()).slice(0, -6)}AAAAAA`,
+      await new SignJWT({ iss: 'jwt', sub: 'jwt', aud: world.origin, jti: 'h', exp: now + 60 })
+        .setProtectedHeader({ alg: 'HS256', kid: 'k1' })
+        .sign(new TextEncoder().encode(JSON.stringify(jwk).padEnd(64))),
+      `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(
+        JSON.stringify({ iss: 'jwt', sub: 'jwt', aud: world.origin, jti: 'n', exp: now + 60 }),
+      ).toString('base64url')}.`,
+      'eyJhbGciOiJFUzI1NiJ9.e30.AAAA',
+      'no jwt',
+    ]
+    for (const assertion of wrong) {
+      expect(await revoke(assertion)).toBe(401)
+      // The tenth failure within a minute is the last that is looked at.
+      if (assertion === wrong[6]) world.clock.advance(61)
+    }
+    expect(await revoke(await sign({}), { client_id: 'app' })).toBe(401)
+    expect(await revoke(await sign({}), { client_assertion_type: 'x' })).toBe(401)
+    expect(await revoke(await sign({}), { client_id: 'jwt', client_secret: 's' })).toBe(400)
+  })
+
+  it('takes a jti once; of many uses at once exactly one', async () => {
+    const { world, sign, revoke } = await open()
+    await using _ = world
+    const one = await sign()
+    expect([await revoke(one), await revoke(one)]).toEqual([200, 401])
+    const other = await sign()
+    const statuses = await Promise.all(Array.from({ length: 8 }, () => revoke(other)))
+    expect(statuses.filter((status) => status === 200)).toHaveLength(1)
+  })
+})
+
+describe('RFC 8705 section 2.2: a certificate by the header of a trusted proxy', () => {
+  const header = 'x-client-cert'
+  const thumbprint = thumbprintOf(encodeURIComponent(CERTIFICATE)) ?? ''
+  async function statusOf(trustedProxies: readonly string[], certificate?: string, more = {}) {
+    await using world = await openEndpoints({ certificates: { header, trustedProxies } })
+    await world.addClient({ id: 'm', authMethod: 'tls_client_auth', certificates: [thumbprint] })
+    const response = await world.call('/revoke', {
+      method: 'POST',
+      headers: {
+        'content-type': FORM,
+        ...(certificate === undefined ? {} : { [header]: certificate }),
+        ...more,
+      },
+      body: 'client_id=m&token=x',
+    })
+    return response.status
+  }
+
+  it.each<[string, readonly string[], string | undefined, number]>([
+    ['from the proxy', ['127.0.0.1'], encodeURIComponent(CERTIFICATE), 200],
+    ['from somebody else', ['10.0.0.1'], encodeURIComponent(CERTIFICATE), 401],
+    ['from no proxy at all', [], encodeURIComponent(CERTIFICATE), 401],
+    ["another's", ['127.0.0.1'], encodeURIComponent(OTHER_CERTIFICATE), 401],
+    ['none', ['127.0.0.1'], undefined, 401],
+    ['what is no certificate', ['127.0.0.1'], 'CN%3Dm', 401],
+    ['a broken escape', ['127.0.0.1'], '%zz', 401],
+  ])('%s', async (_, trusted, certificate, status) => {
+    expect(await statusOf(trusted, certificate)).toBe(status)
+  })
+
+  it('X-Forwarded-For makes nobody a trusted proxy', async () => {
+    const forged = { 'x-forwarded-for': '10.0.0.1' }
+    expect(await statusOf(['10.0.0.1'], encodeURIComponent(CERTIFICATE), forged)).toBe(401)
+  })
+})
+
+describe('RFC 9701: signed answers of introspection', () => {
+  it('are taken by oauth4webapi, active and not', async () => {
+    await using world = await openEndpoints()
+    const secret = await world.addClient({ id: 'rs', introspect: 'all' })
+    await world.addClient({ id: 'app' })
+    const { access_token } = await world.issue('app')
+    const insecure = { [oauth.allowInsecureRequests]: true }
+    const issuer = new URL(world.origin)
+    const server = await oauth.processDiscoveryResponse(
+      issuer,
+      await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure }),
+    )
+    const client: oauth.Client = {
+      client_id: 'rs',
+      introspection_signed_response_alg: 'ES256',
+    }
+    const introspect = async (token: string) => {
+      const response = await oauth.introspectionRequest(
+        ...[server, client, oauth.ClientSecretBasic(secret), token],
+        { requestJwtResponse: true, ...insecure },
+      )
+      expect(response.headers.get('content-type')).toBe('application/token-introspection+jwt')
+      const answer = await oauth.processIntrospectionResponse(server, client, response)
+      await oauth.validateApplicationLevelSignature(server, response, insecure)
+      return answer
+    }
+    expect(await introspect(access_token)).toMatchObject({ active: true, client_id: 'app' })
+    expect(await introspect('nonsense')).toEqual({ active: false })
+    await world.authority.revoke({ token: access_token, clientId: 'app' })
+    expect(await introspect(access_token)).toEqual({ active: false })
+  })
+})
