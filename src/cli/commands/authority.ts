@@ -84,7 +84,8 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
 function reachOf(options: ReachOptions, now: number): RevokeReach {
   const { user, client, session, grant } = options
   const wide = [user, client, options.issuedBefore].some((value) => value !== undefined)
-  if ((session !== undefined || grant !== undefined) && (wide || (session && grant))) {
+  const alone = [session, grant].filter((value) => value !== undefined).length
+  if (alone > 1 || (alone === 1 && wide)) {
     throw new RescindError('usage', 'A --session or a --grant stands alone. Leave the others out.')
   }
   for (const value of [user, client, session]) {

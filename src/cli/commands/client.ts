@@ -116,11 +116,9 @@ async function add(
   const { client, secret } = await clients.add(newClient(io, id, options), byOperator(actor))
   output.result({ client: shown(client), secret: secret?.reveal() ?? null })
   output.say(`Added the client ${id} (${client.authMethod}).`)
-  if (secret) {
-    output.say('Its secret, which is not shown again:')
-    output.say()
-    output.say(`  ${secret.reveal()}`)
-  }
+  // Under --json it stands in the result, and nowhere else.
+  if (secret && !output.json)
+    output.say(`Its secret, which is not shown again:\n\n  ${secret.reveal()}`)
 }
 
 function newClient(io: Io, id: string, options: AddOptions): NewClient {
@@ -221,9 +219,8 @@ async function rotate(
   output.result({ client: id, secret: secret.reveal(), overlapSeconds })
   const old =
     overlapSeconds === 0 ? 'is refused from now on' : `is good for ${overlapSeconds} s more`
-  output.say(`The client ${id} has a new secret; the old one ${old}. It is not shown again:`)
-  output.say()
-  output.say(`  ${secret.reveal()}`)
+  output.say(`The client ${id} has a new secret; the old one ${old}.`)
+  if (!output.json) output.say(`It is not shown again:\n\n  ${secret.reveal()}`)
 }
 
 async function disable({ output, actor }: Context, core: Core, id: string): Promise<void> {

@@ -14,7 +14,7 @@ export function openLog(io: Io, level: LogLevel, worker: number | undefined): Lo
   return pino(
     {
       level,
-      base: worker === undefined ? {} : { worker },
+      base: { pid: process.pid, ...(worker === undefined ? {} : { worker }) },
       formatters: { level: (label) => ({ level: label }) },
       timestamp: () => `,"time":"${new Date(io.clock.now()).toISOString()}"`,
     },

@@ -1,0 +1,409 @@
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freePort } from '../support/free-port.ts'
+import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+
+const SECRETS = { ADMIN_KEY: 'an-admin-key-that-is-long-enough' }
+
+let home: ReturnType<typeof tempHome>
+let url: string
+let metricsUrl: string
+const children: Child[] = []
+
+beforeEach(async () => {
+  home = tempHome()
+  const [port, metricsPort] = [await freePort(), await freePort()]
+  url = `http://127.0.0.1:${port}`
+  metricsUrl = `http://127.0.0.1:${metricsPort}/metrics`
+  write(`issuer: ${url}`, `listen: 127.0.0.1:${port}`, `metrics: 127.0.0.1:${metricsPort}`)
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    child.process.kill('SIGKILL')
+    await child.done
+  }
+  home[Symbol.dispose]()
+})
+
+/** Writes the section `authority` of the configuration. */
+function write(...lines: string[]): void {
+  const text = `authority:\n${lines.map((line) => `  ${line}\n`).join('')}`
+  writeFileSync(join(home.path, 'rescind.yaml'), text)
+}
+
+const run = (...args: string[]) => rescind(args, { home: home.path, env: SECRETS })
+
+/** Starts `rescind serve`, and waits until it says that it listens. */
+async function serve(...args: string[]): Promise<Child> {
+  const child = spawnRescind(['serve', ...args], { home: home.path, env: SECRETS })
+  children.push(child)
+  const ready = once(child.process.stdout as NodeJS.ReadableStream, 'data').then(() => true)
+  if (await Promise.race([ready, child.done.then(() => false)])) return child
+  throw new Error(child.stderr())
+}
+
+async function addClient(id: string, ...args: string[]): Promise<string> {
+  const added = await run('client', 'add', id, ...args, '--json')
+  expect(added.exitCode).toBe(0)
+  if (added.json.secret !== null) expect(added.stderr).not.toContain(added.json.secret)
+  return added.json.secret
+}
+
+const post = (path: string, form: Record<string, string>) =>
+  fetch(url + path, { method: 'POST', body: new URLSearchParams(form) })
+
+async function tokenOf(client: Record<string, string>): Promise<string> {
+  const answer = await post('/token', { ...client, grant_type: 'client_credentials' })
+  expect(answer.status).toBe(200)
+  return ((await answer.json()) as { access_token: string }).access_token
+}
+
+async function isActive(client: Record<string, string>, token: string): Promise<boolean> {
+  const answer = await post('/introspect', { ...client, token })
+  return ((await answer.json()) as { active: boolean }).active
+}
+
+const metric = (text: string, name: string) =>
+  Number(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${name} `))
+      ?.split(' ')
+      .at(-1),
+  )
+
+describe.each([1, 2])('rescind serve --workers %i', (workers) => {
+  test('serves the authority, counts what it does, and stops when it is asked to', async () => {
+    const client_secret = await addClient('app', '--grant', 'client_credentials')
+    const client = { client_id: 'app', client_secret }
+    const child = await serve('--workers', String(workers))
+    const token = await tokenOf(client)
+    expect(await isActive(client, token)).toBe(true)
+    expect((await post('/revoke', { ...client, token })).status).toBe(200)
+    for (let nth = 0; nth < 8; nth += 1) expect(await isActive(client, token)).toBe(false)
+    await post('/revoke', { ...client, token })
+    await post('/revoke', { ...client, token: 'nothing' })
+    expect((await fetch(`${url}/own?token=${token}`)).status).toBe(404)
+    const text = await (await fetch(metricsUrl)).text()
+    expect(metric(text, 'rescind_revocations_total{outcome="revoked"}')).toBe(1)
+    expect(metric(text, 'rescind_revocations_total{outcome="already_dead"}')).toBe(1)
+    expect(metric(text, 'rescind_revocations_total{outcome="unknown"}')).toBe(1)
+    expect(metric(text, 'rescind_tokens_issued_total{kind="access"}')).toBe(1)
+    expect(metric(text, 'rescind_http_requests_total{endpoint="introspect",status="200"}')).toBe(9)
+    expect(metric(text, 'rescind_http_request_duration_seconds_count{endpoint="revoke"}')).toBe(3)
+    child.process.kill('SIGTERM')
+    const { code, stdout, stderr } = await child.done
+    expect(code).toBe(0)
+    expect(stdout).toContain(`The authority ${url} listens on ${url}.`)
+    const lines = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines.filter(({ endpoint }) => endpoint === 'revoke')).toHaveLength(3)
+    expect(lines.at(-1)).toMatchObject({ level: 'info', msg: 'stopped' })
+    for (const secret of [token, client_secret, 'token=']) expect(stderr).not.toContain(secret)
+  })
+})
+
+describe('rescind serve', () => {
+  test('an answer that is under way when it stops is finished', async () => {
+    const client_secret = await addClient('app', '--grant', 'client_credentials')
+    const child = await serve()
+    const body = `grant_type=client_credentials&client_id=app&client_secret=${client_secret}`
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    let answer = ''
+    socket.on('data', (part) => {
+      answer += part
+    })
+    const type = 'content-type: application/x-www-form-urlencoded'
+    socket.write(
+      `POST /token HTTP/1.1\r\nhost: a\r\n${type}\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(0, 9)}`,
+    )
+    // An answered request shows that the one before it has arrived.
+    await fetch(`${url}/health`)
+    child.process.kill('SIGTERM')
+    while (!child.stderr().includes('stopping')) await once(child.process.stderr!, 'data')
+    await expect(fetch(`${url}/health`)).rejects.toThrow()
+    socket.write(body.slice(9))
+    expect((await child.done).code).toBe(0)
+    expect(answer).toContain('HTTP/1.1 200')
+    expect(answer).toContain('"access_token"')
+    socket.destroy()
+  })
+
+  test('what was revoked before a kill -9 is dead after it', async () => {
+    const client_secret = await addClient('app', '--grant', 'client_credentials')
+    const client = { client_id: 'app', client_secret }
+    const child = await serve('--workers', '2')
+    const [dead, alive] = [await tokenOf(client), await tokenOf(client)]
+    expect((await post('/revoke', { ...client, token: dead })).status).toBe(200)
+    child.process.kill('SIGKILL')
+    await child.done
+    const again = await serve('--workers', '1')
+    expect(await isActive(client, dead)).toBe(false)
+    expect(await isActive(client, alive)).toBe(true)
+    again.process.kill('SIGTERM')
+    await again.done
+  })
+
+  test('a worker that dies is started again', async () => {
+    const child = await serve('--workers', '2')
+    const listening = () =>
+      child
+        .stderr()
+        .split('\n')
+        .filter((line) => line.includes('"listening"'))
+        .map((line) => JSON.parse(line).pid as number)
+    while (listening().length < 2) await once(child.process.stderr!, 'data')
+    process.kill(listening()[0] as number, 'SIGKILL')
+    while (listening().length < 3) await once(child.process.stderr!, 'data')
+    expect(child.stderr()).toContain('a worker ended, and is started again')
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    child.process.kill('SIGTERM')
+    expect((await child.done).code).toBe(0)
+  })
+
+  test('--dev-login asks who it is, believes it, and gives a code', async () => {
+    const redirect = 'http://127.0.0.1/callback'
+    await addClient('web', '--auth', 'none', '--redirect-uri', redirect, '--scope', 'read')
+    await serve('--dev-login')
+    const verifier = 'v'.repeat(43)
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))
+    const ask = new URLSearchParams({
+      ...{ response_type: 'code', client_id: 'web', redirect_uri: redirect, state: '"><script>' },
+      code_challenge: Buffer.from(digest).toString('base64url'),
+      code_challenge_method: 'S256',
+    })
+    const page = await fetch(`${url}/authorize?${ask}`)
+    expect([page.status, page.headers.get('content-type')]).toEqual([
+      200,
+      'text/html; charset=utf-8',
+    ])
+    const html = await page.text()
+    expect(html).toContain('name="dev_user"')
+    expect(html).not.toContain('<script>')
+    const wrong = await fetch(`${url}/authorize?${ask}&dev_user=${encodeURIComponent('a b')}`)
+    expect(await wrong.text()).toContain('role="alert"')
+    const there = await fetch(`${url}/authorize?${ask}&dev_user=ann`, { redirect: 'manual' })
+    const code = new URL(there.headers.get('location') ?? '').searchParams.get('code') ?? ''
+    const tokens = await post('/token', {
+      ...{ grant_type: 'authorization_code', client_id: 'web', code },
+      ...{ redirect_uri: redirect, code_verifier: verifier },
+    })
+    expect([tokens.status, await tokens.json()]).toMatchObject([200, { scope: 'read' }])
+  })
+
+  test('admin keys come from the environment, and their endpoint works', async () => {
+    const section = [`issuer: ${url}`, `listen: ${new URL(url).host}`, 'metrics: false']
+    write(...section, 'adminKeys: ["${env:ADMIN_KEY}"]')
+    await serve()
+    const answer = await fetch(`${url}/admin/revoke`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${SECRETS.ADMIN_KEY}`,
+        'content-type': 'application/json',
+      },
+      body: JSON.stringify({ user: 'ann', dryRun: true }),
+    })
+    expect([answer.status, await answer.json()]).toMatchObject([200, { revoked: false }])
+  })
+})
+
+describe('rescind serve refuses at start, with one sentence', () => {
+  const AT_HOME = 'issuer: http://127.0.0.1:9400'
+  test.each<[string, string[], string[], string, number]>([
+    ['no issuer', ['listen: 127.0.0.1:0'], [], 'authority.issuer', 2],
+    ['an http issuer that is not loopback', ['issuer: http://as.example'], [], 'must be https', 2],
+    ['an issuer that is no URL', ['issuer: nonsense'], [], 'is not a URL', 2],
+    ['--dev-login for the world', ['issuer: https://as.example'], ['--dev-login'], 'anybody', 2],
+    [
+      '--dev-login on an address that others reach',
+      [AT_HOME, 'listen: 0.0.0.0:9400'],
+      ['--dev-login', '--accept-risk', 'plain-http'],
+      'on this machine alone',
+      2,
+    ],
+    ['plain HTTP to the world', [AT_HOME, 'listen: 0.0.0.0:9400'], [], 'plain-http', 2],
+    ['metrics to the world', [AT_HOME, 'metrics: 0.0.0.0:9464'], [], 'authority.metrics', 2],
+    ['an address without a port', [AT_HOME, 'listen: 127.0.0.1'], [], '127.0.0.1:9400', 2],
+    ['a lifetime without a unit', [AT_HOME, 'lifetimes: { code: 60 }'], [], 'lifetimes.code', 2],
+    ['a misspelt key', [AT_HOME, 'isuer: x'], [], 'Did you mean "issuer"?', 2],
+    ['a password in the file', [AT_HOME, 'store: postgres://a:geheim@h/d'], [], '${env:NAME}', 2],
+    ['a key in the file', [AT_HOME, 'adminKeys: [geheim]'], [], 'adminKeys 1', 2],
+    ['a key that is short', [AT_HOME, 'adminKeys: ["${env:SHORT}"]'], [], 'too short', 2],
+    ['too many workers', [AT_HOME], ['--workers', '1000'], '128 at most', 2],
+    ['no workers', [AT_HOME], ['--workers', '0'], '1 or more', 2],
+    [
+      'a database that is not there',
+      [AT_HOME, 'store: postgres://127.0.0.1:1/d'],
+      [],
+      'database',
+      1,
+    ],
+  ])('%s', async (_, section, args, sentence, exitCode) => {
+    write(...section)
+    const env = { SHORT: 'short' }
+    const ran = await rescind(['serve', ...args], { home: home.path, env })
+    expect(ran.stderr).toContain(sentence)
+    expect(ran.stderr).not.toMatch(/geheim|\n {4}at /)
+    expect(ran.exitCode).toBe(exitCode)
+  })
+  test('no section', async () => {
+    writeFileSync(join(home.path, 'rescind.yaml'), '')
+    const ran = await run('serve')
+    expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining('no authority in')])
+  })
+  test.each([1, 2])('a port that is taken, with %i workers', async (workers) => {
+    await serve()
+    const child = spawnRescind(['serve', '--workers', String(workers)], { home: home.path })
+    children.push(child)
+    const { code, stderr } = await child.done
+    expect(stderr).toContain('another process listens there')
+    expect(stderr).not.toContain(' at ')
+    expect(code).toBe(workers === 1 ? 2 : 1)
+  })
+  test('a store that is another issuer’s', async () => {
+    await run('client', 'list')
+    write('issuer: https://other.example')
+    const ran = await run('serve')
+    expect(ran.stderr).toContain('Give each issuer a store of its own.')
+  })
+})
+
+describe('rescind client', () => {
+  test('add prints a secret once, list never does, rotate-secret takes the old one away', async () => {
+    const secret = await addClient('app', '--grant', 'client_credentials', '--scope', 'read')
+    const [listed, shown] = [await run('client', 'list', '--json'), await run('client', 'list')]
+    expect(listed.json.clients).toMatchObject([
+      { id: 'app', scope: 'read', grantTypes: ['client_credentials'], enabled: true, secrets: 1 },
+    ])
+    expect(listed.stdout + shown.stdout).not.toContain(secret)
+    expect(shown.stdout).toContain('client_secret_basic')
+    const rotated = await run('client', 'rotate-secret', 'app', '--json')
+    expect(rotated.json.secret).not.toBe(secret)
+    await serve()
+    const asked = (client_secret: string) =>
+      post('/token', { grant_type: 'client_credentials', client_id: 'app', client_secret })
+    expect((await asked(secret)).status).toBe(401)
+    expect((await asked(rotated.json.secret)).status).toBe(200)
+    const overlapped = await run('client', 'rotate-secret', 'app', '--overlap', '60', '--json')
+    expect((await asked(rotated.json.secret)).status).toBe(200)
+    expect((await asked(overlapped.json.secret)).status).toBe(200)
+  })
+  test('disable kills what the client holds, in a server that runs', async () => {
+    const client = { client_id: 'app', client_secret: '' }
+    client.client_secret = await addClient('app', '--grant', 'client_credentials')
+    const reader = { client_id: 'api', client_secret: '' }
+    reader.client_secret = await addClient('api', '--introspect', 'all')
+    await serve()
+    const token = await tokenOf(client)
+    expect(await isActive(reader, token)).toBe(true)
+    expect((await run('client', 'disable', 'app')).exitCode).toBe(0)
+    expect(await isActive(reader, token)).toBe(false)
+    const refused = await post('/token', { ...client, grant_type: 'client_credentials' })
+    expect(refused.status).toBe(401)
+  })
+  test.each<[string, string[], string]>([
+    ['an id with a space', ['add', 'a b'], 'cannot be a client id'],
+    ['an unknown grant', ['add', 'a', '--grant', 'password'], 'authorization_code'],
+    ['an unknown authentication', ['add', 'a', '--auth', 'magic'], 'private_key_jwt'],
+    ['a redirect with a fragment', ['add', 'a', '--redirect-uri', 'https://a/#b'], 'fragment'],
+    ['a script as redirect', ['add', 'a', '--redirect-uri', 'javascript:1'], '--redirect-uri'],
+    ['an origin with a path', ['add', 'a', '--origin', 'https://a/b'], 'web origin'],
+    ['keys that are not there', ['add', 'a', '--jwks', 'no.json'], '--jwks'],
+    ['no keys for private_key_jwt', ['add', 'a', '--auth', 'private_key_jwt'], '--jwks'],
+    ['no certificate for mTLS', ['add', 'a', '--auth', 'tls_client_auth'], '--certificate'],
+    ['a client that is not there', ['rotate-secret', 'a'], 'There is no client "a"'],
+    ['disabling one that is not there', ['disable', 'a'], 'There is no client "a"'],
+  ])('%s is one sentence', async (_, args, sentence) => {
+    const ran = await run('client', ...args)
+    expect(ran.stderr).toContain(sentence)
+    expect(ran.exitCode).toBe(2)
+  })
+  test('a secret that a public client has not cannot be rotated; an id is taken once', async () => {
+    expect(await addClient('pub', '--auth', 'none')).toBe(null)
+    expect((await run('client', 'rotate-secret', 'pub')).stderr).toContain('has no secret')
+    expect((await run('client', 'add', 'pub')).stderr).toContain('already')
+  })
+  test('private keys in a file of --jwks are refused', async () => {
+    writeFileSync(join(home.path, 'k.json'), '{"keys":[{"kty":"EC","d":"geheim"}]}')
+    const ran = await run('client', 'add', 'a', '--auth', 'private_key_jwt', '--jwks', 'k.json')
+    expect(ran.stderr).toContain('public keys')
+    expect(ran.stderr).not.toContain('geheim')
+  })
+})
+
+describe('rescind authority revoke', () => {
+  test('counts, changes nothing dry, wants the count, and then all is dead', async () => {
+    const client = { client_id: 'app', client_secret: '' }
+    client.client_secret = await addClient('app', '--grant', 'client_credentials')
+    await serve()
+    const tokens = [await tokenOf(client), await tokenOf(client)]
+    const dry = await run('authority', 'revoke', '--client', 'app', '--dry-run', '--json')
+    expect(dry.json).toEqual({
+      reach: 'client app',
+      counted: { grants: 1, tokens: 2 },
+      revoked: false,
+    })
+    const missing = await run('authority', 'revoke', '--client', 'app')
+    expect([missing.exitCode, missing.stderr]).toEqual([2, expect.stringContaining('--confirm 1')])
+    const wrong = await run('authority', 'revoke', '--client', 'app', '--confirm', '7')
+    expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining('Nothing was')])
+    expect(await isActive(client, tokens[0] ?? '')).toBe(true)
+    const done = await run('authority', 'revoke', '--client', 'app', '--confirm', '1')
+    expect(done.stdout).toContain('Revoked 1 live grant with 2 live tokens of client app.')
+    for (const token of tokens) expect(await isActive(client, token)).toBe(false)
+    expect(await isActive(client, await tokenOf(client))).toBe(true)
+  })
+  test.each<[string, string[], string]>([
+    ['nothing', [], 'Say what to revoke'],
+    ['a session and a user', ['--session', 's', '--user', 'u'], 'stands alone'],
+    ['a session and a grant', ['--session', 's', '--grant', '0'], 'stands alone'],
+    ['a grant that is no number', ['--grant', 'x'], 'whole number'],
+    ['an empty user', ['--user', ''], 'needs a name'],
+    ['no moment', ['--issued-before', 'yesterday'], '2025-08-08'],
+    ['a day that is not there', ['--issued-before', '2025-13-08'], '2025-08-08'],
+    ['a moment to come', ['--issued-before', '2999-01-01'], 'lies ahead'],
+  ])('%s is one sentence', async (_, args, sentence) => {
+    const ran = await run('authority', 'revoke', ...args)
+    expect(ran.stderr).toContain(sentence)
+    expect(ran.exitCode).toBe(2)
+  })
+})
+
+describe('rescind authority explain', () => {
+  test('says why a token is dead, by which cascade and whom', async () => {
+    const client = { client_id: 'app', client_secret: '' }
+    client.client_secret = await addClient('app', '--grant', 'client_credentials')
+    const section = [`issuer: ${url}`, `listen: ${new URL(url).host}`, 'metrics: false']
+    write(...section, 'adminKeys: ["${env:ADMIN_KEY}"]')
+    await serve()
+    const token = await tokenOf(client)
+    await post('/revoke', { ...client, token })
+    const events = await fetch(`${url}/admin/events`, {
+      headers: { authorization: `Bearer ${SECRETS.ADMIN_KEY}` },
+    })
+    const { events: all } = (await events.json()) as { events: { type: string; token: string }[] }
+    const fingerprint = all.find(({ type }) => type === 'token.revoked')?.token ?? ''
+    const told = await run('authority', 'explain', fingerprint, '--json')
+    expect(told.json).toMatchObject({
+      state: 'dead',
+      cause: 'revocation_endpoint',
+      clientId: 'app',
+    })
+    const said = await run('authority', 'explain', fingerprint)
+    expect(said.stdout).toContain(`${fingerprint}, access token, is dead since `)
+    expect(said.stdout).not.toContain(token)
+  })
+  test.each([
+    ['a token itself', 'rsc_at_abc', 'never given as an argument'],
+    ['one that is not known', `fp_${'0'.repeat(24)}`, 'No token has the fingerprint'],
+  ])('%s is one sentence', async (_, what, sentence) => {
+    const ran = await run('authority', 'explain', what)
+    expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining(sentence)])
+  })
+})
