@@ -1,7 +1,10 @@
 import { RescindError } from '../core/errors.ts'
+import type { Change, GrantRow, TokenRow } from '../store/authority/contract.ts'
 import type { AuthorityParts } from './options.ts'
 
 const ISSUER_NOTE = 'issuer'
+/** What the trial leaves is forgotten after so long. */
+const PROBE_MS = 60_000
 
 /**
  * Refuses a store that could not keep the authority's promises, or that is another issuer's.
@@ -16,22 +19,22 @@ export async function checkStore(parts: AuthorityParts): Promise<void> {
 /** Two changes that both expect to be the first: one must lose. */
 async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
   const nonce = Buffer.from(random(new Uint8Array(12))).toString('base64url')
-  const probe = { type: 'use_once', key: `probe:${nonce}`, keepUntil: clock.now() + 1000 } as const
-  const grant = {
-    ...{
-      id: await store.reserveIds(1),
-      clientId: 'probe',
-      userId: null,
-      sessionId: null,
-      scope: '',
-    },
-    ...{ createdAt: clock.now(), expiresAt: clock.now() + 60_000, detail: null },
+  const at = clock.now()
+  const { grant, token } = probeOf(await store.reserveIds(2), at)
+  await store.commit({ type: 'start_grant', grant, tokens: [token], events: [] })
+  const [grantId, tokenId] = [grant.id, token.id]
+  const spend = { type: 'spend_token', tokenId, grantId, at, successorId: null } as const
+  const changes: readonly Change[] = [
+    { type: 'use_once', key: `probe:${nonce}`, keepUntil: at + PROBE_MS },
+    { ...spend, tokens: [], events: [] },
+    { type: 'end_grant', grantId, at, events: [] },
+  ]
+  let isFit = true
+  for (const change of changes) {
+    const both = await Promise.all([store.commit(change), store.commit(change)])
+    isFit &&= both.sort().join() === 'conflict,done'
   }
-  await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
-  const end = { type: 'end_grant', grantId: grant.id, at: clock.now(), events: [] } as const
-  const late = { type: 'add_tokens', grantId: grant.id, tokens: [], events: [] } as const
-  const pairs = [await bothOf(store, probe), await bothOf(store, end)]
-  const isFit = pairs.every((pair) => pair.sort().join() === 'conflict,done')
+  const late: Change = { type: 'add_tokens', grantId, tokens: [], events: [] }
   if (isFit && (await store.commit(late)) === 'conflict') return
   throw new RescindError(
     'store_unfit',
@@ -39,11 +42,16 @@ async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Pro
   )
 }
 
-function bothOf(
-  store: AuthorityParts['store'],
-  change: Parameters<AuthorityParts['store']['commit']>[0],
-) {
-  return Promise.all([store.commit(change), store.commit(change)])
+function probeOf(id: number, now: number): { grant: GrantRow; token: TokenRow } {
+  const life = { expiresAt: now + PROBE_MS, detail: null }
+  const names = { clientId: 'probe', userId: null, sessionId: null, scope: '' }
+  const kind = 'code'
+  const hash = new Uint8Array(16)
+  return {
+    // Made after every moment that somebody revoked up to: the trial's grant must live.
+    grant: { id, ...names, createdAt: Number.MAX_SAFE_INTEGER, ...life },
+    token: { id: id + 1, kind, hash, grantId: id, issuedAt: now, ...life },
+  }
 }
 
 async function checkOwner({ store, issuer }: AuthorityParts): Promise<void> {
