@@ -1,13 +1,18 @@
-// Runs `rescind revoke` against authorization servers that others wrote and Debian packages:
-// django-oauth-toolkit. Where Debian packages cannot be installed it says so, and ends well.
+// Runs `rescind revoke` and `rescind conformance` against authorization servers that others wrote and
+// Debian packages: django-oauth-toolkit, Authlib. Where they cannot be installed it says so, and ends well.
 import { spawn, spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { authlibConfig, checkConformance, djangoConfig } from './peers-conformance.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const MAIN = join(ROOT, 'src', 'cli', 'main.ts')
-const PACKAGE = 'python3-django-oauth-toolkit'
+const DJANGO = { packages: ['python3-django-oauth-toolkit'], imports: 'oauth2_provider' }
+const AUTHLIB = {
+  packages: ['python3-authlib', 'python3-flask', 'python3-sqlalchemy'],
+  imports: 'authlib, flask, sqlalchemy',
+}
 /** Debian's own, for a newer one on the PATH does not see Debian's packages. */
 const PYTHON = '/usr/bin/python3'
 /** An import of Django and its migrations take seconds on a small machine. */
@@ -16,51 +21,58 @@ const RUN_MS_MAX = 60_000
 /** Without a network, apt-get tries for minutes. */
 const INSTALL_MS_MAX = 180_000
 
-const trouble = installToolkit()
-if (trouble) {
-  console.log(`skipped: ${trouble}`)
-} else {
-  const server = await startDjango()
+await withServer(DJANGO, 'django', async (server) => {
+  const rows = await runCases(server)
+  print(server, rows)
+  const title = `django-oauth-toolkit ${server.toolkit} on Django ${server.django}`
+  const ran = await checkConformance(ROOT, title, djangoConfig(ROOT, server))
+  return ran && rows.every(({ ok }) => ok)
+})
+await withServer(AUTHLIB, 'authlib', (server) =>
+  checkConformance(ROOT, `Authlib ${server.authlib}`, authlibConfig(server)),
+)
+
+/** Starts a server of test/peers where its packages can be had, and ends it after its checks. */
+async function withServer(needs, folder, check) {
+  const trouble = install(needs)
+  if (trouble) return console.log(`skipped: ${trouble}`)
+  const server = await start(folder)
   try {
-    const rows = await runCases(server)
-    print(server, rows)
-    process.exitCode = rows.some(({ ok }) => !ok) ? 1 : 0
+    if (!(await check(server))) process.exitCode = 1
   } finally {
     server.process.kill()
   }
 }
 
-/** Returns why the toolkit cannot be had, or undefined when it is there. */
-function installToolkit() {
-  const has = () => spawnSync(PYTHON, ['-c', 'import oauth2_provider']).status === 0
+/** Returns why the packages cannot be had, or undefined when they are there. */
+function install({ packages, imports }) {
+  const names = packages.join(' ')
+  const has = () => spawnSync(PYTHON, ['-c', `import ${imports}`]).status === 0
   if (has()) return undefined
   if (spawnSync('apt-get', ['--version']).status !== 0) {
-    return `${PACKAGE} is not installed, and this is not a Debian system.`
+    return `${names} is not installed, and this is not a Debian system.`
   }
   if (process.getuid?.() !== 0) {
-    return `${PACKAGE} is not installed, and installing it needs root: apt-get install ${PACKAGE}`
+    return `${names} is not installed, and installing it needs root: apt-get install ${names}`
   }
-  console.log(`Installing ${PACKAGE}…`)
+  console.log(`Installing ${names}…`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   spawnSync('apt-get', ['update', '-qq'], { env, stdio: 'ignore', timeout: INSTALL_MS_MAX })
-  const done = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', PACKAGE], {
-    env,
-    encoding: 'utf8',
-    timeout: INSTALL_MS_MAX,
-  })
+  const args = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
+  const done = spawnSync('apt-get', args, { env, encoding: 'utf8', timeout: INSTALL_MS_MAX })
   if (has()) return undefined
-  return `${PACKAGE} could not be installed: ${(done.stderr || '').trim().split('\n').at(-1) || 'apt-get gave no reason.'}`
+  return `${names} could not be installed: ${(done.stderr || '').trim().split('\n').at(-1) || 'apt-get gave no reason.'}`
 }
 
-async function startDjango() {
-  const script = join(ROOT, 'test', 'peers', 'django', 'serve.py')
+async function start(folder) {
+  const script = join(ROOT, 'test', 'peers', folder, 'serve.py')
   const child = spawn(PYTHON, ['-B', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   const timer = setTimeout(() => child.kill(), START_MS_MAX)
   for await (const line of createInterface({ input: child.stdout })) {
     clearTimeout(timer)
     return { ...JSON.parse(line), process: child }
   }
-  throw new Error('The Django project did not start: see its message above.')
+  throw new Error(`The server of test/peers/${folder} did not start: see its message above.`)
 }
 
 /** Every client type, token and hint, with and without --verify; then what must be refused. */

@@ -17,6 +17,8 @@ interface Look {
 
 /** Sees whether tokens live. Each way was first seen to call a fresh token of the kind alive. */
 export interface LifeWatch {
+  /** Says whether anything sees such a token without using it up. */
+  sees(token: HeldToken): Promise<boolean>
   /** Looks without using the token up. */
   life(token: HeldToken): Promise<Life>
   /**
@@ -73,6 +75,7 @@ function openWatch(world: World): LifeWatch {
   }
 
   return {
+    sees: async (token) => (await looksFor(token)).length > 0,
     life,
     async expectDead(token, when) {
       const now = await settled(token)

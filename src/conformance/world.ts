@@ -92,8 +92,6 @@ export interface World {
   refreshable(role: Role, user?: User): Promise<RefreshableGrant>
   /** A token of the client itself. */
   service(role: Role): Promise<HeldToken>
-  /** The refresh token of a new grant where there is one, else any token of the client. */
-  anyToken(role: Role): Promise<HeldToken>
   /** Reads the tokens of an answer of the token endpoint, or undefined where it has none. */
   readGrant(role: Role, answer: HttpResponse): Grant | undefined
   /** Something to say beside the verdict. */
@@ -287,11 +285,6 @@ export function openWorld(options: WorldOptions): World {
     grant,
     refreshable,
     service,
-    async anyToken(role) {
-      if (config.tokens.user === undefined) return await service(role)
-      const made = await grant(role)
-      return made.refresh ?? made.access
-    },
     readGrant,
     note(sentence) {
       notes = [...new Set([...notes, sentence])]

@@ -1,3 +1,4 @@
+import { anyToken } from '../any-token.ts'
 import {
   type AssertionWish,
   signAssertion,
@@ -26,7 +27,7 @@ const good: ConformanceCase = {
   cites: [assertions, rfc(8725, '3.1')],
   needs: ['revocation', 'token:cj'],
   async run(world) {
-    const token = await world.anyToken('cj')
+    const token = await anyToken(world, 'cj')
     const none = unsignedAssertion(world.client('cj'), world.target, world.unique())
     const wrong = [
       ['a wrong audience', await sign(world, { aud: 'https://other.example.com' })],

@@ -1,4 +1,5 @@
 import { isLoopback } from '../../core/url.ts'
+import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import { expectNoCrash } from '../judge.ts'
 import { watchOf } from '../life.ts'
@@ -80,7 +81,7 @@ const jsonp: ConformanceCase = {
   cites: [cors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const query = formOf([
       ['token', token.value.reveal()],
       ['callback', 'alert(1);x'],

@@ -1,3 +1,4 @@
+import { anyToken } from '../any-token.ts'
 import { type Authentication, basicHeader, secretOf } from '../authenticate.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import type { ClientConfig } from '../config.ts'
@@ -49,7 +50,7 @@ const basicGood: ConformanceCase = {
   async run(world) {
     const { client, secret } = passwordClient(world)
     const as = basic(client.id, secret)
-    await revokesAnyway(world, await world.anyToken('c1'), { as }, 'HTTP Basic')
+    await revokesAnyway(world, await anyToken(world, 'c1'), { as }, 'HTTP Basic')
     const plain = /^[\w.*-]+$/.test(`${client.id}${secret}`)
     return plain
       ? pass('The id and the secret of c1 need no encoding: that half was not tested.')
@@ -66,7 +67,7 @@ const basicWrong: ConformanceCase = {
   needs: ['revocation', 'token:c1'],
   async run(world) {
     const { client, secret } = passwordClient(world)
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const wrong = [
       ['An unknown client', basic(`unknown-${world.unique()}`, secret)],
       ['A wrong secret', basic(client.id, world.unique())],
@@ -89,7 +90,7 @@ const basicMalformed: ConformanceCase = {
   needs: ['revocation', 'token:c1'],
   async run(world) {
     const { client } = passwordClient(world)
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const malformed = [
       ['No base64', '!!!'],
       ['No colon', btoa(client.id.replaceAll(':', ''))],
@@ -136,10 +137,10 @@ const postGood: ConformanceCase = {
   cites: [password],
   needs: ['revocation', 'token:cp'],
   async run(world) {
-    await revokesAnyway(world, await world.anyToken('cp'), {}, 'Credentials in the body')
+    await revokesAnyway(world, await anyToken(world, 'cp'), {}, 'Credentials in the body')
     if (world.config.clients.c1?.secret === undefined) return pass()
     const { client, secret } = passwordClient(world)
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const answer = await world.revoke({ as: body(client.id, secret), token })
     if (answer.status === 200) return deviation('A Basic client may send them in the body too.')
     expectRefused(answer, { statuses: [400, 401] }, "A Basic client's credentials in the body")
@@ -154,7 +155,7 @@ const postWrong: ConformanceCase = {
   cites: [errors],
   needs: ['revocation', 'token:cp'],
   async run(world) {
-    const token = await world.anyToken('cp')
+    const token = await anyToken(world, 'cp')
     const as = body(world.client('cp').id, world.unique())
     const refusal = { statuses: [400, 401], errors: ['invalid_client'], what: 'A wrong secret' }
     await refusesAndSpares(world, token, { as, token }, refusal)
@@ -172,7 +173,7 @@ const queryCredentials: ConformanceCase = {
     const role = world.config.clients.cp ? 'cp' : 'c1'
     const client = world.client(role)
     if (client.secret === undefined) return skip(`It needs ${role} to have a secret.`)
-    const token = await world.anyToken(role)
+    const token = await anyToken(world, role)
     const query = formOf(body(client.id, secretOf(client)).pairs)
     const refusal = { statuses: [400, 401], what: 'Credentials in the URL' }
     await refusesAndSpares(world, token, { as: NOBODY, token, query }, refusal)
@@ -188,7 +189,7 @@ const twoMethods: ConformanceCase = {
   needs: ['revocation', 'token:c1'],
   async run(world) {
     const { client, secret } = passwordClient(world)
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const as = { ...body(client.id, secret), headers: basicHeader(client.id, secret) }
     const refusal = { statuses: [400, 401], what: 'Basic and credentials in the body' }
     await refusesAndSpares(world, token, { as, token }, refusal)
@@ -203,7 +204,7 @@ const noCredentials: ConformanceCase = {
   cites: [rfc(7009, '5'), errors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const refusal = { ...unauthenticated, what: 'A request without a client' }
     await refusesAndSpares(world, token, { as: NOBODY, token }, refusal)
     return undefined
@@ -217,7 +218,7 @@ const idOnly: ConformanceCase = {
   cites: [clientRule, errors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const as = body(world.client('c1').id)
     const refusal = { ...unauthenticated, what: 'A confidential client without its secret' }
     await refusesAndSpares(world, token, { as, token }, refusal)
@@ -232,7 +233,7 @@ const publicGood: ConformanceCase = {
   cites: [rfc(7009, '5'), clientRule],
   needs: ['revocation', 'token:p1'],
   async run(world) {
-    await revokesAnyway(world, await world.anyToken('p1'), {}, 'A public client')
+    await revokesAnyway(world, await anyToken(world, 'p1'), {}, 'A public client')
     return undefined
   },
 }
@@ -244,7 +245,7 @@ const publicWithSecret: ConformanceCase = {
   cites: [clientRule],
   needs: ['revocation', 'token:p1'],
   async run(world) {
-    const token = await world.anyToken('p1')
+    const token = await anyToken(world, 'p1')
     const answer = await world.revoke({ as: body(world.client('p1').id, world.unique()), token })
     if (answer.status === 200) {
       await watchOf(world).expectDead(token, 'after the 200')
@@ -263,7 +264,7 @@ const publicUnknown: ConformanceCase = {
   cites: [errors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const as = body(`unknown-${world.unique()}`)
     const refusal = { statuses: [400, 401], errors: ['invalid_client'], what: 'An unknown client' }
     await refusesAndSpares(world, token, { as, token }, refusal)

@@ -1,4 +1,5 @@
 import type { HttpResponse } from '../../core/http.ts'
+import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import { expectOk, firstOf, isUnsupported, lifeByUse } from '../judge.ts'
 import { judgeIntrospection, watchOf } from '../life.ts'
@@ -210,7 +211,7 @@ const spread: ConformanceCase = {
     const other = world.target.secondIntrospection
     if (other === undefined)
       return skip('It needs another node: add endpoints.secondIntrospection.')
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const look = async () => judgeIntrospection(await world.introspect({ as: 'rs1', token }, other))
     if ((await look()) !== 'alive')
       return unclear('The other node does not see the token alive before.')

@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from '../../core/http.ts'
+import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import {
   errorOf,
@@ -33,7 +34,7 @@ const plain: ConformanceCase = {
   cites: [post, answers],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    await revokesAnyway(world, await world.anyToken('c1'), {}, 'A plain revocation')
+    await revokesAnyway(world, await anyToken(world, 'c1'), {}, 'A plain revocation')
     return undefined
   },
 }
@@ -48,7 +49,7 @@ const mediaType: ConformanceCase = {
     const contentType = 'Application/X-WWW-Form-URLEncoded; charset=UTF-8'
     await revokesAnyway(
       world,
-      await world.anyToken('c1'),
+      await anyToken(world, 'c1'),
       { contentType },
       `A form as ${contentType}`,
     )
@@ -61,7 +62,7 @@ async function byMethod(
   world: World,
   method: HttpRequest['method'],
 ): Promise<{ answer: HttpResponse; token: HeldToken }> {
-  const token = await world.anyToken('c1')
+  const token = await anyToken(world, 'c1')
   const inQuery = method === 'GET' || method === 'HEAD'
   const value = token.value.reveal()
   const answer = await world.revoke({
@@ -112,7 +113,7 @@ const tokenInQuery: ConformanceCase = {
   cites: [post],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const query = formOf([['token', token.value.reveal()]])
     const what = 'POST with the token in the URL'
     await refusesAndSpares(world, token, { as: 'c1', query }, { ...badRequest, what })
@@ -127,7 +128,7 @@ const otherQuery: ConformanceCase = {
   cites: [post],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const [token, other] = [await world.anyToken('c1'), await world.anyToken('c1')]
+    const [token, other] = [await anyToken(world, 'c1'), await anyToken(world, 'c1')]
     const query = formOf([['token', other.value.reveal()]])
     const answer = await world.revoke({ as: 'c1', token, query })
     await watchOf(world).expectAlive(other, 'though it stood only in the URL')
@@ -148,7 +149,7 @@ const json: ConformanceCase = {
   cites: [post],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const body = JSON.stringify({ token: token.value.reveal() })
     const refusal = { statuses: [400, 415], what: 'A JSON body' }
     const wish = { as: 'c1', body, contentType: 'application/json' } as const
@@ -164,7 +165,7 @@ const multipart: ConformanceCase = {
   cites: [post],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const part = `--b\r\ncontent-disposition: form-data; name="token"\r\n\r\n${token.value.reveal()}\r\n--b--\r\n`
     const contentType = 'multipart/form-data; boundary=b'
     const answer = await world.revoke({ as: 'c1', body: part, contentType })
@@ -222,7 +223,7 @@ const tokenTwice: ConformanceCase = {
   cites: [parameters, errors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const [first, second] = [await world.anyToken('c1'), await world.anyToken('c1')]
+    const [first, second] = [await anyToken(world, 'c1'), await anyToken(world, 'c1')]
     for (const again of [first, second]) {
       const more = [['token', again.value.reveal()]] as const
       const answer = await world.revoke({ as: 'c1', token: first, more })
@@ -243,7 +244,7 @@ const hintTwice: ConformanceCase = {
   cites: [parameters, errors],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const more = [['token_type_hint', 'access_token']] as const
     const wish = { as: 'c1', token, hint: 'refresh_token', more } as const
     const what = 'Two hints'
@@ -262,7 +263,7 @@ const credentialsTwice: ConformanceCase = {
     const role = firstOf(world, ['cp', 'p1'])
     if (role === undefined)
       return skip('It needs a client that names itself in the body: add cp or p1.')
-    const token = await world.anyToken(role)
+    const token = await anyToken(world, role)
     const { pairs } = await world.authentication(role)
     for (const pair of pairs) {
       const wish = { as: role, token, more: [pair] }
@@ -281,7 +282,7 @@ const unknownParameter: ConformanceCase = {
   needs: ['revocation', 'token:c1'],
   async run(world) {
     const more = [['x_unknown', 'y']] as const
-    await revokesAnyway(world, await world.anyToken('c1'), { more }, 'An unknown parameter')
+    await revokesAnyway(world, await anyToken(world, 'c1'), { more }, 'An unknown parameter')
     return undefined
   },
 }
@@ -293,7 +294,7 @@ const bearerPrefix: ConformanceCase = {
   cites: [post],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const answer = await world.revoke({ as: 'c1', token: `Bearer ${token.value.reveal()}` })
     expectNoCrash(answer, 'A token with a prefix')
     const life = await watchOf(world).life(token)
@@ -371,7 +372,7 @@ const cacheHeaders: ConformanceCase = {
   cites: [rfc(6749, '5.1'), errors],
   needs: ['revocation', 'token:c1'],
   async run(world): Promise<Verdict> {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const value = token.value.reveal()
     const stranger = { headers: {}, pairs: [['client_id', world.unique()]] as const }
     const seen = [

@@ -1,3 +1,4 @@
+import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import { expectNoCrash, expectRefused } from '../judge.ts'
 import { watchOf } from '../life.ts'
@@ -16,7 +17,7 @@ const malformed: ConformanceCase = {
   cites: [rfc(6749, '3.2'), rfc(7009, '5')],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const token = await world.anyToken('c1')
+    const token = await anyToken(world, 'c1')
     const bodies = [
       'token=%00',
       'token=a%00b',

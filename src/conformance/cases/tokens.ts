@@ -1,3 +1,4 @@
+import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import {
   errorOf,
@@ -72,8 +73,13 @@ function hinted(
           ? await accessToken(world)
           : kind === 'refresh'
             ? (await world.refreshable('c1')).refresh
-            : await world.anyToken('c1')
-      await revokesAnyway(world, token, { hint }, `The hint "${hint}" with a ${token.kind} token`)
+            : await anyToken(world, 'c1')
+      await revokesAnyway(
+        world,
+        token,
+        { hint },
+        `The hint "${hint}", with the ${token.kind} token,`,
+      )
       return undefined
     },
   }
@@ -280,7 +286,7 @@ const repeated: ConformanceCase = {
   cites: [answers],
   needs: ['revocation', 'token:c1'],
   async run(world) {
-    const [token, other] = [await world.anyToken('c1'), await world.anyToken('c1')]
+    const [token, other] = [await anyToken(world, 'c1'), await anyToken(world, 'c1')]
     const first = await world.revoke({ as: 'c1', token })
     if (token.kind === 'access' && isUnsupported(first))
       skip('The server revokes no access tokens.')

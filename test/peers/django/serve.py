@@ -44,7 +44,8 @@ def make_clients():
 
 
 call_command("migrate", verbosity=0)
-get_user_model().objects.create_user("ann")
+for name in ["ann", "bob"]:
+    get_user_model().objects.create_user(name)
 server = make_server("127.0.0.1", 0, WSGIHandler(), handler_class=Quiet)
 print(
     json.dumps(

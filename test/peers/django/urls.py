@@ -13,7 +13,7 @@ from oauth2_provider.models import AccessToken, Application, RefreshToken
 def make_grant(request):
     """Makes an access and a refresh token of a client."""
     application = Application.objects.get(client_id=request.POST["client_id"])
-    user = get_user_model().objects.get(username="ann")
+    user = get_user_model().objects.get(username=request.POST.get("user", "ann"))
     access = AccessToken.objects.create(
         user=user,
         application=application,
