@@ -67,6 +67,7 @@ export interface Authority {
   fetch(request: Request, context?: FetchContext): Promise<Response>
   /** All endpoints, for the mounts. */
   readonly handle: Handle
+  /** Stops the webhooks and closes the store, once; waits for what is being written. */
   close(): Promise<void>
 }
 
@@ -81,6 +82,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   const core = await createCore(options)
   const handle = createRouter(core, options)
   const webhooks = startWebhooks(core, options.webhooks ?? [])
+  let closing: Promise<void> | undefined
   const clientOf = async (id: string) => {
     const client = await core.clients.get(id)
     if (client?.enabled) return client
@@ -108,9 +110,9 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
     fetch: mountFetch(handle),
     handle,
-    async close() {
-      await webhooks.close()
-      await core.store.close()
+    close() {
+      closing ??= webhooks.close().then(() => core.store.close())
+      return closing
     },
   }
 }

@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest'
+import {
+  code,
+  granted,
+  issue,
+  openWorld,
+  redeem,
+  revoke,
+  rotate as rotateWith,
+  type World,
+} from './core-world.ts'
+
+const ADMIN = { actor: 'admin', request: 'req-7' }
+
+async function reasons({ core }: World, token: string) {
+  const explained = await core.explain(token)
+  const { state, death, cause, actor, request, cascade } = explained ?? {}
+  return { state, death, cause, actor, request, cascade }
+}
+
+describe('explain: why a token is dead, by which cascade and request', () => {
+  it('one that is alive', async () => {
+    await using world = await openWorld()
+    const { access_token } = await issue(world)
+    const explained = await world.core.explain(access_token)
+    expect(explained).toMatchObject({
+      ...{ state: 'alive', death: null, at: null, cause: null, kind: 'access' },
+      ...{ clientId: 'app', userId: 'ada', cascade: 'The access token is alive.' },
+    })
+    expect(await world.core.explain(explained?.fingerprint ?? '')).toEqual(explained)
+  })
+
+  it('one that its client revoked, and its sibling that died with the grant', async () => {
+    await using world = await openWorld()
+    const { access_token, refresh_token } = await issue(world)
+    world.clock.advance(5)
+    await revoke(world, refresh_token)
+    const told = { state: 'dead', death: 'grant_ended', cause: 'revocation_endpoint' }
+    expect(await reasons(world, refresh_token)).toMatchObject({
+      ...{ ...told, actor: 'client:app' },
+      cascade:
+        'The refresh token was revoked, and its whole grant with it: its client asked at the revocation endpoint (client:app).',
+    })
+    expect(await reasons(world, access_token)).toMatchObject({
+      ...told,
+      cascade: expect.stringMatching(/^The access token died with its grant \d+: /),
+    })
+    const explained = await world.core.explain(access_token)
+    expect(explained?.at).toEqual(new Date(world.clock.now()))
+    expect(explained?.eventId).toMatch(/^evt_/)
+  })
+
+  it('an access token that was revoked alone, which a foreign try does not explain', async () => {
+    await using world = await openWorld()
+    const { access_token } = await issue(world)
+    await revoke(world, access_token, world.other)
+    await revoke(world, access_token)
+    expect(await reasons(world, access_token)).toMatchObject({
+      ...{ death: 'revoked', cause: 'revocation_endpoint', actor: 'client:app' },
+      cascade: expect.stringMatching(/^The access token alone was revoked: /),
+    })
+  })
+
+  it.each([
+    [{ user: 'ada' }, 'all of the user ada'],
+    [{ user: 'ada', client: 'app' }, 'all of the user ada at the client app'],
+    [{ client: 'app' }, 'all of the client app'],
+    [{ session: 's 1' }, 'the session s 1'],
+  ])('a mark on %o', async (reach, words) => {
+    await using world = await openWorld()
+    const { access_token } = await issue(world, { session: 's 1' })
+    world.clock.advance(1)
+    // Another's revocation in the same moment is not taken for it.
+    await world.core.revoking.reach({ user: 'bob' }, 'library', { actor: 'library' })
+    await world.core.revoking.reach(reach, 'admin', ADMIN)
+    expect(await reasons(world, access_token)).toMatchObject({
+      ...{ state: 'dead', death: 'marked', cause: 'admin', ...ADMIN },
+      cascade: `The access token died with ${words}: an administrator asked (admin).`,
+    })
+  })
+
+  it('all that was issued before a moment; of two marks the first', async () => {
+    await using world = await openWorld()
+    const { access_token } = await issue(world)
+    world.clock.advance(60)
+    const issuedBefore = new Date(world.clock.now())
+    await world.core.revoking.reach({ issuedBefore }, 'command_line', { actor: 'operator' })
+    const at = new Date(world.clock.now())
+    world.clock.advance(60)
+    await world.core.revoking.reach({ user: 'ada' }, 'admin', ADMIN)
+    const explained = await world.core.explain(access_token)
+    expect(explained).toMatchObject({ death: 'marked', at, cause: 'command_line' })
+    expect(explained?.cascade).toContain('all that was issued before a moment')
+  })
+
+  it('a family whose refresh token was reused, and the codes and tokens that were used up', async () => {
+    await using world = await openWorld()
+    const first = await issue(world)
+    const second = granted(await rotateWith(world, first.refresh_token))
+    expect(await reasons(world, first.refresh_token)).toMatchObject({
+      ...{ death: 'used', cause: 'refresh' },
+      cascade: 'The refresh token was changed into the next one; it works once.',
+    })
+    world.clock.advance(60)
+    await rotateWith(world, first.refresh_token)
+    expect(await reasons(world, second.refresh_token)).toMatchObject({
+      ...{ death: 'grant_ended', cause: 'refresh_reuse' },
+    })
+    const spent = await code(world)
+    await redeem(world, spent)
+    expect(await reasons(world, spent)).toMatchObject({ death: 'used', cause: 'code' })
+  })
+
+  it('one that expired, one of another process, and none at all', async () => {
+    await using world = await openWorld()
+    const { access_token } = await issue(world)
+    const explained = await world.core.explain(access_token)
+    world.clock.advance(601)
+    expect(await reasons(world, access_token)).toMatchObject({
+      ...{ death: 'expired', cause: null },
+      cascade: 'The access token expired; nobody revoked it.',
+    })
+    const forged = `${explained?.fingerprint.slice(0, -2)}00`
+    for (const unknown of ['', 'nonsense', 'fp_0', `fp_${'f'.repeat(24)}`, forged]) {
+      expect(await world.core.explain(unknown)).toBeNull()
+    }
+  })
+})

@@ -1,0 +1,262 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
+import { type Authority, createAuthority } from '../../src/server/authority.ts'
+import type { Webhook } from '../../src/server/webhooks.ts'
+import type { AuthorityStore } from '../../src/store/authority/contract.ts'
+import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { scaledClock } from '../support/scaled-clock.ts'
+import { CALLBACK, ISSUER, KEY } from './core-world.ts'
+import { openReceiver, type Receiver } from './webhook-receiver.ts'
+
+const SECRET = Buffer.alloc(32, 5).toString('base64')
+const secret = new Secret(`whsec_${SECRET}`)
+/** So many seconds pass in one: backoff and leases are waited for in full, and soon over. */
+const SPEED = 100
+const EVENTS_MAX = 10_000
+/** Far above what anything here takes: only what never comes runs out of it. */
+const PATIENCE = { timeout: 30_000, interval: 10 }
+
+interface World extends AsyncDisposable {
+  readonly store: AuthorityStore
+  readonly trouble: string[]
+  open(webhooks: readonly Webhook[], store?: AuthorityStore): Promise<Authority>
+  /** Makes some events, and returns the ids of all there are. */
+  happen(count?: number): Promise<string[]>
+}
+
+async function openWorld(): Promise<World> {
+  const clock = scaledClock(SPEED)
+  const store = await openSqliteAuthorityStore(':memory:', { clock })
+  const shared = { ...store, close: async () => {} }
+  const trouble: string[] = []
+  const opened: Authority[] = []
+  const open = async (webhooks: readonly Webhook[], given: AuthorityStore = shared) => {
+    const onTrouble = (error: unknown) => trouble.push((error as Error).message)
+    const options = { issuer: ISSUER, key: KEY, clock, store: given, onTrouble, webhooks }
+    const authority = await createAuthority(options)
+    opened.push(authority)
+    return authority
+  }
+  const maker = await open([])
+  await maker.clients.add({ id: 'app', redirectUris: [CALLBACK], scope: 'read' })
+  return {
+    ...{ store: shared, trouble, open },
+    async happen(count = 3) {
+      for (let made = 0; made < count; made += 1) {
+        await maker.issue({ clientId: 'app', userId: `user${made}`, scope: 'read' })
+      }
+      return (await store.readEvents(null, EVENTS_MAX)).map(({ id }) => id)
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((authority) => authority.close()))
+      await store.close()
+    },
+  }
+}
+
+const until = (check: () => void | Promise<void>) => vi.waitFor(check, PATIENCE)
+
+async function takes(receiver: Receiver, ids: readonly string[]): Promise<void> {
+  await until(() => expect(receiver.taken).toEqual(ids))
+}
+
+describe('Standard Webhooks: what is sent', () => {
+  it('every event once, in order, signed, and without a token', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    const authority = await world.open([{ url: receiver.url, secret }])
+    const answer = await authority.issue({ clientId: 'app', userId: 'ada', scope: 'read' })
+    await authority.revoke({ token: answer.refresh_token ?? '', clientId: 'app' })
+    await takes(receiver, await world.happen())
+    expect(receiver.seen.every(({ isSigned }) => isSigned)).toBe(true)
+    const revoked = receiver.seen.find(({ type }) => type === 'grant.revoked')
+    expect(revoked?.body.data).toMatchObject({ id: revoked?.id, user: 'ada', client: 'app' })
+    expect(revoked?.body.data.token).toMatch(/^fp_/)
+    expect(revoked?.body.timestamp).toBe(revoked?.body.data.at)
+    const all = receiver.seen.map(({ raw }) => raw).join()
+    expect(all).not.toContain(answer.access_token)
+    expect(all).not.toContain(answer.refresh_token)
+  })
+
+  it('two signatures while the secret is changed; another secret is told from it', async () => {
+    await using world = await openWorld()
+    await using old = await openReceiver(SECRET)
+    await using stranger = await openReceiver(Buffer.alloc(32, 9).toString('base64'))
+    const fresh = new Secret(`whsec_${Buffer.alloc(24, 6).toString('base64')}`)
+    await world.open([
+      { url: old.url, secret: [fresh, secret] },
+      { url: stranger.url, secret },
+    ])
+    const ids = await world.happen()
+    await takes(old, ids)
+    await takes(stranger, ids)
+    expect(old.seen.every(({ isSigned }) => isSigned)).toBe(true)
+    expect(stranger.seen.some(({ isSigned }) => isSigned)).toBe(false)
+  })
+
+  it('only the types that it wants', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    const authority = await world.open([{ url: receiver.url, secret, types: ['reach.revoked'] }])
+    await world.happen(150)
+    await authority.revoke({ user: 'user1' })
+    await world.happen(2)
+    await until(async () => {
+      const last = (await world.store.readEvents(null, EVENTS_MAX)).at(-1)
+      expect((await authority.webhooks.status())[0]?.position).toBe(last?.position)
+    })
+    expect(receiver.seen.map(({ type }) => type)).toEqual(['reach.revoked'])
+  })
+})
+
+describe('a receiver in trouble loses nothing, and gets it in order', () => {
+  it('that answers 500 for a while', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    receiver.manner = { status: 500 }
+    const authority = await world.open([{ url: receiver.url, secret }])
+    const ids = await world.happen()
+    await until(() => expect(receiver.seen.length).toBeGreaterThan(2))
+    expect(new Set(receiver.seen.map(({ id }) => id))).toEqual(new Set([ids[0]]))
+    expect(await authority.webhooks.status()).toMatchObject([{ state: 'failing' }])
+    receiver.manner = 'take'
+    await takes(receiver, ids)
+    await until(async () =>
+      expect(await authority.webhooks.status()).toMatchObject([
+        { state: 'delivering', failures: 0, nextAt: null },
+      ]),
+    )
+    expect(world.trouble).toHaveLength(1)
+    expect(world.trouble[0]).toContain('it answered 500')
+  })
+
+  it('that hangs', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    receiver.manner = 'hang'
+    await world.open([{ url: receiver.url, secret, timeoutMs: 100 }])
+    const ids = await world.happen()
+    await until(() => expect(receiver.seen.length).toBeGreaterThan(1))
+    receiver.manner = 'take'
+    await takes(receiver, ids)
+  })
+
+  it('that is down, and comes back at the same address', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    await world.open([{ url: receiver.url, secret }])
+    await takes(receiver, await world.happen())
+    await receiver.stop()
+    const ids = await world.happen()
+    await until(() => expect(world.trouble).toHaveLength(1))
+    await receiver.restart()
+    await takes(receiver, ids)
+  })
+
+  it('that redirects: nothing is sent elsewhere', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    await using elsewhere = await openReceiver(SECRET)
+    receiver.manner = { status: 307, headers: { location: elsewhere.url } }
+    await world.open([{ url: receiver.url, secret }])
+    await world.happen()
+    await until(() => expect(receiver.seen.length).toBeGreaterThan(1))
+    expect(elsewhere.seen).toEqual([])
+  })
+
+  it('that fails for days is disabled, with an event, and goes on where it stopped', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    receiver.manner = { status: 503, headers: { 'retry-after': '1' } }
+    const webhook = { url: receiver.url, secret, disableAfterDays: 20 / 86_400 }
+    const authority = await world.open([webhook])
+    await world.happen()
+    await until(() => expect(world.trouble.at(-1)).toContain('disabled'))
+    expect(await authority.webhooks.status()).toMatchObject([{ state: 'disabled' }])
+    const tries = receiver.seen.length
+    receiver.manner = 'take'
+    const ids = await world.happen()
+    expect((await authority.events(null, EVENTS_MAX)).map(({ type }) => type)).toContain(
+      'webhook.disabled',
+    )
+    expect(receiver.seen).toHaveLength(tries)
+    await authority.webhooks.enable(receiver.url)
+    await takes(receiver, ids)
+    await expect(authority.webhooks.enable('https://x.example')).rejects.toMatchObject({
+      code: 'usage',
+    })
+  })
+
+  it('that says 410 Gone is disabled at once', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    receiver.manner = { status: 410 }
+    const authority = await world.open([{ url: receiver.url, secret }])
+    await world.happen()
+    await until(async () =>
+      expect(await authority.webhooks.status()).toMatchObject([{ state: 'disabled' }]),
+    )
+    expect(receiver.seen).toHaveLength(1)
+  })
+})
+
+describe('several processes on one store', () => {
+  it('deliver each event once, and one goes on when the other is closed', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    const webhooks = [{ url: receiver.url, secret }]
+    const [first] = [await world.open(webhooks), await world.open(webhooks)]
+    await takes(receiver, await world.happen(40))
+    await first?.close()
+    await takes(receiver, await world.happen(10))
+  })
+
+  it('one that was killed in a delivery holds it up for its lease alone', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    let isKilled = false
+    const dying: AuthorityStore = {
+      ...world.store,
+      commit: (change) =>
+        isKilled ? Promise.reject(new Error('killed')) : world.store.commit(change),
+    }
+    receiver.manner = 'hang'
+    const killed = await world.open([{ url: receiver.url, secret }], dying)
+    const ids = await world.happen()
+    await until(() => expect(receiver.seen).toHaveLength(1))
+    isKilled = true
+    await killed.close()
+    receiver.manner = 'take'
+    await world.open([{ url: receiver.url, secret }])
+    await takes(receiver, ids)
+  })
+
+  it('closing does not wait for a receiver that hangs, and gives the lease back', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    receiver.manner = 'hang'
+    const authority = await world.open([{ url: receiver.url, secret }])
+    const ids = await world.happen()
+    await until(() => expect(receiver.seen).toHaveLength(1))
+    await authority.close()
+    receiver.manner = 'take'
+    const next = await world.open([{ url: receiver.url, secret }])
+    await takes(receiver, ids)
+    expect(await next.webhooks.status()).toMatchObject([{ failures: 0 }])
+  })
+})
+
+describe('a wrong setting fails at the start', () => {
+  const url = 'https://hooks.example/x'
+  it.each<[string, Webhook, string]>([
+    ['plain http', { url: 'http://hooks.example', secret }, 'url_plain_http'],
+    ['no address', { url: 'hooks', secret }, 'url_invalid'],
+    ['a secret without its prefix', { url, secret: new Secret(SECRET) }, 'key_invalid'],
+    ['a short secret', { url, secret: new Secret('whsec_c2hvcnQ=') }, 'key_invalid'],
+    ['no secret', { url, secret: [] }, 'key_invalid'],
+    ['a timeout beyond the lease', { url, secret, timeoutMs: 60_000 }, 'usage'],
+  ])('%s', async (_, webhook, code) => {
+    await using world = await openWorld()
+    await expect(world.open([webhook])).rejects.toMatchObject({ code })
+  })
+})
