@@ -40,14 +40,19 @@ export interface NewTokenOf {
   readonly secret?: Uint8Array | undefined
 }
 
+/** A token as its text tells it, and the form that it was presented in. */
+export interface PresentedToken extends ParsedToken {
+  readonly isJwt: boolean
+}
+
 /** Makes tokens, and finds those that are presented. */
 export interface Tokens {
   readonly takeIds: TakeIds
   make(token: NewTokenOf): Promise<MadeToken>
   /** Reads a text of any form; null where no token of ours has that text. No look-up. */
-  parse(text: string): Promise<ParsedToken | null>
+  parse(text: string): Promise<PresentedToken | null>
   /** Looks a parsed token up; null when it is not the one that was issued. */
-  find(parsed: ParsedToken): Promise<TokenView | null>
+  find(presented: PresentedToken): Promise<TokenView | null>
   childSecret: TokenFormat['childSecret']
 }
 
@@ -72,14 +77,16 @@ export function createTokens(
       return { row, text: await jwts.sign({ row, grant, detail, jti: format.bodyOf(text) }) }
     },
     async parse(text) {
-      if (!text.startsWith('eyJ')) return format.read(text)
-      const jti = await jwts.verify(text)
-      return jti === null ? null : format.readBody('access', jti)
+      const isJwt = text.startsWith('eyJ')
+      const jti = isJwt ? await jwts.verify(text) : null
+      const parsed = jti === null ? format.read(text) : format.readBody('access', jti)
+      return parsed && { ...parsed, isJwt }
     },
-    async find({ id, kind, hash }) {
+    async find({ id, kind, hash, isJwt }) {
       const view = await store.readToken(id)
-      if (view?.kind !== kind) return null
-      return timingSafeEqual(view.hash, hash) ? view : null
+      if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
+      // A `jti` stands in logs and is no secret: whoever has it alone does not have the token.
+      return (detailOf(view).jwt === true) === isJwt ? view : null
     },
   }
 }
