@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { html } from '../../../src/core/html.ts'
 import { ticksOf } from '../../../src/sweep/report/charts.ts'
 import { renderHtml } from '../../../src/sweep/report/html.ts'
-import { html } from '../../../src/core/html.ts'
 import { cssString } from '../../../src/sweep/report/html-style.ts'
 import { HOSTILE_NAMES, type Sample, sampleModel } from './sample-model.ts'
 
