@@ -211,6 +211,36 @@ describe('several processes on one store', () => {
     await takes(receiver, await world.happen(10))
   })
 
+  it('one that fell asleep before it took the lease sends nothing after another took it', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    const { promise: woken, resolve: wake } = Promise.withResolvers<void>()
+    let asleep = 0
+    const sleepy: AuthorityStore = {
+      ...world.store,
+      async readEvents(after, limit) {
+        const events = await world.store.readEvents(after, limit)
+        if (events.length > 0) {
+          asleep += 1
+          await woken
+        }
+        return events
+      },
+    }
+    const webhooks = [{ url: receiver.url, secret }]
+    await world.open(webhooks, sleepy)
+    await until(() => expect(asleep).toBe(1))
+    receiver.manner = 'hang'
+    await world.open([{ url: receiver.url, secret, timeoutMs: 300 }])
+    await until(() => expect(receiver.seen).toHaveLength(1))
+    wake()
+    const ids = await world.happen()
+    receiver.manner = 'take'
+    // The first is sent again when its time is up; of the one that slept there is nothing between.
+    await takes(receiver, ids)
+    expect(receiver.seen).toHaveLength(ids.length + 1)
+  })
+
   it('one that was killed in a delivery holds it up for its lease alone', async () => {
     await using world = await openWorld()
     await using receiver = await openReceiver(SECRET)
