@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Clock } from '../../src/core/clock.ts'
 import type { Secret } from '../../src/core/secret.ts'
 import {
   type Authority,
@@ -45,21 +46,26 @@ interface Tokens {
   readonly refresh_token?: string
 }
 
+/** Opens the store of one world; each a new one. */
+export type OpenStore = (clock: Clock) => Promise<AuthorityStore>
+
+const openSqlite: OpenStore = (clock) => openSqliteAuthorityStore(':memory:', { clock })
+
 export async function openEndpoints(
   options: Partial<AuthorityOptions> & {
     readonly path?: string
-    readonly wrap?: (store: AuthorityStore) => AuthorityStore
+    readonly openStore?: OpenStore
   } = {},
 ): Promise<EndpointWorld> {
-  const { path = '', wrap = (given) => given, ...rest } = options
+  const { path = '', openStore = openSqlite, ...rest } = options
   const clock = handClock(Math.floor(Date.now() / 1000) * 1000)
-  const store = await openSqliteAuthorityStore(':memory:', { clock })
+  const store = await openStore(clock)
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const trouble: unknown[] = []
   const authority = await createAuthority({
-    ...{ issuer: `${origin}${path}`, key: KEY, clock, store: wrap(store) },
+    ...{ issuer: `${origin}${path}`, key: KEY, clock, store },
     onTrouble: (error) => trouble.push(error),
     ...rest,
   })

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { isRescindError } from '../../core/errors.ts'
+import type { AuthorityStore, EventRow } from '../../store/authority/contract.ts'
 import type { Core } from '../core.ts'
 import { publicEvent } from '../public-event.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
@@ -106,13 +108,32 @@ export function serveAdminEvents(
     if ('answer' in authenticated) return authenticated.answer
     const page = pageIn(request.query)
     if ('error' in page) return refusalAnswer(page)
-    const events = await store.readEvents(page.after, page.limit)
+    const events = await readEvents(store, page)
+    if ('error' in events) return refusalAnswer(events)
     const next = events.at(-1)?.position ?? page.after
     return jsonAnswer({ events: events.map(publicEvent), next })
   }
 }
 
-function pageIn(query: string): { after: string | null; limit: number } | Refusal {
+interface Page {
+  readonly after: string | null
+  readonly limit: number
+}
+
+/** A position has the form that its store gave it: only the store can say that it is none. */
+async function readEvents(
+  store: AuthorityStore,
+  { after, limit }: Page,
+): Promise<readonly EventRow[] | Refusal> {
+  try {
+    return await store.readEvents(after, limit)
+  } catch (error) {
+    if (!isRescindError(error, 'usage')) throw error
+    return refuse('invalid_request', 'after must be the position of an event.')
+  }
+}
+
+function pageIn(query: string): Page | Refusal {
   const form = parseForm(query)
   if ('error' in form) return form
   if ([...form.keys()].some((key) => key !== 'after' && key !== 'limit')) {

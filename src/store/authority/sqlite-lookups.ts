@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import { RescindError } from '../../core/errors.ts'
 import {
   type ClientRow,
   type EventRow,
@@ -129,7 +130,7 @@ export function createLookups(database: DatabaseSync) {
         return [{ key, epoch: row[1] as number, before: row[2] as number, at: row[3] as number }]
       }),
     events: (after: string | null, limit: number): readonly EventRow[] =>
-      eventsAfter.all(after === null ? 0 : Number(after), limit).map(eventRow),
+      eventsAfter.all(readPosition(after), limit).map(eventRow),
     eventsAt: (at: number, limit: number): readonly EventRow[] =>
       eventsOfMoment.all(at, limit).map(eventRow),
     listGrants(reach: Reach, now: number, after: number, limit: number): readonly GrantView[] {
@@ -170,6 +171,12 @@ function whereReach(reach: Reach): { sql: string; values: SQLInputValue[] } {
     case 'session':
       return { sql: 'g.session_id = ?', values: [reach.sessionId] }
   }
+}
+
+function readPosition(after: string | null): number {
+  if (after === null) return 0
+  if (/^\d{1,15}$/.test(after)) return Number(after)
+  throw new RescindError('usage', 'A position among the events is one that an event has.')
 }
 
 function tokenEnd(state: unknown, at: unknown, successorId: unknown): TokenEnd | null {
