@@ -3,7 +3,9 @@ import { Secret } from '../../src/core/secret.ts'
 import { type Authority, createAuthority } from '../../src/server/authority.ts'
 import type { Webhook } from '../../src/server/webhooks.ts'
 import type { AuthorityStore } from '../../src/store/authority/contract.ts'
+import { openPostgresAuthorityStore } from '../../src/store/authority/postgres.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import { scaledClock } from '../support/scaled-clock.ts'
 import { CALLBACK, ISSUER, KEY } from './core-world.ts'
 import { openReceiver, type Receiver } from './webhook-receiver.ts'
@@ -16,6 +18,8 @@ const EVENTS_MAX = 10_000
 /** Far above what anything here takes: only what never comes runs out of it. */
 const PATIENCE = { timeout: 30_000, interval: 10 }
 
+const { missing } = await findPostgres()
+
 interface World extends AsyncDisposable {
   readonly store: AuthorityStore
   readonly trouble: string[]
@@ -24,9 +28,9 @@ interface World extends AsyncDisposable {
   happen(count?: number): Promise<string[]>
 }
 
-async function openWorld(): Promise<World> {
+async function openWorld(given?: AuthorityStore): Promise<World> {
   const clock = scaledClock(SPEED)
-  const store = await openSqliteAuthorityStore(':memory:', { clock })
+  const store = given ?? (await openSqliteAuthorityStore(':memory:', { clock }))
   const shared = { ...store, close: async () => {} }
   const trouble: string[] = []
   const opened: Authority[] = []
@@ -273,6 +277,28 @@ describe('several processes on one store', () => {
     const next = await world.open([{ url: receiver.url, secret }])
     await takes(receiver, ids)
     expect(await next.webhooks.status()).toMatchObject([{ failures: 0 }])
+  })
+})
+
+describe.skipIf(missing !== undefined)(`several machines on one PostgreSQL${missing ?? ''}`, () => {
+  it('deliver each event once, in order, and one goes on when the others are closed', async () => {
+    const connectionString = await newDatabase()
+    const clock = scaledClock(SPEED)
+    // The store waits for its database by the same fast clock.
+    const deadlineMs = 10_000 * SPEED
+    const openStore = () => openPostgresAuthorityStore({ connectionString, clock, deadlineMs })
+    await using world = await openWorld(await openStore())
+    await using receiver = await openReceiver(SECRET)
+    const webhooks = [{ url: receiver.url, secret }]
+    const [first, second] = await Promise.all([
+      world.open(webhooks, await openStore()),
+      world.open(webhooks, await openStore()),
+      world.open(webhooks, await openStore()),
+    ])
+    await takes(receiver, await world.happen(30))
+    await Promise.all([first.close(), second.close()])
+    await takes(receiver, await world.happen(10))
+    expect(world.trouble).toEqual([])
   })
 })
 
