@@ -25,6 +25,8 @@ const START_TRIES_MAX = 8
 const LOOK_MS = 50
 /** What is kept of the server's own words, to say why it did not start. */
 const WORDS_MAX = 2_000
+/** The server's last words. Others hear `FATAL` as well: whoever connects while it starts. */
+const ENDED = /^(postmaster|not initialized): FATAL:/m
 /** Whom the server may run as when we are root, whom it refuses. */
 const USERS = ['postgres', 'nobody']
 
@@ -228,7 +230,12 @@ function runServer(
   port: number,
   settings: Readonly<Record<string, string>>,
 ): { keeper: ChildProcess; ready: Promise<void> } {
-  const wanted = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings }
+  const wanted = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    log_line_prefix: '%b: ',
+    ...settings,
+  }
   const flags = Object.entries(wanted).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const server = [join(cluster.binaries, 'postgres'), '-D', cluster.data, '-p', String(port)]
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', cluster.folder, ...server, ...flags], {
@@ -253,7 +260,7 @@ async function waitUntilReady(cluster: Cluster, port: number, words: () => strin
     const said = words()
     const isUp = said.includes('database system is ready to accept connections')
     if (isUp && (await answers(cluster, port))) return
-    if (said.includes('FATAL:') || Date.now() > until) {
+    if (ENDED.test(said) || Date.now() > until) {
       throw new PostgresMissing(`postgres did not start: ${lastLine(said)}`)
     }
   }

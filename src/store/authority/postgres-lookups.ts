@@ -19,8 +19,8 @@ import type { Row, Session, Statement } from './postgres-session.ts'
 const LANES = 2
 /** Look-ups in one query; more make the first of them wait for an answer of half a megabyte. */
 const BATCH_MAX = 1_000
-/** A count reads every grant of its reach, and their tokens: a person waits for it. */
-const COUNT_DEADLINE_MS = 120_000
+/** A count or a list may read every grant of its reach, and their tokens: a person waits for it. */
+const MUCH_DEADLINE_MS = 120_000
 
 const KINDS: readonly TokenKind[] = ['code', 'access', 'refresh']
 const ENDS: readonly TokenEnd['state'][] = ['used', 'revoked']
@@ -148,23 +148,23 @@ export function createLookups(
     readEvents: async (after, limit) =>
       rows(READ_EVENTS, [...readPosition(after), limit], eventRow),
     eventsAt: (at, limit) => rows(READ_EVENTS_AT, [at, limit], eventRow),
-    listGrants: (reach, now, after, limit) => {
-      const { name, where, values } = whereReach(reach)
+    async listGrants(reach, now, after, limit) {
+      const { where, values } = whereReach(reach)
       const text = `SELECT ${GRANT_COLUMNS} FROM rescind.grants g ${GRANT_JOINS}
         WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where}
         ORDER BY g.id LIMIT $3`
-      const statement = { name: `rescind_list_grants_${name}`, text }
-      return rows(statement, [after, now, limit, ...values], grantView)
+      const found = await session.readMuch(MUCH_DEADLINE_MS, text, [after, now, limit, ...values])
+      return found.map(grantView)
     },
     async countReach(reach, now) {
       const { where, values } = whereReach(reach)
       const text = `WITH live AS MATERIALIZED (SELECT g.id FROM rescind.grants g
-          WHERE g.id > $1 AND g.expires_at > $2 AND $3 AND ${GRANT_TAKES_TOKENS} AND ${where})
+          WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where} LIMIT $3)
         SELECT (SELECT count(*) FROM live) AS grants,
           (SELECT count(*) FROM live JOIN rescind.token t ON t.grant_id = live.id
             WHERE t.expires_at > $2
               AND NOT EXISTS (SELECT 1 FROM rescind.token_end te WHERE te.id = t.id)) AS tokens`
-      const [row] = await session.readMuch(text, [0, now, true, ...values], COUNT_DEADLINE_MS)
+      const [row] = await session.readMuch(MUCH_DEADLINE_MS, text, [0, now, null, ...values])
       return { grants: Number(row?.grants), tokens: Number(row?.tokens) }
     },
     async drained() {
@@ -174,23 +174,21 @@ export function createLookups(
 }
 
 /** The condition of a reach; its values stand from $4 on. */
-function whereReach(reach: Reach): { name: string; where: string; values: readonly string[] } {
-  const name = reach.type
+function whereReach(reach: Reach): { where: string; values: readonly string[] } {
   switch (reach.type) {
     case 'all':
-      return { name, where: 'true', values: [] }
+      return { where: 'true', values: [] }
     case 'client':
-      return { name, where: 'g.client_id = $4', values: [reach.clientId] }
+      return { where: 'g.client_id = $4', values: [reach.clientId] }
     case 'user':
-      return { name, where: 'g.user_id = $4', values: [reach.userId] }
+      return { where: 'g.user_id = $4', values: [reach.userId] }
     case 'user_client':
       return {
-        name,
         where: 'g.user_id = $4 AND g.client_id = $5',
         values: [reach.userId, reach.clientId],
       }
     case 'session':
-      return { name, where: 'g.session_id = $4', values: [reach.sessionId] }
+      return { where: 'g.session_id = $4', values: [reach.sessionId] }
   }
 }
 

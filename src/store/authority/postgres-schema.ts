@@ -3,6 +3,8 @@ import type { Session } from './postgres-session.ts'
 
 /** Names our lock among the advisory locks of a database: the bytes of `resc`. */
 const MIGRATION_LOCK = 0x72657363
+/** A new version may rewrite large tables; others that start meanwhile wait for it. */
+const MIGRATION_DEADLINE_MS = 600_000
 
 /**
  * Every version of the schema, oldest first. A published one is never changed.
@@ -57,7 +59,7 @@ const MIGRATIONS: readonly string[] = [
  * @throws RescindError `store_newer`, `store_down`
  */
 export async function migratePostgres(session: Session): Promise<void> {
-  await session.transact(async (query) => {
+  await session.transact(MIGRATION_DEADLINE_MS, async (query) => {
     await query(`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`)
     // Asking first: the right to make a schema is not needed for one that is there.
     const [schema] = await query(

@@ -59,10 +59,10 @@ export interface Session {
   readonly place: string
   /** Runs a prepared statement as a transaction of its own. */
   run(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]>
-  /** Does some work in one transaction. */
-  transact<T>(work: (query: Query) => Promise<T>): Promise<T>
+  /** Does some work in one transaction, each statement of which may take up to `deadlineMs`. */
+  transact<T>(deadlineMs: number, work: (query: Query) => Promise<T>): Promise<T>
   /** Runs one reading statement that may take up to `deadlineMs`, planned for the tables as they are. */
-  readMuch(text: string, values: readonly unknown[], deadlineMs: number): Promise<readonly Row[]>
+  readMuch(deadlineMs: number, text: string, values: readonly unknown[]): Promise<readonly Row[]>
   close(): Promise<void>
 }
 
@@ -86,32 +86,17 @@ export function createSession(config: pg.PoolConfig, deadlineMs: number): Sessio
       throw asStoreError(error, place)
     }
   }
-  const inTransaction = async <T>(
-    client: pg.PoolClient,
-    begin: string,
-    work: () => Promise<T>,
-  ): Promise<T> => {
-    await ask(client, { text: begin }, deadlineMs)
-    try {
-      const result = await work()
-      await ask(client, { text: 'COMMIT' }, deadlineMs)
-      return result
-    } catch (error) {
-      await ask(client, { text: 'ROLLBACK' }, deadlineMs).catch(() => {})
-      throw error
-    }
-  }
   return {
     place,
     run: (statement, values) =>
       withClient((client) => ask(client, { ...statement, values }, deadlineMs)),
-    transact: (work) =>
+    transact: (longMs, work) =>
       withClient((client) =>
-        inTransaction(client, 'BEGIN', () =>
-          work((text, values) => ask(client, values ? { text, values } : { text }, deadlineMs)),
+        inTransaction(client, `BEGIN; ${timeouts(longMs, 'LOCAL')}`, () =>
+          work((text, values) => ask(client, values ? { text, values } : { text }, longMs)),
         ),
       ),
-    readMuch: (text, values, longMs) =>
+    readMuch: (longMs, text, values) =>
       withClient((client) =>
         inTransaction(client, `BEGIN READ ONLY; ${PLAN_ANEW}; ${timeouts(longMs, 'LOCAL')}`, () =>
           ask(client, { text, values }, longMs),
@@ -127,6 +112,22 @@ export function createSession(config: pg.PoolConfig, deadlineMs: number): Sessio
  */
 export function isAboutData(error: unknown): boolean {
   return /^(22|23|40)/.test(codeOf(error))
+}
+
+async function inTransaction<T>(
+  client: pg.ClientBase,
+  begin: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  await client.query(begin)
+  try {
+    const result = await work()
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
+    throw error
+  }
 }
 
 interface Asked {
@@ -153,6 +154,7 @@ function openPool(config: pg.PoolConfig, deadlineMs: number): { pool: pg.Pool; p
       application_name: 'rescind',
       ...config,
       connectionTimeoutMillis: deadlineMs,
+      query_timeout: deadlineMs,
       types: { getTypeParser: (id, format) => (id === INT8 ? Number : typeParser(id, format)) },
       onConnect: (client) => prepareSession(client, deadlineMs),
     })

@@ -9,7 +9,15 @@ import { openPostgresAuthorityStore } from '../../../src/store/authority/postgre
 import { type PostgresServer, startPostgres } from '../../support/postgres.ts'
 import { findPostgres } from '../../support/postgres-database.ts'
 import { askPostgres } from './kinds.ts'
-import { allEvents, endingToken, newEvent, START, spending, startGrant } from './world.ts'
+import {
+  allEvents,
+  endingToken,
+  newEvent,
+  START,
+  spending,
+  startGrant,
+  startGrants,
+} from './world.ts'
 
 /** Short, so that a test of silence is quick; long enough for a busy machine. */
 const DEADLINE_MS = 1_000
@@ -98,7 +106,7 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
     },
   ])('$title in the middle, leaves each change whole or undone', async (fault) => {
     await withStore(async (store, url) => {
-      const grants = await Promise.all(Array.from({ length: TOKENS }, () => startGrant(store)))
+      const grants = await startGrants(store, TOKENS)
       const first = await store.reserveIds(TOKENS)
       const spends = grants.map((ids, no) => spending(ids.tokenId, ids.grantId, first + no))
       const answers: (Committed | Error)[] = []
@@ -149,7 +157,7 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
 
   test('is store_down when every lane is stuck, and turns away what waits too long', async () => {
     await withStore(async (store, url) => {
-      const ids = await Promise.all(Array.from({ length: 4 }, () => startGrant(store)))
+      const ids = await startGrants(store, 4)
       await whileLocked(url, 'LOCK TABLE rescind.token_end, rescind.event', async () => {
         const changes: Change[] = ids.map(({ tokenId }) => endingToken(tokenId))
         const stuck: Promise<unknown>[] = []

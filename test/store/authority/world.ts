@@ -128,12 +128,30 @@ export function newEvent(type: string, some: Partial<NewEvent> = {}): NewEvent {
   }
 }
 
+interface Started {
+  readonly grantId: number
+  readonly tokenId: number
+}
+
 /** A grant with one refresh token, started; returns both ids. */
 export async function startGrant(
   store: AuthorityStore,
   some: Partial<GrantRow> = {},
-): Promise<{ grantId: number; tokenId: number }> {
-  const grantId = await store.reserveIds(2)
+): Promise<Started> {
+  return startGrantAs(store, await store.reserveIds(2), some)
+}
+
+/** As {@link startGrant}, many at once. */
+export async function startGrants(store: AuthorityStore, count: number): Promise<Started[]> {
+  const first = await store.reserveIds(2 * count)
+  return Promise.all(Array.from({ length: count }, (_, no) => startGrantAs(store, first + 2 * no)))
+}
+
+async function startGrantAs(
+  store: AuthorityStore,
+  grantId: number,
+  some: Partial<GrantRow> = {},
+): Promise<Started> {
   const tokenId = grantId + 1
   const grant = grantRow(grantId, some)
   const token = tokenRow(tokenId, grantId, { expiresAt: grant.expiresAt })
