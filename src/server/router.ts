@@ -17,7 +17,7 @@ import { type CallerKey, createBearerAuth } from './wire/bearer.ts'
 import { type CertificateHeader, createClientAuth } from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
 import type { Handle } from './wire/message.ts'
-import { createThrottle, type Throttle } from './wire/throttle.ts'
+import { createThrottle } from './wire/throttle.ts'
 
 export interface RouterOptions {
   readonly certificates?: CertificateHeader | undefined
@@ -35,10 +35,9 @@ export interface RouterOptions {
 export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   const paths = endpointPaths(core.issuer)
   const at = (path: string) => new URL(path, core.issuer).href
-  const throttle = createThrottle(core.clock)
   const authenticate = createClientAuth({
     core,
-    throttle,
+    throttle: createThrottle(core.clock),
     audiences: [core.issuer, ...[paths.token, paths.revoke, paths.introspect].map(at)],
     certificates: options.certificates,
   })
@@ -54,7 +53,7 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
     [paths.metadata, publicDocument(() => metadataOf(core, paths, has))],
     [paths.jwks, publicDocument(() => core.keys.published())],
     [paths.health, serveHealth(core)],
-    ...optionalEndpoints(core, paths, throttle, options),
+    ...optionalEndpoints(core, paths, options),
   ])
   return async (request) => {
     const endpoint = endpoints.get(request.path)
@@ -72,9 +71,10 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
 function* optionalEndpoints(
   core: Core,
   paths: EndpointPaths,
-  throttle: Throttle,
   { authorize, adminKeys = [], globalRevocation }: RouterOptions,
 ): Generator<[path: string, handle: Handle]> {
+  // Of their own: a client that is called like a realm is not counted with its callers.
+  const throttle = createThrottle(core.clock)
   if (authorize) yield [paths.authorize, serveAuthorization(core, authorize)]
   if (adminKeys.length > 0) {
     const callers = adminKeys.map((key) => ({ name: 'admin', key }))

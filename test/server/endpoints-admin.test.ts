@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { SubjectIdentifier } from '../../src/server/endpoints/global-revocation.ts'
+import type { Change } from '../../src/store/authority/contract.ts'
+import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { CALLBACK, CHALLENGE } from './core-world.ts'
 import { basicHeader, bearer, type EndpointWorld, openEndpoints } from './endpoints-world.ts'
 
 const ADMIN = 'admin-key-0123456789abcdef'
@@ -163,6 +168,42 @@ describe('POST /admin/revoke', () => {
   })
 })
 
+describe('a store in trouble', () => {
+  it('503 with Retry-After, and nothing is dead', async () => {
+    let isDown = false
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const down = async () => {
+        throw new RescindError('store_full', 'The disk is full.')
+      }
+      return { ...store, commit: (change: Change) => (isDown ? down() : store.commit(change)) }
+    }
+    const callers = [{ name: 'okta', key: new Secret(OKTA), tenant: null }]
+    const authorize = async () => ({ userId: 'ada' })
+    await using world = await open({ openStore, globalRevocation: { callers }, authorize })
+    const { access_token } = await world.issue('app')
+    isDown = true
+    const path = '/global-token-revocation'
+    for (const response of [
+      await send(world, { user: 'ada' }),
+      await send(world, { sub_id: { format: 'opaque', id: 'ada' } }, { path, key: OKTA }),
+    ]) {
+      expect(response.status).toBe(503)
+      expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+    }
+    const query = new URLSearchParams({
+      ...{ client_id: 'app', redirect_uri: CALLBACK, response_type: 'code' },
+      ...{ code_challenge: CHALLENGE, code_challenge_method: 'S256' },
+    })
+    const redirected = (await world.call(`/authorize?${query}`)).headers.get('location')
+    expect(redirected).toContain('error=temporarily_unavailable')
+    expect(await world.isActive(access_token)).toEqual([true])
+    isDown = false
+    expect((await send(world, { user: 'ada' })).status).toBe(200)
+    expect(await world.isActive(access_token)).toEqual([false])
+  })
+})
+
 describe('GET /admin/events', () => {
   it('gives every event once, page by page', async () => {
     await using world = await open()
@@ -220,6 +261,7 @@ describe('Global Token Revocation', () => {
     const [ada, bob] = [await world.issue('app'), await world.issue('app', 'bob')]
     const response = await send(world, body(world.origin), { path, key: OKTA })
     expect([response.status, await response.text()]).toEqual([204, ''])
+    expect(response.headers.get('content-length')).toBeNull()
     expect(await world.isActive(ada.access_token, ada.refresh_token)).toEqual([false, false])
     expect(await world.isActive(bob.access_token)).toEqual([true])
     const last = (await world.authority.events()).at(-1)

@@ -74,10 +74,9 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
     if (isRefusal(ask)) return back({ ...ask })
     try {
       const decided = await authorize(hostRequest(core.issuer, request, body), ask)
-      if (decided instanceof Response) return await wireAnswer(decided)
-      if (decided === null) {
-        return back({ ...refuse('access_denied', 'The user did not allow it.') })
-      }
+      if (!decided) return back({ ...refuse('access_denied', 'The user did not allow it.') })
+      // A host may have a Response of another make: it is known by what it is not.
+      if (!('userId' in decided)) return await wireAnswer(decided)
       return back({ code: await codeFor(core, { trusted, ask, form, decided, request }) })
     } catch (error) {
       core.onTrouble(error)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { RescindError } from '../../core/errors.ts'
 import type { WireAnswer, WireRequest } from '../wire/message.ts'
-import { wireRequest } from './node.ts'
+import { lengthened, wireRequest } from './node.ts'
 
 /** What a framework knows better than the request of `node:http` that it wraps. */
 export interface HostView {
@@ -36,7 +36,7 @@ export function writeAnswer(
 ): void {
   if (!incoming.complete && status >= 400) outgoing.shouldKeepAlive = false
   if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
-  outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+  outgoing.writeHead(status, lengthened({ status, headers, body }))
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
 }
 

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Handle, WireRequest } from '../wire/message.ts'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 
 /** Returns the authority as a listener of `node:http`; the fastest way in, with nothing between. */
 export function mountNode(handle: Handle) {
@@ -11,12 +11,17 @@ export function mountNode(handle: Handle) {
           outgoing.shouldKeepAlive = false
         }
         if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
-        outgoing.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+        outgoing.writeHead(status, lengthened({ status, headers, body }))
         outgoing.end(incoming.method === 'HEAD' ? undefined : body)
       },
       (error: unknown) => outgoing.destroy(error as Error),
     )
   }
+}
+
+/** A 204 has no length (RFC 9110 section 8.6). */
+export function lengthened({ status, headers, body }: WireAnswer): OutgoingHttpHeaders {
+  return status === 204 ? headers : { ...headers, 'content-length': Buffer.byteLength(body) }
 }
 
 /** Reads what the endpoints need of a request of `node:http`. */
