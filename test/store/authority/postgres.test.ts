@@ -8,7 +8,7 @@ import { askPostgres, postgresKind } from './kinds.ts'
 import { countDone, endingGrant, endingToken, START, spending, startGrants } from './world.ts'
 
 /** Grants that several processes end at once, each in an order of its own. */
-const GRANTS = 200
+const GRANTS = 1_500
 const PROCESSES = 4
 
 const { missing } = await findPostgres()
