@@ -30,7 +30,10 @@ const logIn: Authorize = async (_request, { parameters }) => {
 /** Starts our own authority with a client for each role, and a protected resource. */
 export async function startAuthorityPeer(
   store: AuthorityStore,
-  options: { readonly lifetimes?: Partial<Lifetimes>; readonly jwt?: boolean } = {},
+  options: {
+    readonly lifetimes?: Partial<Lifetimes> | undefined
+    readonly jwt?: boolean | undefined
+  } = {},
 ): Promise<Peer> {
   let authority: Authority | undefined
   const server = await listen(async (origin) => {
