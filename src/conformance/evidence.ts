@@ -73,6 +73,7 @@ function hideShapes(text: string): string {
       '$1=<hidden>',
     )
     .replace(/("(?:access_token|refresh_token|id_token)"\s*:\s*")(?!<)[^"]+/g, '$1<hidden>')
+    .replace(/^(authorization: \w+ )(?!<)\S{6,}$/gim, '$1<hidden>')
     .replace(/^((?:set-)?cookie: ).+$/gim, '$1<hidden>')
 }
 

@@ -143,8 +143,7 @@ export function openWorld(options: WorldOptions): World {
   const authentication = async (asker: Asker): Promise<Authentication> => {
     if (typeof asker !== 'string') return asker
     const made = await authenticate(client(asker), target, unique)
-    const { authorization } = made.headers
-    if (authorization) book.add(new Secret(authorization.slice('Basic '.length)), 'basic')
+    hideHeader(made.headers.authorization, book)
     for (const [name, value] of made.pairs) {
       if (name === 'client_assertion') book.add(new Secret(value), 'assertion')
     }
@@ -153,6 +152,7 @@ export function openWorld(options: WorldOptions): World {
 
   const call = async (endpoint: URL, wish: CallWish): Promise<HttpRequest> => {
     const { headers, pairs } = await authentication(wish.as)
+    hideHeader({ ...headers, ...wish.headers }.authorization, book)
     const token = typeof wish.token === 'object' ? wish.token.value.reveal() : wish.token
     const hint = wish.hint === undefined ? rightHint(wish.token) : wish.hint
     const fields: Pairs = [
@@ -295,6 +295,12 @@ export function openWorld(options: WorldOptions): World {
       notes = []
     },
   }
+}
+
+/** Whoever it names and however wrong it is: a header may hold a good secret. */
+function hideHeader(authorization: string | undefined, book: SecretBook): void {
+  const [scheme = '', value] = authorization?.split(' ') ?? []
+  if (value) book.add(new Secret(value), scheme.toLowerCase())
 }
 
 function rightHint(token: CallWish['token']): string | null {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { runConformance } from '../../src/conformance/conformance.ts'
 import { GROUPS } from '../../src/conformance/table.ts'
 import { type Defect, startToy } from './peers/toy.ts'
+import { TOY_SECRET } from './peers/toy-clients.ts'
 
 /** The cases that measure time have a test of their own. */
 const TIMED = [211, 212]
@@ -47,12 +48,24 @@ async function failuresOf(defect: Defect | undefined) {
   }
 }
 
+function fromBase64(text: string): string {
+  return Buffer.from(text, 'base64').toString('latin1')
+}
+
 describe('a server with one defect fails the cases that are about it, and no others', () => {
   test('none: every must and should passes', async () => {
     const { failed, unclear, report } = await failuresOf(undefined)
     expect(failed).toEqual([])
     expect(unclear).toEqual([])
     expect(report.totals.pass).toBeGreaterThan(65)
+  })
+
+  test('no evidence holds a secret, in any form', async () => {
+    const text = JSON.stringify((await failuresOf(undefined)).report)
+    const decoded = (text.match(/[\w+/-]{12,}={0,2}/g) ?? []).map((part) => fromBase64(part))
+    expect([text, ...decoded].filter((part) => part.includes(TOY_SECRET))).toEqual([])
+    expect(text).toMatch(/authorization: Basic <basic [0-9a-f]{8}>/)
+    expect(text).not.toMatch(/"(?:access|refresh)_token\\*":\\*"[^<\\]/)
   })
 
   test.each(DEFECTS)('%s', async (defect, expected) => {
