@@ -45,7 +45,7 @@ describe.each(KINDS)('the authority on $name', (kind) => {
     let close: () => Promise<void> = async () => {}
     beforeAll(async () => {
       const place = await kind.create()
-      const peer = await startAuthorityPeer(await place.open(), { lifetimes, jwt })
+      const peer = await startAuthorityPeer(await place.open({}), { lifetimes, jwt })
       close = async () => {
         await peer.close()
         await place.remove()
