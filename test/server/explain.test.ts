@@ -6,7 +6,7 @@ import {
   openWorld,
   redeem,
   revoke,
-  rotate as rotateWith,
+  rotate,
   type World,
 } from './core-world.ts'
 
@@ -96,13 +96,13 @@ describe('explain: why a token is dead, by which cascade and request', () => {
   it('a family whose refresh token was reused, and the codes and tokens that were used up', async () => {
     await using world = await openWorld()
     const first = await issue(world)
-    const second = granted(await rotateWith(world, first.refresh_token))
+    const second = granted(await rotate(world, first.refresh_token))
     expect(await reasons(world, first.refresh_token)).toMatchObject({
       ...{ death: 'used', cause: 'refresh' },
       cascade: 'The refresh token was changed into the next one; it works once.',
     })
     world.clock.advance(60)
-    await rotateWith(world, first.refresh_token)
+    await rotate(world, first.refresh_token)
     expect(await reasons(world, second.refresh_token)).toMatchObject({
       ...{ death: 'grant_ended', cause: 'refresh_reuse' },
     })

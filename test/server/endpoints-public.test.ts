@@ -1,0 +1,64 @@
+import * as oauth from 'oauth4webapi'
+import { describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { openEndpoints } from './endpoints-world.ts'
+
+describe('RFC 8414: the metadata', () => {
+  it.each(['', '/tenant', '/a/b/'])('of an issuer with the path "%s"', async (path) => {
+    await using world = await openEndpoints({
+      path,
+      authorize: async () => null,
+      globalRevocation: { callers: [] },
+    })
+    const { issuer } = world.authority
+    const request = { algorithm: 'oauth2', [oauth.allowInsecureRequests]: true } as const
+    const response = await oauth.discoveryRequest(new URL(issuer), request)
+    const server = await oauth.processDiscoveryResponse(new URL(issuer), response)
+    const endpoints = [
+      server.authorization_endpoint,
+      server.token_endpoint,
+      server.revocation_endpoint,
+      server.introspection_endpoint,
+      server.jwks_uri,
+      server.global_token_revocation_endpoint as string,
+    ]
+    for (const endpoint of endpoints) {
+      expect(endpoint?.startsWith(`${issuer}/`)).toBe(true)
+      // Each is there: whatever is wrong with a bare request, it is not its address.
+      expect((await fetch(endpoint ?? '', { redirect: 'manual' })).status).not.toBe(404)
+    }
+    expect(server.revocation_endpoint_auth_methods_supported).toContain('none')
+    expect(server.introspection_endpoint_auth_methods_supported).not.toContain('none')
+    expect(server.code_challenge_methods_supported).toEqual(['S256'])
+  })
+})
+
+describe('/jwks and /health', () => {
+  it('no private half of a key is shown', async () => {
+    await using world = await openEndpoints()
+    const { keys } = (await (await world.call('/jwks')).json()) as { keys: object[] }
+    expect(keys).toHaveLength(1)
+    for (const name of ['d', 'p', 'q', 'k']) expect(keys[0]).not.toHaveProperty(name)
+    expect((await world.call('/jwks', { method: 'HEAD' })).status).toBe(200)
+    expect((await world.call('/jwks', { method: 'POST' })).status).toBe(405)
+  })
+
+  it('healthy is who reaches its store; else 503 with Retry-After', async () => {
+    let isDown = false
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const down = async () => {
+        throw new RescindError('store_down', 'The database is down.')
+      }
+      return { ...store, readNote: (key: string) => (isDown ? down() : store.readNote(key)) }
+    }
+    await using world = await openEndpoints({ openStore, adminKeys: [new Secret('k'.repeat(30))] })
+    expect(await (await world.call('/health')).json()).toEqual({ status: 'ok' })
+    isDown = true
+    const response = await world.call('/health')
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+  })
+})
