@@ -16,13 +16,16 @@ export type DoorAnswer = { readonly url: string } | { readonly missing: string }
 /** Keeps one PostgreSQL server for all test files of a run; the first that asks has it started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let server: Promise<PostgresServer> | undefined
+  let isTold = false
   const answer = async (): Promise<DoorAnswer> => {
     server ??= startPostgres()
     try {
       return { url: await (await server).createDatabase() }
     } catch (error) {
-      if (error instanceof PostgresMissing) return { missing: error.message }
-      throw error
+      if (!(error instanceof PostgresMissing)) throw error
+      if (!isTold) console.warn(`Tests of PostgreSQL are SKIPPED: ${error.message}`)
+      isTold = true
+      return { missing: error.message }
     }
   }
   const door = createServer((socket) => {
