@@ -12,6 +12,7 @@ import { start as startHono } from '../../examples/authority-hono/server.ts'
 import { start as startNode } from '../../examples/authority-node/server.ts'
 import {
   type Authority,
+  type AuthorityOptions,
   behindProxy,
   createAuthority,
   mountExpress,
@@ -21,6 +22,8 @@ import {
   onlyEndpoints,
   openSqliteAuthorityStore,
 } from '../../src/server/index.ts'
+import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
+import { CERTIFICATE } from '../support/client-certificate.ts'
 import { freePort } from '../support/free-port.ts'
 import { tempHome } from '../support/temp-home.ts'
 
@@ -127,8 +130,9 @@ const HOSTS: readonly (readonly [string, Host])[] = [
   ['Hono under a path', honoAt('/auth')],
 ]
 
-async function openAuthority(): Promise<Authority> {
+async function openAuthority(more: Partial<AuthorityOptions> = {}): Promise<Authority> {
   return createAuthority({
+    ...more,
     issuer: 'https://login.example/auth',
     store: await openSqliteAuthorityStore(':memory:'),
     key: new Uint8Array(32).fill(3),
@@ -239,6 +243,28 @@ describe('behind a proxy, guesses are counted for whoever guesses (RFC 6749 sect
     }
     for (let nth = 0; nth < GUESSES; nth += 1) expect(await ask(`203.0.113.${nth}`)).toBe(401)
     expect(await ask('203.0.113.99')).toBe(429)
+    await authority.close()
+  })
+})
+
+describe('a certificate is believed of the proxy at the socket, whoever the client says to be (RFC 8705)', () => {
+  const header = 'x-client-cert'
+  test.each([
+    ['the proxy itself, with a client behind it', '127.0.0.1', '203.0.113.9', 200],
+    ['a client that says it is the proxy', '192.0.2.1', '192.0.2.1', 401],
+  ])('%s', async (_, trusted, from, status) => {
+    const authority = await openAuthority({ certificates: { header, trustedProxies: [trusted] } })
+    const certificate = encodeURIComponent(CERTIFICATE)
+    const certificates = [thumbprintOf(certificate) ?? '']
+    await authority.clients.add({ id: 'app', authMethod: 'tls_client_auth', certificates })
+    const form = { client_id: 'app', token: 'x' }
+    const headers = { [header]: certificate, 'x-forwarded-for': from }
+    const naive = express().set('trust proxy', true).use(mountExpress(authority.handle))
+    const listeners = [naive, mountNode(behindProxy(authority.handle, ['127.0.0.1']))]
+    for (const listener of listeners) {
+      await using hosted = await listen(listener as RequestListener)
+      expect((await post(`${hosted.url}/auth/revoke`, form, headers)).status).toBe(status)
+    }
     await authority.close()
   })
 })
