@@ -3,9 +3,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { z } from 'zod'
 import { configSchema } from '../src/cli/config.ts'
+import { conformanceSchema } from '../src/conformance/config.ts'
 import { policySchema } from '../src/sweep/policy.ts'
 
 const SCHEMAS = {
+  'conformance.schema.json': {
+    schema: conformanceSchema,
+    title: 'The clients and endpoints of rescind conformance',
+  },
   'policy.schema.json': { schema: policySchema, title: 'A Rescind policy' },
   'config.schema.json': {
     schema: configSchema,
