@@ -94,7 +94,8 @@ async function loadAndKill(
 async function killBackend(place: string, random: () => number): Promise<void> {
   const pids = await inDatabase(place, othersOf)
   const pid = pids[Math.floor(random() * pids.length)]
-  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  assert.ok(pid !== undefined, 'the load has no process of the database')
+  process.kill(pid, 'SIGKILL')
 }
 
 async function quiet(place: string): Promise<void> {

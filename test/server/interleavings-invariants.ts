@@ -20,8 +20,11 @@ export async function newEvents({ store }: World): Promise<readonly EventRow[]> 
 
 /** Invariant 1: what somebody was told is true from then on, whatever is still in flight. */
 export async function checkAnswers(scene: Scene, fresh: Scene['answers']): Promise<void> {
-  for (const { answer } of fresh) {
+  const earlier = scene.answers.filter((answer) => !fresh.includes(answer))
+  const isDead = earlier.some(({ actor, answer }) => isKilled(scene, actor, answer))
+  for (const { actor, answer } of fresh) {
     if (!isGranted(answer)) continue
+    assert.ok(!isDead, `${actor} was granted by a grant that was known to be dead`)
     scene.known.add(answer.access_token)
     if (answer.refresh_token !== undefined) scene.known.add(answer.refresh_token)
   }
@@ -99,7 +102,10 @@ async function checkPeace(scene: Scene): Promise<void> {
 async function checkEvents(scene: Scene): Promise<void> {
   const { watcher, meeting } = scene
   const counts: Record<string, number> = {}
-  for (const { type } of await newEvents(watcher)) counts[type] = (counts[type] ?? 0) + 1
+  for (const { type, cause } of await newEvents(watcher)) {
+    counts[type] = (counts[type] ?? 0) + 1
+    assert.ok(isPossible(meeting.actors, cause), `nobody gave cause for ${cause}`)
+  }
   const users = meeting.actors.filter((actor) => actor === 'revoke_user').length
   const [ended, ...ends] = await Promise.all([
     watcher.store.readGrant(scene.grantId).then((grant) => grant?.endedAt ?? null),
@@ -122,6 +128,14 @@ async function checkEvents(scene: Scene): Promise<void> {
     delete counts[type]
   }
   assert.deepEqual(counts, {}, 'events without a transition')
+}
+
+/** A theft is told only where a token was presented twice. */
+function isPossible(actors: readonly ActorName[], cause: string): boolean {
+  const count = (name: ActorName) => actors.filter((actor) => actor === name).length
+  if (cause === 'code_reuse') return count('replay') > 0 || count('redeem') > 1
+  if (cause === 'refresh_reuse') return count('reuse') > 0 || count('refresh') > 1
+  return true
 }
 
 type End = { readonly state: string } | null | 'forgotten'

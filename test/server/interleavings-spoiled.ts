@@ -66,4 +66,13 @@ export const SPOILED: Readonly<Record<string, Spoil>> = {
   'a change loses its events': commits((commit) => (change) => {
     return commit('events' in change ? { ...change, events: [] } : change)
   }),
+  'a dead grant gives tokens': (store) => ({
+    ...store,
+    async commit(change) {
+      const committed = await store.commit(change)
+      if (change.type !== 'spend_token' || committed === 'done') return committed
+      const view = await store.readToken(change.tokenId)
+      return view?.end === null ? 'done' : committed
+    },
+  }),
 }
