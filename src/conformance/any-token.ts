@@ -1,6 +1,7 @@
 import type { Role } from './config.ts'
+import type { HeldToken } from './grant.ts'
 import { watchOf } from './life.ts'
-import type { HeldToken, World } from './world.ts'
+import type { World } from './world.ts'
 
 /**
  * Returns a token for a case that is not about its kind: the refresh token of a new grant, or its access

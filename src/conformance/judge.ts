@@ -1,7 +1,9 @@
 import type { HttpResponse } from '../core/http.ts'
+import type { CallWish } from './caller.ts'
+import { brief, type HeldToken, parseObject } from './grant.ts'
 import { type Life, watchOf } from './life.ts'
 import { fail, skip } from './verdict.ts'
-import { brief, type CallWish, type HeldToken, parseObject, type World } from './world.ts'
+import type { World } from './world.ts'
 
 /** Returns the `error` of an answer, where it has one. */
 export function errorOf(answer: HttpResponse): string | undefined {

@@ -1,7 +1,8 @@
 import type { HttpResponse } from '../core/http.ts'
 import type { Role } from './config.ts'
+import { brief, type HeldToken, parseObject } from './grant.ts'
 import { fail, unclear } from './verdict.ts'
-import { brief, type HeldToken, parseObject, type World } from './world.ts'
+import type { World } from './world.ts'
 
 /** Between two looks at a token that should be dead by now. */
 const SETTLE_STEP_MS = 50

@@ -6,11 +6,12 @@ import {
   withAssertion,
 } from '../authenticate.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import { brief } from '../grant.ts'
 import { expectOk, refusesAndSpares, wasLetIn } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { race } from '../race.ts'
 import { fail, pass, skip } from '../verdict.ts'
-import { brief, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 const assertions = rfc(7523, '3')
 

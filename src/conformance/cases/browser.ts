@@ -1,10 +1,11 @@
 import { isLoopback } from '../../core/url.ts'
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import { formOf } from '../grant.ts'
 import { expectNoCrash } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip } from '../verdict.ts'
-import { formOf, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 const ORIGIN = 'https://app.example.com'
 

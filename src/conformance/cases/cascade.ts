@@ -1,8 +1,9 @@
 import { type CaseGroup, type ConformanceCase, oauth21, rfc } from '../case.ts'
+import { brief, type Grant, type HeldToken, type RefreshableGrant } from '../grant.ts'
 import { expectOk, isUnsupported, lifeByUse } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
-import { brief, type Grant, type HeldToken, type RefreshableGrant, type World } from '../world.ts'
+import type { World } from '../world.ts'
 import { waitForExpiry } from './tokens.ts'
 
 const cascade = rfc(7009, '2.1')

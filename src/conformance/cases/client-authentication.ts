@@ -1,7 +1,9 @@
 import { anyToken } from '../any-token.ts'
 import { type Authentication, basicHeader, secretOf } from '../authenticate.ts'
+import { NOBODY } from '../caller.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import type { ClientConfig } from '../config.ts'
+import { brief, formOf } from '../grant.ts'
 import {
   errorOf,
   expectNoCrash,
@@ -12,7 +14,7 @@ import {
 } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip } from '../verdict.ts'
-import { brief, formOf, NOBODY, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 /** Wrong secrets that are sent to see whether anything slows them down. */
 const GUESSES = 50

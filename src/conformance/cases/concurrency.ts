@@ -1,11 +1,12 @@
 import type { HttpResponse } from '../../core/http.ts'
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import { codePairs, type Grant, type HeldToken } from '../grant.ts'
 import { expectOk, firstOf, isUnsupported, lifeByUse } from '../judge.ts'
 import { judgeIntrospection, watchOf } from '../life.ts'
 import { race } from '../race.ts'
 import { deviation, fail, pass, skip, unclear, type Verdict } from '../verdict.ts'
-import { codePairs, type Grant, type HeldToken, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 /** As many as a page with some tabs sends at once. */
 const PARALLEL = 4

@@ -1,10 +1,12 @@
 import type { HttpResponse } from '../../core/http.ts'
+import { NOBODY } from '../caller.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import type { Role } from '../config.ts'
+import { brief, type HeldToken, parseObject } from '../grant.ts'
 import { expectNoCrash, expectOk, expectRefused, firstOf, isUnsupported } from '../judge.ts'
 import { judgeIntrospection } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
-import { brief, type HeldToken, NOBODY, parseObject, type World } from '../world.ts'
+import type { World } from '../world.ts'
 import { foreignJwt } from './jwt-forms.ts'
 import { accessToken, waitForExpiry } from './tokens.ts'
 

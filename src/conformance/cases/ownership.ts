@@ -2,11 +2,12 @@ import { Secret } from '../../core/secret.ts'
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
 import type { Role } from '../config.ts'
+import { brief, type HeldToken } from '../grant.ts'
 import { expectNoCrash, expectRefused } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { compareTimes } from '../timing.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
-import { brief, type HeldToken, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 const owner = rfc(7009, '2.1')
 

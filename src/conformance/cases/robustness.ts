@@ -1,9 +1,9 @@
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import { brief } from '../grant.ts'
 import { expectNoCrash, expectRefused } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { pass } from '../verdict.ts'
-import { brief } from '../world.ts'
 
 /** Longer than any hint, and than a line that a header may have. */
 const HINT_CHARACTERS = 16 * 1024

@@ -1,9 +1,10 @@
 import { type CaseGroup, type ConformanceCase, oauth21, rfc } from '../case.ts'
 import type { Role } from '../config.ts'
+import { brief, type Grant, type HeldToken } from '../grant.ts'
 import { errorOf, expectOk, expectRefused, lifeByUse } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
-import { brief, type Grant, type HeldToken, type World } from '../world.ts'
+import type { World } from '../world.ts'
 
 const replay = rfc(9700, '4.14.2')
 const refreshing = rfc(6749, '6')

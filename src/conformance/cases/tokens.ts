@@ -1,5 +1,6 @@
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import { brief, type HeldToken } from '../grant.ts'
 import {
   errorOf,
   expectNoCrash,
@@ -10,7 +11,7 @@ import {
 } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
-import { brief, type HeldToken, type World } from '../world.ts'
+import type { World } from '../world.ts'
 import { foreignJwt, forgedJwts, isJwt } from './jwt-forms.ts'
 
 /** Tokens that live longer are not waited for. */
