@@ -1,4 +1,4 @@
-import { type GrantView, isGrantDead, type TokenView } from '../store/authority/contract.ts'
+import { isGrantDead, type TokenView } from '../store/authority/contract.ts'
 
 /** Why a token is dead: the first reason that holds, the widest first. */
 export type Death = 'grant_ended' | 'marked' | 'used' | 'revoked' | 'expired'
@@ -9,9 +9,4 @@ export function deathOf({ end, grant, expiresAt }: TokenView, now: number): Deat
   if (isGrantDead(grant)) return 'marked'
   if (end) return end.state
   return expiresAt <= now || grant.expiresAt <= now ? 'expired' : null
-}
-
-/** Says whether a grant still gives tokens at a moment. */
-export function isGrantLive(grant: GrantView, now: number): boolean {
-  return !isGrantDead(grant) && grant.expiresAt > now
 }

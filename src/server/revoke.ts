@@ -1,7 +1,7 @@
 import type { Reach, ReachCount, TokenView } from '../store/authority/contract.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { deathOf, isGrantLive } from './judge.ts'
+import { deathOf } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -91,7 +91,7 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
         return
       }
-      const before = 'issuedBefore' in reach ? (reach.issuedBefore?.getTime() ?? null) : null
+      const before = momentOf(reach)
       const event = eventOf({
         ...{ at, type: 'reach.revoked', cause, ...asked },
         ...namesOf(reach),
@@ -104,12 +104,10 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         events: [event],
       })
     },
-    async count(reach) {
-      if ('grant' in reach) {
-        const grant = await store.readGrant(reach.grant)
-        return { grants: grant && isGrantLive(grant, clock.now()) ? 1 : 0, tokens: 0 }
-      }
-      return store.countReach(reachOf(reach), clock.now())
+    count(reach) {
+      const counted =
+        'grant' in reach ? { type: 'grant' as const, grantId: reach.grant } : reachOf(reach)
+      return store.countReach(counted, clock.now(), momentOf(reach))
     },
   }
 }
@@ -124,6 +122,10 @@ function reachOf(reach: MarkReach): Reach {
       : { type: 'user_client', userId: reach.user, clientId: reach.client }
   }
   return 'client' in reach ? { type: 'client', clientId: reach.client } : { type: 'all' }
+}
+
+function momentOf(reach: RevokeReach): number | null {
+  return 'issuedBefore' in reach ? (reach.issuedBefore?.getTime() ?? null) : null
 }
 
 function namesOf(reach: MarkReach) {

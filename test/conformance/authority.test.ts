@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CaseResult, runConformance } from '../../src/conformance/conformance.ts'
 import { GROUPS } from '../../src/conformance/table.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { Lifetimes } from '../../src/server/options.ts'
 import { postgresKind, SQLITE } from '../store/authority/kinds.ts'
 import { findPostgres, newDatabase } from '../support/postgres-database.ts'
@@ -10,6 +11,7 @@ import { startAuthorityPeer } from './peers/authority.ts'
 const RACES = 5
 const SAMPLES = 40
 const RUN_MS_MAX = 180_000
+const EVENTS_KEPT_MS = 86_400_000
 
 /** How an authority is set up, and the cases that are tested so; without any, all of them. */
 interface Setup {
@@ -45,7 +47,10 @@ describe.each(KINDS)('the authority on $name', (kind) => {
     let close: () => Promise<void> = async () => {}
     beforeAll(async () => {
       const place = await kind.create()
-      const peer = await startAuthorityPeer(await place.open({}), { lifetimes, jwt })
+      const peer = await startAuthorityPeer(
+        await place.open({ clock: systemClock, eventsKeptMs: EVENTS_KEPT_MS }),
+        { lifetimes, jwt },
+      )
       close = async () => {
         await peer.close()
         await place.remove()

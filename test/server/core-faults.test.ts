@@ -124,7 +124,7 @@ async function prepare(world: World): Promise<Held> {
 /** All that can be seen of a world: who lives, how many tokens there are, and what was told. */
 async function look(world: World, { refresh, access }: Held) {
   const events = await eventsOf(world)
-  const { tokens } = await world.store.countReach({ type: 'all' }, world.clock.now())
+  const { tokens } = await world.store.countReach({ type: 'all' }, world.clock.now(), null)
   const alive = await activity(world, refresh, access)
   return JSON.stringify({ alive, tokens, events: events.map(({ type }) => type) })
 }

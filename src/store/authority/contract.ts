@@ -31,8 +31,12 @@ export interface AuthorityStore {
   listClients(): Promise<readonly ClientRow[]>
   /** Applies one change, durably. Changes that arrive together share one flush to disk. */
   commit(change: Change): Promise<Committed>
-  /** Counts what a revocation would reach now: grants and tokens that nothing has ended. */
-  countReach(reach: Reach, now: number): Promise<ReachCount>
+  /**
+   * Counts what a revocation would reach now: grants and tokens that nothing has ended.
+   *
+   * @param before only grants created before this moment; null for all
+   */
+  countReach(reach: CountedReach, now: number, before: number | null): Promise<ReachCount>
   /** Lists the live grants of a reach, oldest first. */
   listGrants(reach: Reach, now: number, after: number, limit: number): Promise<readonly GrantView[]>
   /** Lists events after a position, oldest first, in an order that never fills in behind the reader. */
@@ -115,6 +119,9 @@ export type Reach =
   | { readonly type: 'user'; readonly userId: string }
   | { readonly type: 'user_client'; readonly userId: string; readonly clientId: string }
   | { readonly type: 'session'; readonly sessionId: string }
+
+/** What can be counted: a reach of marks, or one grant. */
+export type CountedReach = Reach | { readonly type: 'grant'; readonly grantId: number }
 
 export interface ReachCount {
   readonly grants: number

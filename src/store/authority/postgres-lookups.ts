@@ -3,11 +3,11 @@ import { RescindError } from '../../core/errors.ts'
 import type {
   AuthorityStore,
   ClientRow,
+  CountedReach,
   EventRow,
   GrantView,
   MarkRow,
   Note,
-  Reach,
   TokenEnd,
   TokenKind,
   TokenView,
@@ -156,15 +156,19 @@ export function createLookups(
       const found = await session.readMuch(MUCH_DEADLINE_MS, text, [after, now, limit, ...values])
       return found.map(grantView)
     },
-    async countReach(reach, now) {
+    async countReach(reach, now, before) {
       const { where, values } = whereReach(reach)
+      const created = `$${values.length + 4}`
       const text = `WITH live AS MATERIALIZED (SELECT g.id FROM rescind.grants g
-          WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where} LIMIT $3)
+          WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where}
+            AND g.created_at < ${created} LIMIT $3)
         SELECT (SELECT count(*) FROM live) AS grants,
           (SELECT count(*) FROM live JOIN rescind.token t ON t.grant_id = live.id
             WHERE t.expires_at > $2
               AND NOT EXISTS (SELECT 1 FROM rescind.token_end te WHERE te.id = t.id)) AS tokens`
-      const [row] = await session.readMuch(MUCH_DEADLINE_MS, text, [0, now, null, ...values])
+      const [row] = await session.readMuch(MUCH_DEADLINE_MS, text, [
+        ...[0, now, null, ...values, before ?? Number.MAX_SAFE_INTEGER],
+      ])
       return { grants: Number(row?.grants), tokens: Number(row?.tokens) }
     },
     async drained() {
@@ -174,7 +178,10 @@ export function createLookups(
 }
 
 /** The condition of a reach; its values stand from $4 on. */
-function whereReach(reach: Reach): { where: string; values: readonly string[] } {
+function whereReach(reach: CountedReach): {
+  where: string
+  values: readonly (string | number)[]
+} {
   switch (reach.type) {
     case 'all':
       return { where: 'true', values: [] }
@@ -189,6 +196,8 @@ function whereReach(reach: Reach): { where: string; values: readonly string[] } 
       }
     case 'session':
       return { where: 'g.session_id = $4', values: [reach.sessionId] }
+    case 'grant':
+      return { where: 'g.id = $4', values: [reach.grantId] }
   }
 }
 

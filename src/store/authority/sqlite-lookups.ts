@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { RescindError } from '../../core/errors.ts'
 import {
   type ClientRow,
+  type CountedReach,
   type EventRow,
   type GrantView,
   type MarkRow,
@@ -141,16 +142,17 @@ export function createLookups(database: DatabaseSync) {
       )
       return grants.all(...values, now, after, limit).map(grantView)
     },
-    countReach(reach: Reach, now: number): ReachCount {
+    countReach(reach: CountedReach, now: number, before: number | null): ReachCount {
       const { sql, values } = whereReach(reach)
       const counts = prepare(
         `SELECT count(DISTINCT g.id), count(t.id) FROM "grant" g
          LEFT JOIN grant_end ge ON ge.id = g.id
          LEFT JOIN token t ON t.grant_id = g.id AND t.expires_at > ?
            AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = t.id)
-         WHERE ${sql} AND ${LIVE}`,
+         WHERE ${sql} AND ${LIVE} AND g.created_at < ?`,
       )
-      const [grants, tokens] = counts.one(now, ...values, now) ?? []
+      const [grants, tokens] =
+        counts.one(now, ...values, now, before ?? Number.MAX_SAFE_INTEGER) ?? []
       return { grants: grants as number, tokens: tokens as number }
     },
   }
@@ -158,7 +160,7 @@ export function createLookups(database: DatabaseSync) {
 
 export type Lookups = ReturnType<typeof createLookups>
 
-function whereReach(reach: Reach): { sql: string; values: SQLInputValue[] } {
+function whereReach(reach: CountedReach): { sql: string; values: SQLInputValue[] } {
   switch (reach.type) {
     case 'all':
       return { sql: 'true', values: [] }
@@ -170,6 +172,8 @@ function whereReach(reach: Reach): { sql: string; values: SQLInputValue[] } {
       return { sql: 'g.user_id = ? AND g.client_id = ?', values: [reach.userId, reach.clientId] }
     case 'session':
       return { sql: 'g.session_id = ?', values: [reach.sessionId] }
+    case 'grant':
+      return { sql: 'g.id = ?', values: [reach.grantId] }
   }
 }
 

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import { guardSqlite } from '../sqlite.ts'
-import type { AuthorityStore, Change, Committed, Reach } from './contract.ts'
+import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { type Applied, createChanges } from './sqlite-changes.ts'
 import { createLookups } from './sqlite-lookups.ts'
 import { SQLITE_MIGRATIONS } from './sqlite-schema.ts'
@@ -66,7 +66,7 @@ export async function openSqliteAuthorityStore(
     readClient: (id) => read(() => lookups.client(id)),
     listClients: () => read(() => lookups.clients()),
     commit: queue.add,
-    countReach: (reach: Reach, now: number) => read(() => lookups.countReach(reach, now)),
+    countReach: (reach, now, before) => read(() => lookups.countReach(reach, now, before)),
     listGrants: (reach, now, after, limit) =>
       read(() => lookups.listGrants(reach, now, after, limit)),
     readEvents: (after, limit) => read(() => lookups.events(after, limit)),

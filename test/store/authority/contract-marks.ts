@@ -132,7 +132,10 @@ export const MARK_CHECKS: readonly Check[] = [
         expect(await other.commit(add)).toBe('conflict')
         expect(await other.commit({ type: 'spend_token', ...change })).toBe('conflict')
         expect(await other.readToken(child)).toBeNull()
-        expect(await store.countReach({ type: 'all' }, START)).toEqual({ grants: 0, tokens: 0 })
+        expect(await store.countReach({ type: 'all' }, START, null)).toEqual({
+          grants: 0,
+          tokens: 0,
+        })
       },
     }),
   ),
@@ -184,16 +187,19 @@ export const MARK_CHECKS: readonly Check[] = [
         const all = dead.map((name) => grants[name].grantId).sort((a, b) => a - b)
         const list = async (after: number, limit: number) =>
           (await other.listGrants(reach, now, after, limit)).map(({ id }) => id)
-        expect(await other.countReach(reach, now)).toEqual({
+        expect(await other.countReach(reach, now, null)).toEqual({
           grants: all.length,
           tokens: all.length,
         })
         expect(await list(0, 100)).toEqual(all)
         expect(await list(all[0] ?? 0, 2)).toEqual(all.slice(1, 3))
-        expect(await other.countReach(reach, START + LIFE_MS + 1)).toEqual({ grants: 0, tokens: 0 })
+        expect(await other.countReach(reach, START + LIFE_MS + 1, null)).toEqual({
+          grants: 0,
+          tokens: 0,
+        })
         expect(await other.listGrants(reach, START + LIFE_MS + 1, 0, 9)).toEqual([])
         await store.commit(marking(reach))
-        expect(await other.countReach(reach, now)).toEqual({ grants: 0, tokens: 0 })
+        expect(await other.countReach(reach, now, null)).toEqual({ grants: 0, tokens: 0 })
         expect(await list(0, 100)).toEqual([])
       },
     }),
@@ -206,12 +212,16 @@ export const MARK_CHECKS: readonly Check[] = [
       const extra = await store.reserveIds(1)
       const tokens = [tokenRow(extra, second.grantId, { expiresAt: START + 5 })]
       await store.commit({ type: 'add_tokens', grantId: second.grantId, tokens, events: [] })
-      expect(await store.countReach(reach, START)).toEqual({ grants: 2, tokens: 3 })
-      expect(await store.countReach(reach, START + 5)).toEqual({ grants: 2, tokens: 2 })
+      expect(await store.countReach(reach, START, null)).toEqual({ grants: 2, tokens: 3 })
+      expect(await store.countReach(reach, START, START)).toEqual({ grants: 0, tokens: 0 })
+      expect(await store.countReach(reach, START, START + 1)).toEqual({ grants: 2, tokens: 3 })
+      const one = { type: 'grant', grantId: second.grantId } as const
+      expect(await store.countReach(one, START, null)).toEqual({ grants: 1, tokens: 2 })
+      expect(await store.countReach(reach, START + 5, null)).toEqual({ grants: 2, tokens: 2 })
       await store.commit(endingToken(second.tokenId))
-      expect(await store.countReach(reach, START)).toEqual({ grants: 2, tokens: 2 })
+      expect(await store.countReach(reach, START, null)).toEqual({ grants: 2, tokens: 2 })
       await store.commit(endingGrant(first.grantId))
-      expect(await store.countReach(reach, START)).toEqual({ grants: 1, tokens: 1 })
+      expect(await store.countReach(reach, START, null)).toEqual({ grants: 1, tokens: 1 })
       const listed = await store.listGrants(reach, START, 0, 10)
       expect(listed).toEqual([await store.readGrant(second.grantId)])
     },

@@ -77,7 +77,7 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
         () => store.commit(endingToken(tokenId)),
         () => store.reserveIds(1),
         () => store.readEvents(null, 10),
-        () => store.countReach({ type: 'all' }, 0),
+        () => store.countReach({ type: 'all' }, 0, null),
       ]
       for (const call of calls) expectDown(await errorOf(call()), url)
       expectDown(await errorOf(openPostgresAuthorityStore({ connectionString: url, clock })), url)
