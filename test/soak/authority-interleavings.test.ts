@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '../../src/core/clock.ts'
 import {
-  CODE_ACTORS,
   enumerateMeetings,
   FAMILY_ACTORS,
   meetAtRandom,
@@ -13,15 +12,12 @@ import { randomOf } from '../support/schedule.ts'
 const RUNS = Number(process.env.INTERLEAVINGS ?? 20_000)
 const SEED = Number(process.env.INTERLEAVING_SEED ?? 1)
 
-const CASES = [0, 10].flatMap((graceSeconds) =>
-  [FAMILY_ACTORS, CODE_ACTORS].map((names) => ({ graceSeconds, names })),
-)
+/** The same one twice is in the orders of three, and in those at random. */
+const FOURS = meetingsOf(FAMILY_ACTORS, 4).filter((names) => new Set(names).size === 4)
 
-test.each(CASES)('every order of any 4 of $names, grace $graceSeconds s', async (given) => {
-  const meetings = meetingsOf<(typeof FAMILY_ACTORS)[number] | 'redeem'>(given.names, 4)
-  const own = meetings.filter((names) => given.names !== CODE_ACTORS || names.includes('redeem'))
-  const orders = await enumerateMeetings(own, { graceSeconds: given.graceSeconds })
-  expect(orders).toBeGreaterThan(own.length)
+test.each([0, 10])('every order of any 4 that differ, grace %d s', async (graceSeconds) => {
+  const orders = await enumerateMeetings(FOURS, { graceSeconds })
+  expect(orders).toBeGreaterThan(FOURS.length)
 })
 
 test.each([0, 10])(`${RUNS} orders of 4 to 6, seed ${SEED}, grace %d s`, async (graceSeconds) => {
