@@ -9,7 +9,7 @@ import { type Evidence, openSecretBook, printExchange, type RawExchange } from '
 import { missingNeed } from './needs.ts'
 import { openSender } from './sender.ts'
 import { GROUPS } from './table.ts'
-import { findTarget } from './target.ts'
+import { findTarget, type Target } from './target.ts'
 import { CaseEnd, pass, sentenceOf, VERDICTS, type Verdict, type VerdictName } from './verdict.ts'
 import { openWorld, type World } from './world.ts'
 
@@ -150,25 +150,10 @@ async function run(
     random: options.random ?? Math.random,
     settleMs: options.settleMs ?? SETTLE_MS_DEFAULT,
   })
-  const results: CaseResult[] = []
-  for (const { group, entry } of chosen) {
-    const stopped = stopReason(signal, sender.lost)
-    const why = stopped === null ? missing(entry) : STOPPED[stopped]
-    const result =
-      why === undefined
-        ? await runCase(world, group, entry, limits)
-        : unrun(group, entry, { verdict: 'skipped', why })
-    results.push(result)
-    options.onResult?.(result)
-  }
+  const results = await runCases(world, chosen, missing, options)
   return {
     version: VERSION,
-    target: {
-      issuer: target.issuer ?? null,
-      revocation: shown(target.revocation),
-      introspection: shown(target.introspection),
-      token: shown(target.token),
-    },
+    target: describeTarget(target),
     startedAt: new Date(startedAt).toISOString(),
     finishedAt: new Date(clock.now()).toISOString(),
     ...limits,
@@ -177,6 +162,35 @@ async function run(
     stopped: stopReason(signal, sender.lost),
     totals: count(results),
     results,
+  }
+}
+
+async function runCases(
+  world: World,
+  chosen: readonly Chosen[],
+  missing: (entry: ConformanceCase) => string | undefined,
+  { signal, onResult }: ConformanceOptions,
+): Promise<readonly CaseResult[]> {
+  const results: CaseResult[] = []
+  for (const { group, entry } of chosen) {
+    const stopped = stopReason(signal, world.sender.lost)
+    const why = stopped === null ? missing(entry) : STOPPED[stopped]
+    const result =
+      why === undefined
+        ? await runCase(world, group, entry, world.limits)
+        : unrun(group, entry, { verdict: 'skipped', why })
+    results.push(result)
+    onResult?.(result)
+  }
+  return results
+}
+
+function describeTarget(target: Target): ConformanceReport['target'] {
+  return {
+    issuer: target.issuer ?? null,
+    revocation: shown(target.revocation),
+    introspection: shown(target.introspection),
+    token: shown(target.token),
   }
 }
 
