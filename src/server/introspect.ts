@@ -25,20 +25,24 @@ export interface ActiveToken {
 const INACTIVE: Introspection = { active: false }
 
 /**
- * Returns what introspects tokens. Whoever may not know a token is told the same as of one that does
- * not exist; trouble of the store is thrown, and never an `active: false`.
+ * Says what a token is, as a caller may see it; null for the host itself. Whoever may not know a token
+ * is told the same as of one that does not exist.
  */
-export function createIntrospection({ issuer, clock }: AuthorityParts, tokens: Tokens) {
-  return async (token: string, caller: Client | null): Promise<Introspection> => {
-    const parsed = await tokens.parse(token)
-    if (!parsed || parsed.kind === 'code') return INACTIVE
-    const view = await tokens.find(parsed)
-    if (!view || deathOf(view, clock.now()) !== null) return INACTIVE
-    const detail = detailOf(view)
-    return caller === null || maySee(caller, view, detail)
-      ? activeOf(issuer, view, detail)
-      : INACTIVE
-  }
+export function introspectFound(
+  { issuer, clock }: AuthorityParts,
+  view: TokenView | null,
+  caller: Client | null,
+): Introspection {
+  if (!view || deathOf(view, clock.now()) !== null) return INACTIVE
+  const detail = detailOf(view)
+  const isShown = caller === null || maySee(caller, view, detail)
+  return isShown ? activeOf(issuer, view, detail) : INACTIVE
+}
+
+/** Returns what introspects tokens. Trouble of the store is thrown, and never an `active: false`. */
+export function createIntrospection(parts: AuthorityParts, tokens: Tokens) {
+  return async (token: string, caller: Client | null): Promise<Introspection> =>
+    introspectFound(parts, await tokens.look(token), caller)
 }
 
 function maySee({ id, introspect }: Client, { grant }: TokenView, { aud }: TokenDetail): boolean {

@@ -26,6 +26,8 @@ export interface Revoking {
     readonly clientId: string
     readonly asked: Asked
   }): Promise<Revoked>
+  /** The same, of a token that was looked up for this request; null for one that is none of ours. */
+  found(view: TokenView | null, clientId: string, asked: Asked): Promise<Revoked>
   /** Revokes everything of a reach in a constant number of writes. */
   reach(reach: RevokeReach, cause: Cause, asked: Asked): Promise<void>
   /** Counts what {@link Revoking.reach} would kill now. */
@@ -69,19 +71,21 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
     // Not waited for: the time of the answer would tell that the token exists.
     store.commit({ type: 'log', events: [event] }).catch(onTrouble)
   }
+  const found = async (
+    view: TokenView | null,
+    clientId: string,
+    asked: Asked,
+  ): Promise<Revoked> => {
+    if (!view) return 'unknown'
+    if (view.grant.clientId !== clientId) {
+      tellForeign(view, clientId, asked)
+      return 'foreign'
+    }
+    return isDone(view) ? 'already_dead' : endWith(view, asked)
+  }
   return {
-    async token({ token, clientId, asked }) {
-      const parsed = await tokens.parse(token)
-      // A code is not a token: its exchange is refused by the grant, and never by accident here.
-      if (!parsed || parsed.kind === 'code') return 'unknown'
-      const view = await tokens.find(parsed)
-      if (!view) return 'unknown'
-      if (view.grant.clientId !== clientId) {
-        tellForeign(view, clientId, asked)
-        return 'foreign'
-      }
-      return isDone(view) ? 'already_dead' : endWith(view, asked)
-    },
+    token: async ({ token, clientId, asked }) => found(await tokens.look(token), clientId, asked),
+    found,
     async reach(reach, cause, asked) {
       const at = clock.now()
       if ('grant' in reach) {

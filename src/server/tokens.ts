@@ -53,6 +53,8 @@ export interface Tokens {
   parse(text: string): Promise<PresentedToken | null>
   /** Looks a parsed token up; null when it is not the one that was issued. */
   find(presented: PresentedToken): Promise<TokenView | null>
+  /** Parses and finds an access or refresh token; null for everything else, a code too: that is no token. */
+  look(text: string): Promise<TokenView | null>
   childSecret: TokenFormat['childSecret']
 }
 
@@ -62,6 +64,18 @@ export function createTokens(
   jwts: JwtTokens,
 ): Tokens {
   const nextSecret = secretPool(random)
+  const parse: Tokens['parse'] = async (text) => {
+    const isJwt = text.startsWith('eyJ')
+    const jti = isJwt ? await jwts.verify(text) : null
+    const parsed = jti === null ? format.read(text) : format.readBody('access', jti)
+    return parsed && { ...parsed, isJwt }
+  }
+  const find: Tokens['find'] = async ({ id, kind, hash, isJwt }) => {
+    const view = await store.readToken(id)
+    if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
+    // A `jti` stands in logs and is no secret: whoever has it alone does not have the token.
+    return (detailOf(view).jwt === true) === isJwt ? view : null
+  }
   return {
     takeIds: createIds(store),
     childSecret: format.childSecret,
@@ -76,17 +90,11 @@ export function createTokens(
       if (!detail?.jwt) return { row, text }
       return { row, text: await jwts.sign({ row, grant, detail, jti: format.bodyOf(text) }) }
     },
-    async parse(text) {
-      const isJwt = text.startsWith('eyJ')
-      const jti = isJwt ? await jwts.verify(text) : null
-      const parsed = jti === null ? format.read(text) : format.readBody('access', jti)
-      return parsed && { ...parsed, isJwt }
-    },
-    async find({ id, kind, hash, isJwt }) {
-      const view = await store.readToken(id)
-      if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
-      // A `jti` stands in logs and is no secret: whoever has it alone does not have the token.
-      return (detailOf(view).jwt === true) === isJwt ? view : null
+    parse,
+    find,
+    async look(text) {
+      const presented = await parse(text)
+      return presented && presented.kind !== 'code' ? find(presented) : null
     },
   }
 }

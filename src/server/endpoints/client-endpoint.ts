@@ -1,5 +1,7 @@
+import type { TokenView } from '../../store/authority/contract.ts'
 import type { Client } from '../client-settings.ts'
 import { refuse } from '../refusal.ts'
+import type { Tokens } from '../tokens.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { createClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
@@ -15,6 +17,12 @@ export interface ClientRequest {
   readonly client: Client
   readonly form: Form
   readonly request: WireRequest
+}
+
+/** A request about one token, which is looked up while the client proves itself. */
+export interface TokenRequest extends ClientRequest {
+  /** Null for a token that is none of ours. */
+  readonly view: TokenView | null
 }
 
 /**
@@ -42,6 +50,34 @@ export function clientEndpoint(
     const answer = await serve({ client, form, request })
     return request.header('origin') === undefined ? answer : cors.allow(request, answer, client)
   }
+}
+
+/**
+ * Returns a client endpoint that is about the token in its form. Look-ups change nothing, so that both
+ * go together; what was found is used only when the client is who it says.
+ */
+export function tokenEndpoint(
+  authenticate: ReturnType<typeof createClientAuth>,
+  cors: Cors,
+  tokens: Pick<Tokens, 'look'>,
+  serve: (request: TokenRequest) => Promise<WireAnswer>,
+): Handle {
+  const looks = new WeakMap<WireRequest, Promise<TokenView | null>>()
+  const lookAndAuthenticate: typeof authenticate = (request, form) => {
+    const token = form.get('token')
+    if (token !== undefined) {
+      const look = tokens.look(token)
+      // Its trouble is told below, and to nobody when the client is refused.
+      look.catch(() => {})
+      looks.set(request, look)
+    }
+    return authenticate(request, form)
+  }
+  return clientEndpoint(lookAndAuthenticate, cors, async (request) => {
+    const look = looks.get(request.request)
+    if (look) return serve({ ...request, view: await look })
+    return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
+  })
 }
 
 /** Reads the form of a request, or says why there is none. */

@@ -1,11 +1,11 @@
 import { SignJWT } from 'jose'
 import { isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
-import type { Introspection } from '../introspect.ts'
+import { type Introspection, introspectFound } from '../introspect.ts'
 import { refuse } from '../refusal.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { WireAnswer } from '../wire/message.ts'
-import type { ClientRequest } from './client-endpoint.ts'
+import type { TokenRequest } from './client-endpoint.ts'
 
 const SIGNED_TYPE = 'application/token-introspection+jwt'
 
@@ -15,16 +15,12 @@ const SIGNED_TYPE = 'application/token-introspection+jwt'
  * @see https://www.rfc-editor.org/rfc/rfc7662#section-2
  */
 export function serveIntrospection(core: Core) {
-  return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
+  return async ({ client, view, request }: TokenRequest): Promise<WireAnswer> => {
     // Anybody can name a public client: it would be an endpoint for guessing tokens.
     if (isPublic(client)) {
       return refusalAnswer(refuse('invalid_client', 'A public client cannot introspect tokens.'))
     }
-    const token = form.get('token')
-    if (token === undefined) {
-      return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
-    }
-    const introspection = await core.introspect(token, client)
+    const introspection = introspectFound(core, view, client)
     const isSigned = request.header('accept')?.includes(SIGNED_TYPE) === true
     return isSigned ? signedAnswer(core, client.id, introspection) : jsonAnswer(introspection)
   }

@@ -1,5 +1,5 @@
 import { isRescindError } from '../../core/errors.ts'
-import type { OAuthErrorCode, Refusal } from '../refusal.ts'
+import { type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
 import type { WireAnswer } from './message.ts'
 
 /** What a client should wait when the store is in trouble. */
@@ -63,6 +63,10 @@ export function throttledAnswer(seconds: number): WireAnswer {
  * complete, so that the request may be sent again (RFC 7009 section 2.2.1); 500 for what should not be.
  */
 export function troubleAnswer(error: unknown): WireAnswer {
+  // The client was disabled while its request was under way.
+  if (isRescindError(error, 'client_unknown')) {
+    return refusalAnswer(refuse('invalid_client', 'Client authentication failed.'))
+  }
   const isStore = isRescindError(error) && error.code.startsWith('store_')
   const answer = isStore
     ? refusalAnswer({
