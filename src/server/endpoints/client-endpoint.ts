@@ -34,6 +34,39 @@ export function clientEndpoint(
   cors: Cors,
   serve: (request: ClientRequest) => Promise<WireAnswer>,
 ): Handle {
+  return formEndpoint(authenticate, cors, () => undefined, serve)
+}
+
+/**
+ * Returns a client endpoint that is about the token in its form. Look-ups change nothing, so that the
+ * token's and the client's go together; what was found is used only when the client is who it says.
+ */
+export function tokenEndpoint(
+  authenticate: ReturnType<typeof createClientAuth>,
+  cors: Cors,
+  tokens: Pick<Tokens, 'look'>,
+  serve: (request: TokenRequest) => Promise<WireAnswer>,
+): Handle {
+  const begin = (form: Form) => {
+    const token = form.get('token')
+    const look = token === undefined ? undefined : tokens.look(token)
+    // Its trouble is told below, and to nobody when the client is refused.
+    look?.catch(() => {})
+    return look
+  }
+  return formEndpoint(authenticate, cors, begin, async (request, look) => {
+    if (look) return serve({ ...request, view: await look })
+    return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
+  })
+}
+
+/** @param begin what is begun while the client proves itself */
+function formEndpoint<Begun>(
+  authenticate: ReturnType<typeof createClientAuth>,
+  cors: Cors,
+  begin: (form: Form) => Begun,
+  serve: (request: ClientRequest, begun: Begun) => Promise<WireAnswer>,
+): Handle {
   return async (request) => {
     if (request.method === 'OPTIONS') return cors.preflight(request)
     if (request.method !== 'POST') return methodAnswer('POST')
@@ -44,40 +77,13 @@ export function clientEndpoint(
       const answer = early && 'answer' in early ? early.answer : form
       return cors.allow(request, answer, null)
     }
+    const begun = begin(form)
     const authenticated = await authenticate(request, form)
     if ('answer' in authenticated) return cors.allow(request, authenticated.answer, null)
     const { client } = authenticated
-    const answer = await serve({ client, form, request })
+    const answer = await serve({ client, form, request }, begun)
     return request.header('origin') === undefined ? answer : cors.allow(request, answer, client)
   }
-}
-
-/**
- * Returns a client endpoint that is about the token in its form. Look-ups change nothing, so that both
- * go together; what was found is used only when the client is who it says.
- */
-export function tokenEndpoint(
-  authenticate: ReturnType<typeof createClientAuth>,
-  cors: Cors,
-  tokens: Pick<Tokens, 'look'>,
-  serve: (request: TokenRequest) => Promise<WireAnswer>,
-): Handle {
-  const looks = new WeakMap<WireRequest, Promise<TokenView | null>>()
-  const lookAndAuthenticate: typeof authenticate = (request, form) => {
-    const token = form.get('token')
-    if (token !== undefined) {
-      const look = tokens.look(token)
-      // Its trouble is told below, and to nobody when the client is refused.
-      look.catch(() => {})
-      looks.set(request, look)
-    }
-    return authenticate(request, form)
-  }
-  return clientEndpoint(lookAndAuthenticate, cors, async (request) => {
-    const look = looks.get(request.request)
-    if (look) return serve({ ...request, view: await look })
-    return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
-  })
 }
 
 /** Reads the form of a request, or says why there is none. */
