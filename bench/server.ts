@@ -15,7 +15,6 @@ const WARM = 8_000
 const CHECKED = 500
 const SMALL_STORE = 10_000
 const LARGE_STORE = 10_000_000
-const CLIENT_TOKENS = 1_000_000
 
 const GRANT = 'grant_type=client_credentials&scope=read+write'
 
@@ -196,6 +195,7 @@ async function scaleFigures(rounds: number, isPinned: boolean): Promise<Figure[]
     }),
   )
   const speeds: { introspect: number; revoke: number }[][] = [[], []]
+  let kept: string[] = []
   let peakMb = 0
   for (const [index, { place, tokens, sample }] of sides.entries()) {
     for (let round = 0; round < rounds; round += 1) {
@@ -205,7 +205,7 @@ async function scaleFigures(rounds: number, isPinned: boolean): Promise<Figure[]
       const input = { kind: 'sqlite', place, tokens: isFilled ? 0 : tokens, sample } as const
       console.error(`scale: ${tokens} tokens, round ${round + 1} of ${rounds}`)
       await using host = await startHost(input, isPinned)
-      if (host.sample.length > 0) kept.splice(0, kept.length, ...host.sample)
+      if (host.sample.length > 0) kept = host.sample
       const own = kept.splice(0, Math.min(SMALL_STORE, kept.length))
       await load(host, 'introspect', own.map(bodyOf))
       const introspect = await load(host, 'introspect', own.map(bodyOf))
@@ -233,8 +233,6 @@ async function scaleFigures(rounds: number, isPinned: boolean): Promise<Figure[]
     { name: 'peak memory with 10,000,000 tokens, MB', values: [peakMb], target: { atMost: 400 } },
   ]
 }
-const kept: string[] = []
-void CLIENT_TOKENS
 
 async function repeat<T>(rounds: number, what: string, work: () => Promise<T>): Promise<T[]> {
   const done: T[] = []

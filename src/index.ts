@@ -1,3 +1,17 @@
+export {
+  type ConformanceConfig,
+  conformanceSchema,
+  readConformanceConfig,
+} from './conformance/config.ts'
+export {
+  type CaseResult,
+  type ConformanceOptions,
+  type ConformanceReport,
+  hasFailed,
+  type RunStart,
+  runConformance,
+} from './conformance/conformance.ts'
+export type { Evidence } from './conformance/evidence.ts'
 export { ERRORS, type ErrorCode, EXIT, type ExitCode, RescindError } from './core/errors.ts'
 export { createHttp, type Http, type HttpOptions } from './core/http.ts'
 export { Secret } from './core/secret.ts'
