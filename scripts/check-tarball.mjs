@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** It takes some seconds. */
+const INSTALL_MS_MAX = 120_000
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const folder = mkdtempSync(join(tmpdir(), 'rescind-tarball-'))
 const node = join(root, 'node_modules', '.bin', 'node')
@@ -20,7 +22,7 @@ try {
   )
   const tarball = join(folder, packed.trim().split('\n').at(-1))
   writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}\n')
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball], folder)
+  install(tarball, folder)
   const { exports, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   for (const name of Object.keys(exports).filter((path) => !path.endsWith('.json'))) {
     const specifier = `rescind${name.slice(1)}`
@@ -35,4 +37,17 @@ try {
   console.log(`rescind --version: ${said}`)
 } finally {
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** A registry that never answers would hold everything up: the second try is the last. */
+function install(tarball, folder) {
+  const args = ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball]
+  const options = { cwd: folder, encoding: 'utf8', timeout: INSTALL_MS_MAX }
+  try {
+    execFileSync('npm', args, options)
+  } catch (error) {
+    if (error.code !== 'ETIMEDOUT') throw error
+    console.log(`npm install did not end within ${INSTALL_MS_MAX / 1000} s: once more`)
+    execFileSync('npm', args, options)
+  }
 }
