@@ -10,6 +10,7 @@ import { startToy } from '../conformance/peers/toy.ts'
 import { chromiumPath, launchChromium, withoutChromium } from './chromium.ts'
 import { type FaintText, FIND_FAINT_TEXTS } from './contrast.ts'
 
+// Skipped only where no Chromium is installed, nor may be: the title says so.
 describe.skipIf(chromiumPath === null)(`the report of a conformance run${withoutChromium}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-conformance-'))
   const file = join(folder, 'report.html')

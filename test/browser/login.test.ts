@@ -18,6 +18,7 @@ interface Ended {
   readonly stderr: string
 }
 
+// Skipped only where no Chromium is installed, nor may be: the title says so.
 describe.skipIf(chromiumPath === null)(`rescind login in a browser${withoutChromium}`, () => {
   let browser: Browser
   let org: SalesforceOrg

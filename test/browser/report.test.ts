@@ -29,6 +29,7 @@ const SAMPLES: readonly (readonly [string, Sample, string])[] = [
   ],
 ]
 
+// Skipped only where no Chromium is installed, nor may be: the title says so.
 describe.skipIf(chromiumPath === null)(`the report in a browser${withoutChromium}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'rescind-report-'))
   let browser: Browser

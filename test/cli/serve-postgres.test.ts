@@ -9,6 +9,7 @@ import { tempHome } from '../support/temp-home.ts'
 
 const { missing } = await findPostgres()
 
+// Skipped only where no PostgreSQL can be started: the title says why.
 describe.skipIf(missing !== undefined)(`rescind serve on PostgreSQL${missing ?? ''}`, () => {
   test('two processes are one authority: revoked on one is refused on the other', async () => {
     using home = tempHome()

@@ -39,6 +39,7 @@ const LEVELS = ['must', 'should']
 const { missing } = await findPostgres()
 const KINDS = [SQLITE, ...(missing === undefined ? [postgresKind(newDatabase)] : [])]
 
+// Skipped only where no PostgreSQL can be started: the title says why.
 if (missing !== undefined) test.skip(`the authority on PostgreSQL${missing}`)
 
 describe.each(KINDS)('the authority on $name', (kind) => {

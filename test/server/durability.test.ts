@@ -45,6 +45,7 @@ describe('what was answered survives (design: a 200 is committed to disk, and fi
     const checked = await checkKills({ place, rounds: ROUNDS, seed: SEED })
     expect(Math.min(checked.dead, checked.alive, checked.deadAccess)).toBeGreaterThan(CHECKED_MIN)
   })
+  // Skipped only where no PostgreSQL can be started: the title says why.
   test.skipIf(missing)(
     `PostgreSQL: SIGKILL, ${ROUNDS} times under load, seed ${SEED}${missing ?? ''}`,
     async () => {

@@ -10,6 +10,7 @@ describe('on SQLite', () => {
   describeBadInput((clock) => openSqliteAuthorityStore(':memory:', { clock }))
 })
 
+// Skipped only where no PostgreSQL can be started: the title says why.
 describe.skipIf(missing !== undefined)(`on PostgreSQL${missing ?? ''}`, () => {
   describeBadInput(async (clock) =>
     openPostgresAuthorityStore({ connectionString: await newDatabase(), clock }),

@@ -24,6 +24,7 @@ const CASES = GRACES.flatMap((graceSeconds) => COUNTS.map((count) => ({ count, g
 /** `MEETING='{"actors":["refresh","reuse"],"graceSeconds":0,"choices":[0,1]}'` runs one order again. */
 const AGAIN = process.env.MEETING
 
+// Runs only to look at one failure again, which names its order; the others then stand aside.
 describe.runIf(AGAIN)('one order again', () => {
   test(String(AGAIN), async () => {
     const { choices, ...meeting } = JSON.parse(AGAIN as string)
@@ -32,6 +33,7 @@ describe.runIf(AGAIN)('one order again', () => {
   })
 })
 
+// Skipped only while one order is looked at again (MEETING).
 describe.skipIf(AGAIN)('the invariants hold in every order of the store operations', () => {
   test.each(CASES)('of any $count on one grant, with a grace of $graceSeconds s', async (given) => {
     const { count, graceSeconds } = given
@@ -62,6 +64,7 @@ describe.skipIf(AGAIN)('the invariants hold in every order of the store operatio
   )
 })
 
+// Skipped only while one order is looked at again (MEETING).
 describe.skipIf(AGAIN)('a store that breaks its promises is caught', () => {
   test.each(Object.entries(SPOILED))('%s', async (_, spoil) => {
     const message = await firstFailure(spoil)

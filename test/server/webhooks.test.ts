@@ -280,6 +280,7 @@ describe('several processes on one store', () => {
   })
 })
 
+// Skipped only where no PostgreSQL can be started: the title says why.
 describe.skipIf(missing !== undefined)(`several machines on one PostgreSQL${missing ?? ''}`, () => {
   it('deliver each event once, in order, and one goes on when the others are closed', async () => {
     const connectionString = await newDatabase()
