@@ -9,12 +9,18 @@ import {
   type NewEvent,
   type TokenRow,
 } from './contract.ts'
+import { createForgetting } from './sqlite-forget.ts'
 import { createLookups, kindNumber } from './sqlite-lookups.ts'
 
 /** Expired rows that one transaction forgets for each row that it wrote: the tables shrink faster than they grow. */
 const FORGOTTEN_A_ROW = 2
 /** What even the smallest transaction forgets. */
 const FORGOTTEN_MIN = 8
+/**
+ * Ends of tokens fall all over the table, a page of the log for each. So they are gathered in a small
+ * table of some ten pages, and moved once there are so many.
+ */
+const RECENT_ENDS_MAX = 2_000
 
 export interface Applied {
   reserveIds(count: number): number
@@ -42,8 +48,9 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const insertToken = run('INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?)')
   const hasToken = database.prepare('SELECT 1 FROM token WHERE id = ?')
   // A row that is forgotten took its end with it: what is not there any more cannot be used up again.
-  const endToken = run(
-    'INSERT INTO token_end SELECT id, ?, ?, ? FROM token WHERE id = ? ON CONFLICT DO NOTHING',
+  const insertEnd = run(
+    `INSERT INTO token_end_recent SELECT id, ?, ?, ? FROM token WHERE id = ?
+       AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = token.id) ON CONFLICT DO NOTHING`,
   )
   const endGrant = run(
     'INSERT INTO grant_end SELECT id, ? FROM "grant" WHERE id = ? ON CONFLICT DO NOTHING',
@@ -64,8 +71,14 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const useOnce = run('INSERT INTO used_once VALUES (?, ?) ON CONFLICT DO NOTHING')
   const insertEvent = run(`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const lastExpiry = database.prepare('SELECT max(expires_at) AS last FROM "grant"')
-  const forget = createForgetting(database)
+  const forgetting = createForgetting(database, eventsKeptMs)
+  const moveEnds = [
+    database.prepare('INSERT INTO token_end SELECT * FROM token_end_recent ORDER BY id'),
+    database.prepare('DELETE FROM token_end_recent'),
+  ]
   let written = 0
+  /** Of this process; an older or another one may have left some more. */
+  let recentEnds = 0
   // One row of its own, written once a transaction: an id is never given twice, whatever was forgotten.
   let lastEvent: number | undefined
 
@@ -78,13 +91,19 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const writeGrant = (grant: GrantRow): boolean => {
     const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, detail } = grant
     const born = lookups.marksOn(grant).epoch
+    forgetting.written(expiresAt)
     return insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
   }
   const writeTokens = (tokens: readonly TokenRow[]) => {
     for (const { id, kind, hash, grantId, issuedAt, expiresAt, detail } of tokens) {
       insertToken(id, kindNumber(kind), hash, grantId, issuedAt, expiresAt, detail)
+      forgetting.written(expiresAt)
     }
     written += tokens.length
+  }
+  const endToken: typeof insertEnd = (...values) => {
+    recentEnds += 1
+    return insertEnd(...values)
   }
   const writeEvents = (events: readonly NewEvent[]) => {
     for (const event of events) {
@@ -95,6 +114,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         ...[lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId],
         ...[token, request, detail],
       )
+      forgetting.written(at + eventsKeptMs)
     }
     written += events.length
   }
@@ -129,7 +149,9 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         const { reach, before, at, keepUntil } = change
         const epoch = before === null ? bump('epoch', 1) + 1 : 0
         const { last } = lastExpiry.get() as { last: number | null }
-        return setMark(markKey(reach), epoch, before ?? 0, at, Math.max(keepUntil, last ?? 0))
+        const kept = Math.max(keepUntil, last ?? 0)
+        forgetting.written(kept)
+        return setMark(markKey(reach), epoch, before ?? 0, at, kept)
       }
       case 'put_client': {
         const { id, settings, enabled } = change.client
@@ -142,6 +164,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
           ? insertNote(change.key, change.value)
           : updateNote(change.value, change.key, change.expected)
       case 'use_once':
+        forgetting.written(change.keepUntil)
         return useOnce(change.key, change.keepUntil)
       case 'log':
         return true
@@ -171,40 +194,12 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     finish() {
       if (lastEvent !== undefined) setCounter(lastEvent, 'event')
       lastEvent = undefined
-      const now = clock.now()
-      forget(now, now - eventsKeptMs, Math.max(FORGOTTEN_MIN, written * FORGOTTEN_A_ROW))
+      if (recentEnds >= RECENT_ENDS_MAX) {
+        for (const statement of moveEnds) statement.run()
+        recentEnds = 0
+      }
+      forgetting.forget(clock.now(), Math.max(FORGOTTEN_MIN, written * FORGOTTEN_A_ROW))
       written = 0
     },
-  }
-}
-
-/** Returns what forgets at most `limit` expired rows of each table. */
-function createForgetting(database: DatabaseSync) {
-  const prepare = (sql: string) => database.prepare(sql)
-  const expiredTokens = prepare('SELECT id FROM token WHERE expires_at <= ? LIMIT ?')
-  const expiredGrants = prepare('SELECT id FROM "grant" WHERE expires_at <= ? LIMIT ?')
-  const byId = (table: string) => prepare(`DELETE FROM ${table} WHERE id = ?`)
-  const oldEvents = prepare(
-    'DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE at <= ? ORDER BY at LIMIT ?)',
-  )
-  const rest = [
-    prepare(
-      'DELETE FROM used_once WHERE key IN (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)',
-    ),
-    prepare('DELETE FROM mark WHERE key IN (SELECT key FROM mark WHERE keep_until <= ? LIMIT ?)'),
-  ]
-  const pairs = [
-    { expired: expiredTokens, ends: byId('token_end'), rows: byId('token') },
-    { expired: expiredGrants, ends: byId('grant_end'), rows: byId('"grant"') },
-  ]
-  return (now: number, eventsBefore: number, limit: number): void => {
-    for (const { expired, ends, rows } of pairs) {
-      for (const { id } of expired.all(now, limit) as { id: number }[]) {
-        ends.run(id)
-        rows.run(id)
-      }
-    }
-    for (const statement of rest) statement.run(now, limit)
-    oldEvents.run(eventsBefore, limit)
   }
 }

@@ -27,6 +27,11 @@ const LIVE = `ge.id IS NULL AND g.expires_at > ? AND NOT EXISTS (SELECT 1 FROM m
   WHERE m.key IN ('a', 'c:' || g.client_id, 'u:' || g.user_id,
     'x:' || g.client_id || ' ' || g.user_id, 's:' || g.session_id)
   AND (m.epoch > g.born OR m.before > g.created_at))`
+/**
+ * How far the order of events and that of their moments may lie apart: a change waits for the lock. One
+ * event in 64 is in the index of moments; an entry for each would cost a revocation as much as its event.
+ */
+const EVENT_LAG_MS = 10_000
 const EVENT_COLUMNS =
   'seq, at, type, cause, actor, client_id, user_id, grant_id, session_id, token, request, detail'
 
@@ -45,10 +50,11 @@ export function createLookups(database: DatabaseSync) {
     return { one, all }
   }
   const tokenById = prepare(
-    `SELECT ${GRANT_COLUMNS}, t.id, t.kind, t.hash, t.issued_at, t.expires_at, t.detail,
-       e.state, e.at, e.successor
+    `SELECT ${GRANT_COLUMNS}, t.id, t.kind, hex(t.hash), t.issued_at, t.expires_at, t.detail,
+       coalesce(r.state, e.state), coalesce(r.at, e.at), coalesce(r.successor, e.successor)
      FROM token t JOIN "grant" g ON g.id = t.grant_id LEFT JOIN grant_end ge ON ge.id = g.id
-       LEFT JOIN token_end e ON e.id = t.id WHERE t.id = ?`,
+       LEFT JOIN token_end_recent r ON r.id = t.id LEFT JOIN token_end e ON e.id = t.id
+     WHERE t.id = ?`,
   )
   const grantById = prepare(
     `SELECT ${GRANT_COLUMNS} FROM "grant" g LEFT JOIN grant_end ge ON ge.id = g.id WHERE g.id = ?`,
@@ -62,7 +68,13 @@ export function createLookups(database: DatabaseSync) {
     `SELECT ${EVENT_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?`,
   )
   const eventsOfMoment = prepare(
-    `SELECT ${EVENT_COLUMNS} FROM event WHERE at = ? ORDER BY seq LIMIT ?`,
+    `SELECT ${EVENT_COLUMNS} FROM event WHERE at = ?1 AND seq >=
+       coalesce((SELECT seq FROM event WHERE seq % 64 = 0 AND at < ?1 - ${EVENT_LAG_MS}
+         ORDER BY at DESC LIMIT 1), 0)
+     AND seq <=
+       coalesce((SELECT seq FROM event WHERE seq % 64 = 0 AND at > ?1 + ${EVENT_LAG_MS}
+         ORDER BY at LIMIT 1), ${Number.MAX_SAFE_INTEGER})
+     ORDER BY seq LIMIT ?2`,
   )
 
   const marksOn = (grant: Parameters<typeof markKeysOf>[0]): { epoch: number; before: number } => {
@@ -102,7 +114,8 @@ export function createLookups(database: DatabaseSync) {
       return {
         id: at(0) as number,
         kind: KINDS[at(1) as number] as TokenKind,
-        hash: at(2) as Uint8Array,
+        // As text: each blob that SQLite hands out is memory of its own, which costs more than the look-up.
+        hash: Buffer.from(at(2) as string, 'hex'),
         grantId: cells[0] as number,
         issuedAt: at(3) as number,
         expiresAt: at(4) as number,
@@ -149,6 +162,7 @@ export function createLookups(database: DatabaseSync) {
          LEFT JOIN grant_end ge ON ge.id = g.id
          LEFT JOIN token t ON t.grant_id = g.id AND t.expires_at > ?
            AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = t.id)
+           AND NOT EXISTS (SELECT 1 FROM token_end_recent r WHERE r.id = t.id)
          WHERE ${sql} AND ${LIVE} AND g.created_at < ?`,
       )
       const [grants, tokens] =

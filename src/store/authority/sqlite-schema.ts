@@ -19,12 +19,15 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
    CREATE INDEX token_grant ON token (grant_id);
    CREATE TABLE token_end (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
      successor INTEGER);
+   CREATE TABLE token_end_recent (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
+     successor INTEGER);
    CREATE TABLE mark (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, before INTEGER NOT NULL,
      at INTEGER NOT NULL, keep_until INTEGER NOT NULL) WITHOUT ROWID;
+   CREATE INDEX mark_expiry ON mark (keep_until);
    CREATE TABLE used_once (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX used_once_expiry ON used_once (keep_until);
    CREATE TABLE event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL,
      cause TEXT NOT NULL, actor TEXT NOT NULL, client_id TEXT, user_id TEXT, grant_id INTEGER,
      session_id TEXT, token TEXT, request TEXT, detail TEXT);
-   CREATE INDEX event_at ON event (at);`,
+   CREATE INDEX event_milestone ON event (at) WHERE seq % 64 = 0;`,
 ]

@@ -24,8 +24,11 @@ export const SQLITE: StoreKind = {
         inFile((database) =>
           Object.fromEntries(
             [...TABLES, '"grant"'].map((table) => {
-              const row = database.prepare(`SELECT count(*) AS n FROM ${table}`).get()
-              return [table, Number(row?.n)]
+              const parts = table === 'token_end' ? [table, 'token_end_recent'] : [table]
+              const counts = parts.map((part) =>
+                Number(database.prepare(`SELECT count(*) AS n FROM ${part}`).get()?.n),
+              )
+              return [table, counts.reduce((sum, count) => sum + count)]
             }),
           ),
         ),
