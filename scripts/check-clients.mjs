@@ -1,15 +1,18 @@
-// Runs clients that others wrote against the emulated Salesforce org: Salesforce's own CLI, Rescind logged in by
-// that CLI, and simple-salesforce. What cannot be installed is skipped with its reason, and that is no failure.
+// Runs clients that others wrote. Against the emulated Salesforce org: Salesforce's own CLI, Rescind logged in by
+// that CLI, and simple-salesforce. Against the authority: requests-oauthlib. What cannot be installed is skipped
+// with its reason, and that is no failure. Names as arguments choose among them: `… -- requests-oauthlib`.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startSalesforce } from '../emulators/index.ts'
 import { runCases } from '../test/clients/client-case.ts'
+import { runRequestsOauthlib } from '../test/clients/requests-oauthlib.ts'
 import { rescindSfCases } from '../test/clients/rescind-sf-cases.ts'
 import { sfCases } from '../test/clients/sf-cases.ts'
 import { openSfCli } from '../test/clients/sf-cli.ts'
 import { openPython, runSimpleSalesforce } from '../test/clients/simple-salesforce.ts'
+import { installDebian, PYTHON } from './debian-packages.mjs'
 
 /** Pinned, so that a failure is ours and not the news of the day. */
 const CLI = '@salesforce/cli@2.150.6'
@@ -23,7 +26,22 @@ const SIZE = { seed: 7, size: { users: 60, apps: 16, tokens: 1_200 } }
 /** 3,001 rows: more than one query can give. */
 const CROWDED = { seed: 7, size: { users: 60, apps: 16, tokens: 3_000 } }
 
-const results = [...(await checkSf()), ...(await checkSimpleSalesforce())]
+const CHECKS = {
+  sf: checkSf,
+  'simple-salesforce': checkSimpleSalesforce,
+  'requests-oauthlib': checkRequestsOauthlib,
+}
+
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(CHECKS)
+const unknown = chosen.filter((name) => !Object.hasOwn(CHECKS, name))
+if (unknown.length > 0) {
+  console.error(
+    `There is no client ${unknown.join(', ')}. Known: ${Object.keys(CHECKS).join(', ')}.`,
+  )
+  process.exit(2)
+}
+const results = []
+for (const name of chosen) results.push(...(await CHECKS[name]()))
 print(results)
 process.exitCode = results.some(({ ok }) => ok === false) ? 1 : 0
 
@@ -82,6 +100,17 @@ async function checkSimpleSalesforce() {
   console.log(`simple-salesforce/${python.version}`)
   await using org = await startSalesforce(SIZE)
   return await runSimpleSalesforce(org, python)
+}
+
+async function checkRequestsOauthlib() {
+  const client = 'requests-oauthlib'
+  const needs = { packages: ['python3-requests-oauthlib'], imports: 'requests_oauthlib' }
+  const trouble = installDebian(needs)
+  if (trouble) return [{ client, title: 'skipped', seen: trouble }]
+  const program =
+    'import oauthlib, requests_oauthlib as r; print(f"requests-oauthlib/{r.__version__} oauthlib/{oauthlib.__version__}")'
+  console.log(spawnSync(PYTHON, ['-c', program], { encoding: 'utf8' }).stdout.trim())
+  return await runRequestsOauthlib(PYTHON)
 }
 
 function print(results) {

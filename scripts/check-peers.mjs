@@ -1,9 +1,10 @@
 // Runs `rescind revoke` and `rescind conformance` against authorization servers that others wrote and
 // Debian packages: django-oauth-toolkit, Authlib. Where they cannot be installed it says so, and ends well.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { installDebian, PYTHON } from './debian-packages.mjs'
 import { authlibConfig, checkConformance, djangoConfig } from './peers-conformance.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -13,13 +14,9 @@ const AUTHLIB = {
   packages: ['python3-authlib', 'python3-flask', 'python3-sqlalchemy'],
   imports: 'authlib, flask, sqlalchemy',
 }
-/** Debian's own, for a newer one on the PATH does not see Debian's packages. */
-const PYTHON = '/usr/bin/python3'
 /** An import of Django and its migrations take seconds on a small machine. */
 const START_MS_MAX = 60_000
 const RUN_MS_MAX = 60_000
-/** Without a network, apt-get tries for minutes. */
-const INSTALL_MS_MAX = 180_000
 
 await withServer(DJANGO, 'django', async (server) => {
   const rows = await runCases(server)
@@ -34,7 +31,7 @@ await withServer(AUTHLIB, 'authlib', (server) =>
 
 /** Starts a server of test/peers where its packages can be had, and ends it after its checks. */
 async function withServer(needs, folder, check) {
-  const trouble = install(needs)
+  const trouble = installDebian(needs)
   if (trouble) return console.log(`skipped: ${trouble}`)
   const server = await start(folder)
   try {
@@ -42,26 +39,6 @@ async function withServer(needs, folder, check) {
   } finally {
     server.process.kill()
   }
-}
-
-/** Returns why the packages cannot be had, or undefined when they are there. */
-function install({ packages, imports }) {
-  const names = packages.join(' ')
-  const has = () => spawnSync(PYTHON, ['-c', `import ${imports}`]).status === 0
-  if (has()) return undefined
-  if (spawnSync('apt-get', ['--version']).status !== 0) {
-    return `${names} is not installed, and this is not a Debian system.`
-  }
-  if (process.getuid?.() !== 0) {
-    return `${names} is not installed, and installing it needs root: apt-get install ${names}`
-  }
-  console.log(`Installing ${names}…`)
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  spawnSync('apt-get', ['update', '-qq'], { env, stdio: 'ignore', timeout: INSTALL_MS_MAX })
-  const args = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
-  const done = spawnSync('apt-get', args, { env, encoding: 'utf8', timeout: INSTALL_MS_MAX })
-  if (has()) return undefined
-  return `${names} could not be installed: ${(done.stderr || '').trim().split('\n').at(-1) || 'apt-get gave no reason.'}`
 }
 
 async function start(folder) {

@@ -1,15 +1,15 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SalesforceOrg } from '../../emulators/index.ts'
 import type { CaseResult } from './client-case.ts'
+import { runPythonCases } from './python-cases.ts'
 
 const PINNED = 'simple-salesforce==1.12.9'
 const SCRIPT = fileURLToPath(new URL('./simple_salesforce_check.py', import.meta.url))
 /** Without a network, pip tries for minutes. */
 const INSTALL_MS_MAX = 120_000
-const RUN_MS_MAX = 60_000
 
 /** A Python that knows simple-salesforce, or why there is none. */
 export type Python =
@@ -56,30 +56,9 @@ export async function runSimpleSalesforce(
   org: SalesforceOrg,
   python: { readonly path: string },
 ): Promise<CaseResult[]> {
-  const child = spawn('python3', [SCRIPT], {
-    env: withPath(python.path),
-    stdio: ['pipe', 'pipe', 'inherit'],
-    timeout: RUN_MS_MAX,
-  })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
-  child.on('error', reject)
-  child.on('close', resolve)
-  child.stdin.end(JSON.stringify(describeWorld(org)))
-  const exit = await promise
-  const lines = Buffer.concat(chunks).toString('utf8').trim().split('\n')
-  const rows = lines
-    .filter((line) => line !== '')
-    .map((line) => ({ client: 'simple-salesforce', ...JSON.parse(line) }))
-  const ended = exit === 0 && rows.length > 0
-  const failure = {
-    client: 'simple-salesforce',
-    title: 'the script',
-    seen: `exit ${exit}`,
-    ok: false,
-  }
-  return ended ? rows : [...rows, failure]
+  const env = withPath(python.path)
+  const script = { client: 'simple-salesforce', python: 'python3', script: SCRIPT, env }
+  return await runPythonCases(script, describeWorld(org))
 }
 
 function describeWorld(org: SalesforceOrg): Readonly<Record<string, unknown>> {
