@@ -69,14 +69,21 @@ export interface Child {
   readonly done: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
-/** Runs one command line as a process of its own. */
-export function spawnRescind(args: readonly string[], options: CliOptions): Child {
+/** Returns what runs one command line as a process of its own. */
+export function commandLine(args: readonly string[], options: CliOptions) {
   const { PATH = '' } = process.env
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  return {
+    command: [process.execPath, MAIN, ...args],
     cwd: options.home,
     env: { PATH, ...environment(options) },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  }
+}
+
+/** Runs one command line as a process of its own. */
+export function spawnRescind(args: readonly string[], options: CliOptions): Child {
+  const { command, cwd, env } = commandLine(args, options)
+  const [node = '', ...rest] = command
+  const child = spawn(node, rest, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const [stdout, stderr] = [[] as Buffer[], [] as Buffer[]]
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
