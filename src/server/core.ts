@@ -36,8 +36,8 @@ export interface CoreOptions {
   readonly signingAlg?: SigningAlg | undefined
   readonly clock?: Clock | undefined
   readonly random?: ((bytes: Uint8Array) => Uint8Array) | undefined
-  /** What went wrong where nobody waits for an answer. */
-  readonly onTrouble?: ((error: unknown) => void) | undefined
+  /** Is told what went wrong, also where nobody waits for an answer, and in which request. */
+  readonly onTrouble?: ((error: unknown, request?: string) => void) | undefined
 }
 
 /** The authority without its endpoints. */

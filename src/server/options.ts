@@ -33,6 +33,6 @@ export interface AuthorityParts {
   readonly accessTokenCascade: AccessTokenCascade
   /** Fills an array with random bytes. */
   readonly random: (bytes: Uint8Array) => Uint8Array
-  /** What went wrong where nobody waits for an answer. */
-  readonly onTrouble: (error: unknown) => void
+  /** Is told what went wrong, and in which request. */
+  readonly onTrouble: (error: unknown, request?: string) => void
 }

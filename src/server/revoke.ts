@@ -69,7 +69,7 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
       detail: { owner: view.grant.clientId },
     })
     // Not waited for: the time of the answer would tell that the token exists.
-    store.commit({ type: 'log', events: [event] }).catch(onTrouble)
+    store.commit({ type: 'log', events: [event] }).catch((error) => onTrouble(error, asked.request))
   }
   const found = async (
     view: TokenView | null,

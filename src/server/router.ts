@@ -63,7 +63,7 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
     try {
       return await endpoint(request)
     } catch (error) {
-      core.onTrouble(error)
+      core.onTrouble(error, request.id)
       return troubleAnswer(error)
     }
   }

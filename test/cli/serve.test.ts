@@ -213,6 +213,49 @@ describe('rescind serve', () => {
   })
 })
 
+describe('the id of a request', () => {
+  const OWN = /^[\w-]{16}$/
+  const LONGEST = '~'.repeat(128)
+  test.each<[string, string, string | undefined, string | RegExp]>([
+    ['without any', '127.0.0.1', undefined, OWN],
+    ['of a trusted proxy', '127.0.0.1', 'req-1', /^req-1$/],
+    ['of a trusted proxy, as long as may be', '127.0.0.1', LONGEST, LONGEST],
+    ['of a trusted proxy, too long', '127.0.0.1', `${LONGEST}~`, OWN],
+    ['of a trusted proxy, with a space', '127.0.0.1', 'req 1', OWN],
+    ['of anybody else', '192.0.2.1', 'req-1', OWN],
+  ])('%s: the answer, the log and explain have the same', async (_, proxy, sent, id) => {
+    const section = [`issuer: ${url}`, `listen: ${new URL(url).host}`, 'metrics: false']
+    write(...section, `trustedProxies: [${proxy}]`, 'adminKeys: ["${env:ADMIN_KEY}"]')
+    const client = { client_id: 'app', client_secret: '' }
+    client.client_secret = await addClient('app', '--grant', 'client_credentials')
+    const child = await serve()
+    const token = await tokenOf(client)
+    const answer = await fetch(`${url}/revoke`, {
+      method: 'POST',
+      headers: sent === undefined ? {} : { 'x-request-id': sent },
+      body: new URLSearchParams({ ...client, token }),
+    })
+    const named = answer.headers.get('x-request-id')
+    expect(named).toMatch(id)
+    const listed = await fetch(`${url}/admin/events`, {
+      headers: { authorization: `Bearer ${SECRETS.ADMIN_KEY}` },
+    })
+    const { events } = (await listed.json()) as { events: Record<string, string>[] }
+    const revoked = events.find(({ type }) => type === 'token.revoked')
+    expect(revoked).toMatchObject({ request: named })
+    const told = await run('authority', 'explain', revoked?.token ?? '')
+    expect(told.stdout).toContain(`, request ${named}, `)
+    child.process.kill('SIGTERM')
+    const { stderr } = await child.done
+    const lines = stderr.trim().split('\n')
+    const requests = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request')
+    expect(requests.map(({ endpoint }) => endpoint)).toEqual(['token', 'revoke', 'adminEvents'])
+    expect(requests.filter(({ request }) => request === named)).toMatchObject([
+      { endpoint: 'revoke', status: 200 },
+    ])
+  })
+})
+
 describe('rescind serve refuses at start, with one sentence', () => {
   const AT_HOME = 'issuer: http://127.0.0.1:9400'
   test.each<[string, string[], string[], string, number]>([

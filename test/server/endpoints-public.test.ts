@@ -4,7 +4,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
-import { openEndpoints } from './endpoints-world.ts'
+import { FORM, openEndpoints } from './endpoints-world.ts'
 
 describe('RFC 8414: the metadata', () => {
   it.each(['', '/tenant', '/a/b/'])('of an issuer with the path "%s"', async (path) => {
@@ -60,5 +60,21 @@ describe('/jwks and /health', () => {
     isDown = true
     const response = await world.call('/health')
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+  })
+
+  it('trouble is told with the request that it befell', async () => {
+    const told: unknown[] = []
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const down = new RescindError('store_down', 'The database is down.')
+      return { ...store, readClient: () => Promise.reject(down) }
+    }
+    const onTrouble = (error: unknown, request?: string) =>
+      told.push([(error as RescindError).code, request])
+    await using world = await openEndpoints({ openStore, onTrouble })
+    const headers = { 'content-type': FORM, 'x-request-id': 'req-1' }
+    const body = 'client_id=app&token=x'
+    expect((await world.call('/revoke', { method: 'POST', headers, body })).status).toBe(503)
+    expect(told).toEqual([['store_down', 'req-1']])
   })
 })

@@ -161,6 +161,24 @@ describe.each(HOSTS)('%s, with an issuer that has a path', (_, host) => {
     expect(missing.headers.get('cache-control')).toBe(null)
     await authority.close()
   })
+  test.each([
+    ['one', 'req-1', 'req-1'],
+    ['one that is too long to be shown', 'x'.repeat(129), null],
+    ['words', 'two words', null],
+    ['what a terminal would obey', '\u009b2J', null],
+    ['none', undefined, null],
+  ])('an event bears the X-Request-Id of its request: %s', async (_, sent, request) => {
+    const authority = await openAuthority()
+    await using hosted = await host(authority)
+    await authority.clients.add({ id: 'app', authMethod: 'none' })
+    const { access_token: token } = await authority.issue({
+      ...{ clientId: 'app', userId: 'ann', scope: '' },
+    })
+    const headers = sent === undefined ? {} : { 'x-request-id': sent }
+    await post(`${hosted.url}/auth/revoke`, { client_id: 'app', token }, headers)
+    expect(await authority.explain(token)).toMatchObject({ death: 'revoked', request })
+    await authority.close()
+  })
   test('judges the form itself: a parameter that is there twice is refused', async () => {
     const authority = await openAuthority()
     await using hosted = await host(authority)
@@ -245,6 +263,22 @@ describe('behind a proxy, guesses are counted for whoever guesses (RFC 6749 sect
     expect(await ask('203.0.113.99')).toBe(429)
     await authority.close()
   })
+})
+
+test.each([
+  ['of a proxy that is trusted', '127.0.0.1', 'req-1'],
+  ['of a peer that is no proxy', '192.0.2.1', null],
+])('behind a proxy, the X-Request-Id %s', async (_, trusted, request) => {
+  const authority = await openAuthority()
+  await authority.clients.add({ id: 'app', authMethod: 'none' })
+  await using hosted = await listen(mountNode(behindProxy(authority.handle, [trusted])))
+  const { access_token: token } = await authority.issue({
+    ...{ clientId: 'app', userId: 'ann', scope: '' },
+  })
+  const named = { 'x-request-id': 'req-1' }
+  await post(`${hosted.url}/auth/revoke`, { client_id: 'app', token }, named)
+  expect(await authority.explain(token)).toMatchObject({ death: 'revoked', request })
+  await authority.close()
 })
 
 describe('a certificate is believed of the proxy at the socket, whoever the client says to be (RFC 8705)', () => {

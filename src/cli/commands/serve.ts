@@ -136,9 +136,9 @@ async function openServed(
       webhooks: config.webhooks,
       certificates: header === undefined ? undefined : { header, trustedProxies },
       observer: metrics,
-      onTrouble(error) {
+      onTrouble(error, request) {
         metrics.trouble(error)
-        log.error(errorFields(error), 'trouble')
+        log.error({ request, ...errorFields(error) }, 'trouble')
       },
     })
   } catch (error) {

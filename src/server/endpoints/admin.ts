@@ -69,7 +69,7 @@ export function serveAdminRevocation(
     if (isRefusal(reach)) return refusalAnswer(reach)
     const isDry = parsed.data.dryRun === true
     const counted = await revoking.count(reach)
-    const asked = { actor: caller.name, request: request.header('x-request-id') }
+    const asked = { actor: caller.name, request: request.id }
     if (!isDry) await revoking.reach(reach, 'admin', asked)
     return jsonAnswer({ counted, revoked: !isDry })
   })

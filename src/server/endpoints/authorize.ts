@@ -79,7 +79,7 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
       if (!('userId' in decided)) return await wireAnswer(decided)
       return back({ code: await codeFor(core, { trusted, ask, form, decided, request }) })
     } catch (error) {
-      core.onTrouble(error)
+      core.onTrouble(error, request.id)
       return back({ error: troubleOf(error), error_description: 'Try again in a while.' })
     }
   }
@@ -183,7 +183,7 @@ async function codeFor(
   return issuing.startWithCode({
     ...{ client: trusted.client, userId, sessionId, scope, audience: ask.resource ?? undefined },
     ...{ redirectUri: trusted.redirectUri, challenge: form.get('code_challenge') ?? '' },
-    asked: { actor: `user:${userId}`, request: request.header('x-request-id') },
+    asked: { actor: `user:${userId}`, request: request.id },
   })
 }
 

@@ -70,7 +70,7 @@ export function serveGlobalRevocation(
     if (user === null) {
       return refusalAnswer(refuse('invalid_request', 'The user is not known.'), { status: 404 })
     }
-    const asked = { actor: `caller:${caller.name}`, request: request.header('x-request-id') }
+    const asked = { actor: `caller:${caller.name}`, request: request.id }
     await revoking.reach({ user }, 'global_token_revocation', asked)
     return NO_CONTENT
   })

@@ -12,7 +12,7 @@ import type { TokenRequest } from './client-endpoint.ts'
  */
 export function serveRevocation({ revoking }: Core, observer?: Observer) {
   return async ({ client, view, request }: TokenRequest): Promise<WireAnswer> => {
-    const asked = { actor: `client:${client.id}`, request: request.header('x-request-id') }
+    const asked = { actor: `client:${client.id}`, request: request.id }
     const outcome = await revoking.found(view, client.id, asked)
     observer?.revoked(outcome)
     return emptyAnswer()

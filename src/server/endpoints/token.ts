@@ -21,7 +21,7 @@ export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
  */
 export function serveTokens(core: Core, observer?: Observer) {
   return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
-    const asked = { actor: `client:${client.id}`, request: request.header('x-request-id') }
+    const asked = { actor: `client:${client.id}`, request: request.id }
     const answer = await grantFor(core, client, form, asked)
     if (isRefusal(answer)) return refusalAnswer(answer)
     observer?.issued(answer.refresh_token === undefined ? ['access'] : ['access', 'refresh'])

@@ -5,8 +5,8 @@ const MAPPED = /^::ffff:/i
 
 /**
  * Returns a handle that knows clients by the address that trusted proxies give for them, so that
- * guesses at a client's secret are counted for whoever guesses. Other peers say nothing of themselves
- * that is believed.
+ * guesses at a client's secret are counted for whoever guesses, and requests by the `X-Request-Id` of
+ * those. Other peers say nothing of themselves that is believed.
  *
  * @param trustedProxies addresses of proxies that append to `X-Forwarded-For`
  */
@@ -14,7 +14,8 @@ export function behindProxy(handle: Handle, trustedProxies: readonly string[]): 
   const trusted = new Set(trustedProxies)
   return (request) => {
     const peer = plain(request.peer ?? request.address)
-    return handle({ ...request, peer, address: clientBehind(request, peer, trusted) })
+    const id = trusted.has(peer) ? request.id : undefined
+    return handle({ ...request, peer, id, address: clientBehind(request, peer, trusted) })
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
+import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
 
 /** Where a request came from, which a `Request` cannot say. */
 export interface FetchContext {
@@ -34,6 +35,7 @@ export function fetchRequest(request: Request, address: string): WireRequest {
     headerNames: () => request.headers.keys(),
     body: (limit) => readBody(request, limit),
     address,
+    id: requestIdOf(request.headers.get(REQUEST_ID)),
   }
 }
 

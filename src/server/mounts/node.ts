@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
+import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
 
 /** Returns the authority as a listener of `node:http`; the fastest way in, with nothing between. */
 export function mountNode(handle: Handle) {
@@ -39,6 +40,7 @@ export function wireRequest(incoming: IncomingMessage): WireRequest {
     headerNames: () => Object.keys(incoming.headers),
     body: (limit) => readBody(incoming, limit),
     address: incoming.socket.remoteAddress ?? '',
+    id: requestIdOf(incoming.headers[REQUEST_ID]),
   }
 }
 

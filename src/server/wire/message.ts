@@ -16,6 +16,8 @@ export interface WireRequest {
   readonly address: string
   /** The address at the other end of the socket, where `address` is what a proxy says. */
   readonly peer?: string | undefined
+  /** What the host or a proxy calls the request; its events bear it. */
+  readonly id?: string | undefined
 }
 
 export interface WireAnswer {
