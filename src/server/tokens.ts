@@ -64,12 +64,17 @@ export function createTokens(
   jwts: JwtTokens,
 ): Tokens {
   const nextSecret = secretPool(random)
-  const parse: Tokens['parse'] = async (text) => {
-    const isJwt = text.startsWith('eyJ')
-    const jti = isJwt ? await jwts.verify(text) : null
-    const parsed = jti === null ? format.read(text) : format.readBody('access', jti)
-    return parsed && { ...parsed, isJwt }
+  const parseJwt = async (text: string): Promise<PresentedToken | null> => {
+    const jti = await jwts.verify(text)
+    const parsed = jti === null ? null : format.readBody('access', jti)
+    return parsed && { ...parsed, isJwt: true }
   }
+  const parseOpaque = (text: string): PresentedToken | null => {
+    const parsed = format.read(text)
+    return parsed && { ...parsed, isJwt: false }
+  }
+  const parse: Tokens['parse'] = async (text) =>
+    looksLikeJwt(text) ? parseJwt(text) : parseOpaque(text)
   const find: Tokens['find'] = async ({ id, kind, hash, isJwt }) => {
     const view = await store.readToken(id)
     if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
@@ -93,10 +98,15 @@ export function createTokens(
     parse,
     find,
     async look(text) {
-      const presented = await parse(text)
+      const presented = looksLikeJwt(text) ? await parseJwt(text) : parseOpaque(text)
       return presented && presented.kind !== 'code' ? find(presented) : null
     },
   }
+}
+
+/** A JWT begins with its header, which is JSON; no token of ours does. */
+function looksLikeJwt(text: string): boolean {
+  return text.startsWith('eyJ')
 }
 
 /** Returns what is particular to a token. */

@@ -40,6 +40,8 @@ export function kindNumber(kind: TokenKind): number {
   return KINDS.indexOf(kind)
 }
 
+export type Lookups = ReturnType<typeof createLookups>
+
 /** Prepares what reads the authority's tables. */
 export function createLookups(database: DatabaseSync) {
   const prepare = (sql: string) => {
@@ -61,6 +63,14 @@ export function createLookups(database: DatabaseSync) {
   )
   const markByKey = prepare('SELECT key, epoch, before, at FROM mark WHERE key = ?')
   const anyMark = prepare('SELECT 1 FROM mark LIMIT 1')
+  // What one snapshot is asked again and again: its client, and whether there is any mark at all.
+  let snapshot: { hasMarks?: boolean; readonly clients: Map<string, ClientRow | null> } | null =
+    null
+  const hasMarks = (): boolean => {
+    if (!snapshot) return anyMark.one() !== undefined
+    snapshot.hasMarks ??= anyMark.one() !== undefined
+    return snapshot.hasMarks
+  }
   const clientById = prepare('SELECT id, settings, enabled, version FROM client WHERE id = ?')
   const allClients = prepare('SELECT id, settings, enabled, version FROM client ORDER BY id')
   const noteByKey = prepare('SELECT value, version FROM note WHERE key = ?')
@@ -81,7 +91,7 @@ export function createLookups(database: DatabaseSync) {
     let epoch = 0
     let before = 0
     // Nearly always there is none at all.
-    if (!anyMark.one()) return { epoch, before }
+    if (!hasMarks()) return { epoch, before }
     for (const key of markKeysOf(grant)) {
       const row = markByKey.one(key)
       if (!row) continue
@@ -107,6 +117,10 @@ export function createLookups(database: DatabaseSync) {
   }
   return {
     marksOn,
+    /** From here to the next call all look-ups may see one state: nothing is written between them. */
+    beginSnapshot() {
+      snapshot = { clients: new Map() }
+    },
     token(id: number): TokenView | null {
       const cells = tokenById.one(id)
       if (!cells) return null
@@ -129,8 +143,12 @@ export function createLookups(database: DatabaseSync) {
       return cells ? grantView(cells) : null
     },
     client(id: string): ClientRow | null {
+      const known = snapshot?.clients.get(id)
+      if (known !== undefined) return known
       const cells = clientById.one(id)
-      return cells ? clientRow(cells) : null
+      const row = cells ? clientRow(cells) : null
+      snapshot?.clients.set(id, row)
+      return row
     },
     clients: (): readonly ClientRow[] => allClients.all().map(clientRow),
     note(key: string): Note | null {
@@ -171,8 +189,6 @@ export function createLookups(database: DatabaseSync) {
     },
   }
 }
-
-export type Lookups = ReturnType<typeof createLookups>
 
 function whereReach(reach: CountedReach): { sql: string; values: SQLInputValue[] } {
   switch (reach.type) {

@@ -5,7 +5,7 @@ import { isRescindError, RescindError } from '../../core/errors.ts'
 import { guardSqlite } from '../sqlite.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { type Applied, createChanges } from './sqlite-changes.ts'
-import { createLookups } from './sqlite-lookups.ts'
+import { createLookups, type Lookups } from './sqlite-lookups.ts'
 import { SQLITE_MIGRATIONS } from './sqlite-schema.ts'
 
 /** 32 MB of pages: what is above the leaves of ten million tokens fits. */
@@ -52,7 +52,7 @@ export async function openSqliteAuthorityStore(
   const lookups = guard(() => createLookups(database))
   const keptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
   const changes = guard(() => createChanges(database, clock, keptMs))
-  const read = createReader(database, guard)
+  const read = createReader(database, lookups, guard)
   const queue = createQueue({
     clock,
     deadlineMs,
@@ -147,20 +147,25 @@ function applyAll(
  * Gathers the look-ups of one turn of the event loop into one transaction: the file's locks, which
  * cost more than a look-up, are taken once for all. None sees anything older than its own beginning.
  */
-function createReader(database: DatabaseSync, guard: <T>(call: () => T) => T) {
+function createReader(database: DatabaseSync, lookups: Lookups, guard: <T>(call: () => T) => T) {
   let waiting: (() => void)[] = []
   const flush = () => {
     const batch = waiting
     waiting = []
-    let isOpen = false
+    lookups.beginSnapshot()
     try {
       database.exec('BEGIN')
-      isOpen = true
     } catch {
       // Each look-up then runs by itself, and says by itself what is wrong.
     }
     for (const look of batch) look()
-    if (isOpen) database.exec('COMMIT')
+    try {
+      // A damaged page has ended the transaction: who met it was told.
+      if (database.isTransaction) database.exec('COMMIT')
+    } catch {
+      // Nothing was written; what is wrong with the file the next one hears.
+      if (database.isTransaction) database.exec('ROLLBACK')
+    }
   }
   return <T>(call: () => T): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -181,11 +186,13 @@ interface QueueParts {
   readonly apply: (batch: readonly Change[]) => readonly Committed[]
 }
 
-/** Gathers the changes of one turn of the event loop into one transaction. */
+/** Gathers the changes of two turns of the event loop into one transaction. */
 function createQueue({ clock, deadlineMs, apply }: QueueParts) {
   let waiting: Waiting[] = []
   let isScheduled = false
   let onDrained: (() => void)[] = []
+  // What is on its way in this turn comes along: a turn takes microseconds, and a flush to disk hundreds.
+  const gather = () => void setImmediate(flush)
   const flush = () => {
     const batch = waiting.slice(0, BATCH_MAX)
     try {
@@ -193,13 +200,32 @@ function createQueue({ clock, deadlineMs, apply }: QueueParts) {
       waiting = waiting.slice(batch.length)
       for (const [index, { resolve }] of batch.entries()) resolve(committed[index] as Committed)
     } catch (error) {
-      const isBusy = isRescindError(error, 'store_locked')
-      const isLate = ({ since }: Waiting) => !isBusy || clock.now() - since >= deadlineMs
-      const late = batch.filter(isLate)
-      waiting = [...batch.filter((item) => !isLate(item)), ...waiting.slice(batch.length)]
-      for (const { reject } of late) reject(error)
-      if (isBusy && waiting.length > 0) return void setTimeout(flush, RETRY_MS)
+      waiting = waiting.slice(batch.length)
+      if (isRescindError(error, 'store_locked')) return retry(batch, error)
+      if (isRescindError(error)) for (const { reject } of batch) reject(error)
+      else applyAlone(batch)
     }
+    goOn()
+  }
+  /** Another process has the lock: those that may wait longer are tried again. */
+  const retry = (batch: readonly Waiting[], error: unknown) => {
+    const isLate = ({ since }: Waiting) => clock.now() - since >= deadlineMs
+    waiting = [...batch.filter((item) => !isLate(item)), ...waiting]
+    for (const { reject } of batch.filter(isLate)) reject(error)
+    if (waiting.length === 0) return goOn()
+    setTimeout(flush, RETRY_MS)
+  }
+  /** A change that no database can take fails by itself, and not those that came with it. */
+  const applyAlone = (batch: readonly Waiting[]) => {
+    for (const { change, resolve, reject } of batch) {
+      try {
+        resolve(apply([change])[0] as Committed)
+      } catch (error) {
+        reject(error)
+      }
+    }
+  }
+  const goOn = () => {
     if (waiting.length > 0) return void setImmediate(flush)
     isScheduled = false
     for (const resolve of onDrained) resolve()
@@ -211,7 +237,7 @@ function createQueue({ clock, deadlineMs, apply }: QueueParts) {
         waiting.push({ change, since: clock.now(), resolve, reject })
         if (isScheduled) return
         isScheduled = true
-        setImmediate(flush)
+        setImmediate(gather)
       }),
     drained: (): Promise<void> =>
       isScheduled ? new Promise((resolve) => onDrained.push(resolve)) : Promise.resolve(),
