@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { Authority } from '../src/server/authority.ts'
 import { type PostgresServer, startPostgres } from '../test/support/postgres.ts'
 import { type Figure, isKept, renderFigures } from './figures.ts'
 import type { HostInput } from './server/host.ts'
 import { type HostProcess, load, pinLoad, startHost } from './server/host-process.ts'
+import { CLIENT, openRescind } from './server/rescind-host.ts'
 
 /** Requests of one measurement; a server of some thousand a second takes seconds. */
 const REQUESTS = { fast: 40_000, slow: 8_000 }
@@ -15,6 +17,10 @@ const WARM = 8_000
 const CHECKED = 500
 const SMALL_STORE = 10_000
 const LARGE_STORE = 10_000_000
+/** Tokens of one client, all revoked at once. */
+const REACH_STORES = [1_000, 1_000_000]
+/** Revocations of which the median counts: one waits for one flush to disk, and that varies. */
+const REACH_CALLS = 100
 
 const GRANT = 'grant_type=client_credentials&scope=read+write'
 
@@ -25,13 +31,14 @@ interface Speeds {
   readonly revoke: number
   readonly revokeP99Ms: number
   readonly introspectP99Ms: number
+  readonly tokenP99Ms: number
 }
 
 async function main(): Promise<boolean> {
   const { values } = parseArgs({
     options: {
       rounds: { type: 'string', default: '3' },
-      only: { type: 'string', default: 'speed,postgres,scale' },
+      only: { type: 'string', default: 'speed,postgres,reach,scale' },
     },
   })
   const rounds = Number(values.rounds)
@@ -40,6 +47,7 @@ async function main(): Promise<boolean> {
   const figures: Figure[] = []
   if (values.only.includes('speed')) figures.push(...(await speedFigures(rounds, isPinned)))
   if (values.only.includes('postgres')) figures.push(...(await postgresFigures(rounds, isPinned)))
+  if (values.only.includes('reach')) figures.push(...(await reachFigures(rounds)))
   if (values.only.includes('scale')) figures.push(...(await scaleFigures(rounds, isPinned)))
   const memoryGb = Math.round(totalmem() / 2 ** 30)
   const machine = `${cpus().length} processors, ${memoryGb} GB, Node ${process.versions.node}`
@@ -78,6 +86,7 @@ async function speedsOf(input: Omit<HostInput, 'tokens' | 'sample'>, isPinned: b
     revoke: revoke.perSecond,
     revokeP99Ms: revoke.p99Ms,
     introspectP99Ms: introspect?.p99Ms ?? 0,
+    tokenP99Ms: token?.p99Ms ?? 0,
   } satisfies Speeds
 }
 
@@ -149,6 +158,7 @@ async function speedFigures(rounds: number, isPinned: boolean): Promise<Figure[]
       target: { atLeast: 4 },
     },
     { name: 'client_credentials, durable, /s', values: of('sqlite', 'token') },
+    { name: '  p99, ms', values: of('sqlite', 'tokenP99Ms'), digits: 1 },
     {
       name: '  to oidc-provider, durable',
       values: ratio('token', 'oidc_sqlite'),
@@ -177,46 +187,32 @@ async function postgresFigures(rounds: number, isPinned: boolean): Promise<Figur
         values: all.map(({ ours, ones }) => ours.revoke / ones.revoke),
         digits: 1,
       },
-      { name: '  introspect, /s', values: all.map(({ ours }) => ours.introspect) },
-      { name: '  client_credentials, durable, /s', values: all.map(({ ours }) => ours.token) },
+      { name: '  p99, ms', values: all.map(({ ours }) => ours.revokeP99Ms), digits: 1 },
+      { name: 'PostgreSQL: introspect, /s', values: all.map(({ ours }) => ours.introspect) },
+      { name: '  p99, ms', values: all.map(({ ours }) => ours.introspectP99Ms), digits: 1 },
+      {
+        name: 'PostgreSQL: client_credentials, durable, /s',
+        values: all.map(({ ours }) => ours.token),
+      },
+      { name: '  p99, ms', values: all.map(({ ours }) => ours.tokenP99Ms), digits: 1 },
     ]
   } finally {
     await server.stop()
   }
 }
 
-/** The same work on a store of ten thousand tokens and on one of ten million. */
+/** The same work on a store of ten thousand tokens and on one of ten million, each in a process that did not fill it. */
 async function scaleFigures(rounds: number, isPinned: boolean): Promise<Figure[]> {
-  const sides = await Promise.all(
-    [SMALL_STORE, LARGE_STORE].map(async (tokens) => {
-      const place = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
-      const sample = Math.min(tokens, (rounds + 1) * SMALL_STORE)
-      return { place, tokens, sample }
-    }),
-  )
-  const speeds: { introspect: number; revoke: number }[][] = [[], []]
-  let kept: string[] = []
-  let peakMb = 0
-  for (const [index, { place, tokens, sample }] of sides.entries()) {
-    for (let round = 0; round < rounds; round += 1) {
-      // The small store is spent in one round, and made anew.
-      if (index === 0) rmSync(place, { recursive: true, force: true })
-      const isFilled = index === 1 && round > 0
-      const input = { kind: 'sqlite', place, tokens: isFilled ? 0 : tokens, sample } as const
-      console.error(`scale: ${tokens} tokens, round ${round + 1} of ${rounds}`)
-      await using host = await startHost(input, isPinned)
-      if (host.sample.length > 0) kept = host.sample
-      const own = kept.splice(0, Math.min(SMALL_STORE, kept.length))
-      await load(host, 'introspect', own.map(bodyOf))
-      const introspect = await load(host, 'introspect', own.map(bodyOf))
-      const revoke = await load(host, 'revoke', own.map(bodyOf))
-      speeds[index]?.push({ introspect: introspect.perSecond, revoke: revoke.perSecond })
-      if (isFilled) peakMb = Math.max(peakMb, await host.peakMb())
-    }
-  }
-  for (const { place } of sides) rmSync(place, { recursive: true, force: true })
+  const large = await filledStore(LARGE_STORE, (rounds + 1) * SMALL_STORE)
+  const all = await repeat(rounds, 'scale', async () => {
+    const small = await filledStore(SMALL_STORE, SMALL_STORE)
+    const smallSpeeds = await storeSpeeds(small, isPinned)
+    rmSync(small.place, { recursive: true })
+    return { small: smallSpeeds, large: await storeSpeeds(large, isPinned) }
+  })
+  rmSync(large.place, { recursive: true })
   const slowdown = (what: 'introspect' | 'revoke') =>
-    (speeds[0] ?? []).map((small, round) => small[what] / (speeds[1]?.[round]?.[what] ?? 0))
+    all.map((speeds) => speeds.small[what] / speeds.large[what])
   return [
     {
       name: 'introspect with 10,000,000 tokens: slowdown',
@@ -230,7 +226,79 @@ async function scaleFigures(rounds: number, isPinned: boolean): Promise<Figure[]
       digits: 2,
       target: { atMost: 1.3 },
     },
-    { name: 'peak memory with 10,000,000 tokens, MB', values: [peakMb], target: { atMost: 400 } },
+    {
+      name: 'peak memory with 10,000,000 tokens, MB',
+      values: all.map(({ large: { peakMb } }) => peakMb),
+      target: { atMost: 400 },
+    },
+  ]
+}
+
+interface FilledStore {
+  readonly place: string
+  /** Tokens that no round has taken yet. */
+  readonly sample: string[]
+}
+
+async function filledStore(tokens: number, sample: number): Promise<FilledStore> {
+  const place = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
+  if (tokens === LARGE_STORE) console.error(`scale: writing ${tokens} tokens, which takes minutes`)
+  await using host = await startHost({ kind: 'sqlite', place, tokens, sample }, false)
+  return { place, sample: host.sample }
+}
+
+async function storeSpeeds({ place, sample }: FilledStore, isPinned: boolean) {
+  await using host = await startHost({ kind: 'sqlite', place, tokens: 0, sample: 0 }, isPinned)
+  const bodies = sample.splice(0, SMALL_STORE).map(bodyOf)
+  await load(host, 'introspect', bodies)
+  const introspect = await load(host, 'introspect', bodies)
+  const revoke = await load(host, 'revoke', bodies)
+  const { perSecond: introspectPerSecond } = introspect
+  return {
+    ...{ introspect: introspectPerSecond, revoke: revoke.perSecond },
+    peakMb: await host.peakMb(),
+  }
+}
+
+/** The time to revoke all of a client that holds a million tokens, beside one that holds a thousand. */
+async function reachFigures(rounds: number): Promise<Figure[]> {
+  const stores = await Promise.all(
+    REACH_STORES.map(async (tokens) => {
+      const place = mkdtempSync(join(tmpdir(), 'rescind-bench-'))
+      const { authority } = await openRescind({ kind: 'sqlite', place, tokens, sample: 0 })
+      return { place, authority }
+    }),
+  )
+  const medianMs = async (authority: Authority): Promise<number> => {
+    const times: number[] = []
+    for (let call = 0; call < REACH_CALLS; call += 1) {
+      const startedAt = performance.now()
+      await authority.revoke({ client: CLIENT })
+      times.push(performance.now() - startedAt)
+    }
+    return times.sort((one, other) => one - other)[REACH_CALLS / 2] ?? 0
+  }
+  const all = await repeat(rounds, 'reach', async () => {
+    const [few, many] = stores
+    if (!few || !many) throw new Error('There are two stores.')
+    return { few: await medianMs(few.authority), many: await medianMs(many.authority) }
+  })
+  for (const { authority, place } of stores) {
+    await authority.close()
+    rmSync(place, { recursive: true })
+  }
+  return [
+    {
+      name: 'revoke all of a client with 1,000,000 tokens, ms',
+      values: all.map(({ many }) => many),
+      digits: 2,
+    },
+    {
+      name: '  to one with 1,000',
+      values: all.map(({ few, many }) => many / few),
+      digits: 2,
+      target: { atMost: 1.5 },
+    },
   ]
 }
 
