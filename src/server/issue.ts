@@ -9,7 +9,7 @@ import type {
 import type { Client } from './client-settings.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { deathOf } from './judge.ts'
+import { type Death, deathOf } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import { detailOf, type MadeToken, type TokenDetail, type Tokens } from './tokens.ts'
@@ -147,18 +147,26 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
   const isWorn = ({ createdAt, expiresAt }: GrantRow) =>
     clock.now() > createdAt + (expiresAt - createdAt) * OWN_GRANT_RENEWED_AT
 
-  /** A second presentation of a spent token: an honest retry of a short while ago, or a theft. */
-  const retryOf = async (view: TokenView, parent: Uint8Array) => {
-    const { end, grant } = view
+  /**
+   * A second presentation of a spent token: an honest retry of a short while ago, or a theft. Whoever
+   * comes within the grace is no thief because an answer died meanwhile; but what was revoked stays dead,
+   * and an answer with it would say otherwise.
+   */
+  const retryOf = async (
+    { end, grant }: TokenView,
+    parent: Uint8Array,
+  ): Promise<TokenAnswer | 'dead' | 'reused'> => {
     const isLate = end === null || clock.now() - end.at > ms(lifetimes.refreshGrace)
-    if (isLate || end.successorId === null || lifetimes.refreshGrace === 0) return null
+    if (isLate || end.successorId === null || lifetimes.refreshGrace === 0) return 'reused'
     const [refresh, access] = await Promise.all([
       store.readToken(end.successorId),
       store.readToken(end.successorId + 1),
     ])
-    const isAlive = (token: TokenView | null): token is TokenView =>
-      token !== null && deathOf(token, clock.now()) === null
-    if (!isAlive(refresh) || !isAlive(access)) return null
+    const now = clock.now()
+    const death = refresh && deathOf(refresh, now)
+    // What is forgotten may have been used before: only a row that is there shows that it was not.
+    if (!refresh || death === 'used') return 'reused'
+    if (death !== null || !access || !isRetriable(deathOf(access, now))) return 'dead'
     const again = (token: TokenView) =>
       tokens.make({
         ...{ kind: token.kind, id: token.id, grant, issuedAt: token.issuedAt },
@@ -269,9 +277,9 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
         const { grant } = view
         const death = deathOf(view, clock.now())
         if (death === 'used') {
-          const again = await retryOf(view, parsed.secret)
-          if (again) return again
-          await endGrant(grant, 'refresh_reuse', asked, view)
+          const retried = await retryOf(view, parsed.secret)
+          if (typeof retried === 'object') return retried
+          if (retried === 'reused') await endGrant(grant, 'refresh_reuse', asked, view)
           return unknown
         }
         if (death !== null) return unknown
@@ -303,6 +311,11 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
   function started(grant: GrantRow, cause: Cause, asked: Asked) {
     return eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
   }
+}
+
+/** An access token that ran out in a grace longer than its life is answered again: the refresh token beside it lives. */
+function isRetriable(death: Death | null): boolean {
+  return death === null || death === 'expired'
 }
 
 function grantDetail({ detail }: GrantRow): TokenDetail {

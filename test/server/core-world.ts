@@ -41,21 +41,26 @@ export interface World extends AsyncDisposable {
   readonly jwtApp: Client
 }
 
-/** Opens an authority on a store in memory; `wrap` puts something between the two. */
+/** Opens an authority on a store, in memory unless another is given; `wrap` puts something between the two. */
 export async function openWorld(
   options: Partial<CoreOptions> & {
+    readonly openStore?: (clock: Clock) => Promise<AuthorityStore>
     readonly wrap?: (store: AuthorityStore) => AuthorityStore
   } = {},
 ): Promise<World> {
   const clock = handClock()
-  const { wrap = (given) => given, ...rest } = options
-  const store = rest.store ?? (await openSqliteAuthorityStore(':memory:', { clock }))
+  const { openStore = openInMemory, wrap = (given) => given, ...rest } = options
+  const store = rest.store ?? (await openStore(clock))
   const core = await createCore({ issuer: ISSUER, key: KEY, clock, ...rest, store: wrap(store) })
   const app = await addClient(core, 'app', 'opaque')
   const other = await addClient(core, 'other', 'opaque')
   const jwtApp = await addClient(core, 'jwt-app', 'jwt')
   const close = () => store.close()
   return { core, store, clock, app, other, jwtApp, [Symbol.asyncDispose]: close }
+}
+
+function openInMemory(clock: Clock): Promise<AuthorityStore> {
+  return openSqliteAuthorityStore(':memory:', { clock })
 }
 
 /** Opens the authority a second time on the same store, as another process does. */
