@@ -16,6 +16,7 @@ export type EventType =
 export type Cause =
   | 'authorization'
   | 'issue'
+  | 'client_credentials'
   | 'refresh'
   | 'refresh_reuse'
   | 'code'

@@ -173,6 +173,7 @@ function reachWords(key: string): string {
 const BECAUSE: Readonly<Record<Cause, string>> = {
   authorization: 'the user authorized',
   issue: 'the host issued it',
+  client_credentials: 'the client asked for itself',
   refresh: 'it was refreshed',
   refresh_reuse: 'a refresh token that was used up was presented again, as a thief would',
   code: 'the code was redeemed',

@@ -40,6 +40,14 @@ export interface GrantRequest {
   readonly asked: Asked
 }
 
+/** What a client asks for itself. */
+interface OwnRequest {
+  readonly client: Client
+  readonly scope: string
+  readonly audience: string | undefined
+  readonly asked: Asked
+}
+
 /** Makes grants and tokens, and changes codes and refresh tokens into new ones. */
 export interface Issuing {
   /** Starts a grant and returns its first tokens, for hosts that keep their own login. */
@@ -48,8 +56,16 @@ export interface Issuing {
   startWithCode(
     request: GrantRequest & { readonly redirectUri: string; readonly challenge: string },
   ): Promise<string>
-  /** RFC 6749 section 4.4. */
-  clientCredentials(client: Client, scope: string, audience?: string): Promise<TokenAnswer>
+  /**
+   * RFC 6749 section 4.4. A client has one grant of its own for many tokens: its start is told as every
+   * other's is; a token that is added ends nothing and changes nothing, and is no transition.
+   */
+  clientCredentials(
+    client: Client,
+    scope: string,
+    audience?: string,
+    asked?: Asked,
+  ): Promise<TokenAnswer>
   /** RFC 6749 section 4.1.3, RFC 7636 section 4.6. */
   redeem(request: {
     readonly code: string
@@ -132,17 +148,24 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
     await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
     throw new RescindError('client_unknown', `There is no enabled client "${grant.clientId}".`)
   }
-  const ownGrantOf = (client: Client): Promise<GrantRow> => {
-    const known = ownGrants.get(client.id)
-    if (known) return known
-    const made = newGrant({ client, scope: client.scope }).then(async (grant) => {
-      await begin(grant, [], [])
-      return grant
+  const ownToken = async ({ client, scope, audience }: OwnRequest, grant: GrantRow) => {
+    const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
+    return accessToken(await tokens.takeIds(1), client, grant, detail)
+  }
+  /** Starts a client's own grant with the token that is asked for; who asks meanwhile waits for the grant. */
+  const startOwn = async (request: OwnRequest): Promise<TokenAnswer> => {
+    const { client, asked } = request
+    const started = newGrant({ client, scope: client.scope }).then(async (grant) => {
+      const access = await ownToken(request, grant)
+      await begin(grant, [access.row], [startOf(grant, 'client_credentials', asked)])
+      return { grant, access }
     })
+    const own = started.then(({ grant }) => grant)
     if (ownGrants.size >= OWN_GRANTS_MAX) ownGrants.delete(ownGrants.keys().next().value ?? '')
-    ownGrants.set(client.id, made)
-    made.catch(() => ownGrants.delete(client.id))
-    return made
+    ownGrants.set(client.id, own)
+    own.catch(() => ownGrants.delete(client.id))
+    const { grant, access } = await started
+    return answerOf(grant, access)
   }
   const isWorn = ({ createdAt, expiresAt }: GrantRow) =>
     clock.now() > createdAt + (expiresAt - createdAt) * OWN_GRANT_RENEWED_AT
@@ -190,7 +213,7 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
       const access = await accessToken(id + 1, request.client, grant, {})
       const refresh = request.refreshable ? await refreshToken(id, grant) : undefined
       const made = refresh ? [refresh.row, access.row] : [access.row]
-      await begin(grant, made, [started(grant, 'issue', request.asked)])
+      await begin(grant, made, [startOf(grant, 'issue', request.asked)])
       return answerOf(grant, access, refresh)
     },
     async startWithCode(request) {
@@ -202,23 +225,24 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
         expiresAt: issuedAt + ms(lifetimes.code),
         detail: { redirectUri, challenge },
       })
-      await begin(grant, [code.row], [started(grant, 'authorization', asked)])
+      await begin(grant, [code.row], [startOf(grant, 'authorization', asked)])
       return code.text
     },
-    async clientCredentials(client, scope, audience) {
-      for (let tries = 1; ; tries += 1) {
-        const grant = await ownGrantOf(client)
-        const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
-        const access = await accessToken(await tokens.takeIds(1), client, grant, detail)
+    async clientCredentials(client, scope, audience, asked = { actor: `client:${client.id}` }) {
+      const request = { client, scope, audience, asked }
+      for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
+        const known = ownGrants.get(client.id)
+        if (!known) return startOwn(request)
+        const grant = await known
+        const access = await ownToken(request, grant)
         const change = { grantId: grant.id, tokens: [access.row], events: [] }
         const isDone =
           !isWorn(grant) && (await store.commit({ type: 'add_tokens', ...change })) === 'done'
         if (isDone) return answerOf(grant, access)
-        // The grant was revoked, or has grown old: the client gets another.
-        ownGrants.delete(client.id)
-        if (tries >= TRIES_MAX)
-          throw new Error("A client's own grant ended as often as it was made.")
+        // The grant was revoked, or has grown old: the client gets another, if none is being made.
+        if (ownGrants.get(client.id) === known) ownGrants.delete(client.id)
       }
+      throw new Error("A client's own grant ended as often as it was made.")
     },
     async redeem({ code, client, redirectUri, challenge, asked }) {
       const parsed = await tokens.parse(code)
@@ -308,7 +332,7 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
     },
   }
 
-  function started(grant: GrantRow, cause: Cause, asked: Asked) {
+  function startOf(grant: GrantRow, cause: Cause, asked: Asked) {
     return eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
   }
 }

@@ -5,6 +5,7 @@ import {
   CHALLENGE,
   code,
   eventsDuring,
+  eventsOf,
   granted,
   issue,
   openSecond,
@@ -179,6 +180,18 @@ describe('client_credentials (RFC 6749 section 4.4)', () => {
     for (let times = 0; times < 3; times += 1) await own(world)
     const reached = await world.core.revoking.count({ client: 'app' })
     expect(reached).toEqual({ grants: 1, tokens: 3 })
+  })
+  test('one event tells of the start of the grant, and none of each token', async () => {
+    await using world = await openWorld()
+    const happened = await eventsDuring(world, async () => {
+      await Promise.all([own(world), own(world)])
+      await own(world)
+    })
+    expect(happened).toEqual(['grant.started client_credentials'])
+    const grant = (await eventsOf(world)).at(-1)
+    expect(grant).toMatchObject({ actor: 'client:app', clientId: 'app', userId: null })
+    await world.core.revoking.reach({ grant: grant!.grantId! }, 'admin', ADMIN)
+    expect(await eventsDuring(world, () => own(world))).toEqual(happened)
   })
   test.each([
     ['its client', ({ core }: World) => core.revoking.reach({ client: 'app' }, 'admin', ADMIN)],

@@ -69,7 +69,7 @@ async function grantFor(
       if (allowed === null) {
         return refuse('invalid_scope', 'The client may not ask for this scope.')
       }
-      return issuing.clientCredentials(client, allowed, form.get('resource'))
+      return issuing.clientCredentials(client, allowed, form.get('resource'), asked)
     }
   }
 }
