@@ -55,7 +55,8 @@ function probeOf(id: number, now: number): { grant: GrantRow; token: TokenRow } 
 }
 
 async function checkOwner({ store, issuer }: AuthorityParts): Promise<void> {
-  await store.commit({ type: 'put_note', key: ISSUER_NOTE, value: issuer, expected: null })
+  const owner = { key: ISSUER_NOTE, value: issuer, expected: null }
+  await store.commit({ type: 'put_note', ...owner, events: [] })
   const note = await store.readNote(ISSUER_NOTE)
   if (note?.value === issuer) return
   throw new RescindError(

@@ -92,7 +92,7 @@ export function createSigningKeys({
     const made = [await makeKey(alg, now(), now())]
     const value = sealKeys(sealer, made)
     // Another process may have made the first key meanwhile: then it is that one.
-    await store.commit({ type: 'put_note', key: NOTE, value, expected: null })
+    await store.commit({ type: 'put_note', key: NOTE, value, expected: null, events: [] })
     return read()
   }
   return {
@@ -126,7 +126,7 @@ export function createSigningKeys({
           .filter((key) => isNeeded(key, now()))
           .map((key) => ({ ...key, keepUntil: key.keepUntil ?? keepUntil }))
         const value = sealKeys(sealer, [...kept, made])
-        const change = { type: 'put_note', key: NOTE, value } as const
+        const change = { type: 'put_note', key: NOTE, value, events: [] } as const
         cached = undefined
         if ((await store.commit({ ...change, expected: note?.version ?? null })) === 'done') {
           return { kid: made.kid, signsFrom: new Date(signsFrom) }

@@ -41,7 +41,7 @@ export function createCursorNote(store: AuthorityStore, url: string) {
     /** Returns the cursor as it now stands, or null when another process changed it meanwhile. */
     async write(cursor: WebhookCursor, { version }: KeptCursor): Promise<KeptCursor | null> {
       const value = JSON.stringify(cursor)
-      const change = { type: 'put_note', key, value, expected: version } as const
+      const change = { type: 'put_note', key, value, expected: version, events: [] } as const
       if ((await store.commit(change)) === 'conflict') return null
       return { cursor, version: (version ?? 0) + 1 }
     },

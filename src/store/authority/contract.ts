@@ -232,6 +232,7 @@ export type Change =
       readonly key: string
       readonly value: string
       readonly expected: number | null
+      readonly events: readonly NewEvent[]
     }
   /** Uses up a name once, the `jti` of an assertion; conflicts when it was used before. */
   | { readonly type: 'use_once'; readonly key: string; readonly keepUntil: number }

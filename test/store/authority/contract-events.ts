@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { EventRow } from '../../../src/store/authority/contract.ts'
+import type { AuthorityStore, EventRow } from '../../../src/store/authority/contract.ts'
 import {
   allEvents,
   type Check,
@@ -68,6 +68,20 @@ export const EVENT_CHECKS: readonly Check[] = [
         ['one', winner],
         ['two', winner],
       ])
+    },
+  },
+  {
+    title: 'has the events of a note that was written, and of none that another was before',
+    async run({ store, other }) {
+      const write = (to: AuthorityStore, value: string, expected: number | null) =>
+        to.commit({ type: 'put_note', key: 'n', value, expected, events: [newEvent(value)] })
+      const made = await Promise.all([write(store, 'a', null), write(other, 'b', null)])
+      const first = made.indexOf('done') === 0 ? 'a' : 'b'
+      expect(countDone(made)).toBe(1)
+      expect(await write(other, 'c', 1)).toBe('done')
+      expect(await write(store, 'd', 1)).toBe('conflict')
+      expect((await allEvents(store)).map(({ type }) => type)).toEqual([first, 'c'])
+      expect(await store.readNote('n')).toEqual({ value: 'c', version: 2 })
     },
   },
   {

@@ -27,6 +27,7 @@ const note = (key: string, value: string, expected: number | null): Change => ({
   key,
   value,
   expected,
+  events: [],
 })
 
 async function put(store: AuthorityStore, ...changes: Change[]): Promise<void> {
