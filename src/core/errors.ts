@@ -62,6 +62,7 @@ export const ERRORS = {
   http_too_large: EXIT.unexpected,
   answer_invalid: EXIT.unexpected,
   provider_busy: EXIT.unexpected,
+  webhook_refused: EXIT.unexpected,
   plan_altered: EXIT.planRefused,
   plan_stale: EXIT.planRefused,
   plan_other_tenant: EXIT.planRefused,

@@ -11,7 +11,9 @@ import type { Refusal } from './refusal.ts'
 import type { Revoked, RevokeReach } from './revoke.ts'
 import { createRouter, type RouterOptions } from './router.ts'
 import type { RotatedKey } from './signing-keys.ts'
-import { startWebhooks, type Webhook, type Webhooks } from './webhooks.ts'
+import type { WebhookDesk } from './webhook-desk.ts'
+import type { Webhook } from './webhook-endpoint.ts'
+import { startWebhooks } from './webhooks.ts'
 import type { Handle } from './wire/message.ts'
 
 export interface AuthorityOptions extends CoreOptions, RouterOptions {
@@ -60,7 +62,7 @@ export interface Authority {
     /** Makes a new key, which signs some minutes later; what the old one signed stays good. */
     rotate(): Promise<RotatedKey>
   }
-  readonly webhooks: Omit<Webhooks, 'close'>
+  readonly webhooks: WebhookDesk
   /** Lists events after a position, oldest first. */
   events(after?: string | null, limit?: number): Promise<readonly EventRow[]>
   /** All endpoints: from `Request` to `Response`. */
@@ -81,7 +83,8 @@ const EVENTS_A_PAGE = 100
 export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
   const core = await createCore(options)
   const handle = createRouter(core, options)
-  const webhooks = startWebhooks(core, options.webhooks ?? [])
+  const webhooks = startWebhooks(core, options.webhooks ?? [], options.observer)
+  const { status, enable, sendAgain } = webhooks
   let closing: Promise<void> | undefined
   const clientOf = async (id: string) => {
     const client = await core.clients.get(id)
@@ -106,7 +109,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     explain: core.explain,
     clients: core.clients,
     keys: { rotate: core.keys.rotate },
-    webhooks: { status: webhooks.status, enable: webhooks.enable },
+    webhooks: { status, enable, sendAgain },
     events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
     fetch: mountFetch(handle),
     handle,

@@ -11,6 +11,7 @@ export type EventType =
   | 'revocation.foreign'
   | 'client.changed'
   | 'webhook.disabled'
+  | 'webhook.set_aside'
 
 /** What brought an event about. */
 export type Cause =

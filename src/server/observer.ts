@@ -10,4 +10,6 @@ export interface Observer {
   revoked(outcome: Revoked): void
   /** Which tokens an answer of the token endpoint held. */
   issued(kinds: readonly TokenKind[]): void
+  /** A webhook's receiver would not take an event, and it was set aside. */
+  setAside?(): void
 }

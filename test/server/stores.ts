@@ -11,19 +11,19 @@ export const STORES: readonly {
   readonly name: string
   /** Why it cannot be had on this machine; for the title. */
   readonly missing?: string | undefined
-  /** Opens an empty one that tells the time by a test's clock. */
-  open(clock: Clock): Promise<AuthorityStore>
+  /** Opens an empty one that tells the time by a test's clock; a fast one needs a longer deadline. */
+  open(clock: Clock, deadlineMs?: number): Promise<AuthorityStore>
 }[] = [
   { name: 'SQLite', open: (clock) => openSqliteAuthorityStore(':memory:', { clock }) },
   {
     name: 'PostgreSQL',
     missing,
     // It waits for its database in real time.
-    open: async ({ now }) =>
+    open: async ({ now }, deadlineMs = 10_000) =>
       openPostgresAuthorityStore({
         connectionString: await newDatabase(),
         clock: { ...systemClock, now },
-        deadlineMs: 10_000,
+        deadlineMs,
       }),
   },
 ]

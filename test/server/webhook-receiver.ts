@@ -14,7 +14,15 @@ export interface Delivery {
 }
 
 /** What the receiver does with a request. */
-export type Manner = 'take' | 'hang' | { readonly status: number; readonly headers?: object }
+export type Manner =
+  | 'take'
+  | 'hang'
+  | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | ((delivery: Delivery) => Answer | Promise<Answer>)
+
+type Answer =
+  | 'take'
+  | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
 
 /** A receiver of webhooks on a real socket, which can misbehave, stop and come back. */
 export interface Receiver extends AsyncDisposable {
@@ -35,7 +43,8 @@ export async function openReceiver(secret: string): Promise<Receiver> {
   const onRequest = async (request: IncomingMessage, response: ServerResponse) => {
     const delivery = deliveryIn(request, await text(request), secret)
     seen.push(delivery)
-    const { manner } = receiver
+    const told = receiver.manner
+    const manner = typeof told === 'function' ? await told(delivery) : told
     if (manner === 'hang') return
     if (manner === 'take') {
       taken.push(delivery.id)

@@ -1,68 +1,14 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Secret } from '../../src/core/secret.ts'
-import { type Authority, createAuthority } from '../../src/server/authority.ts'
-import type { Webhook } from '../../src/server/webhooks.ts'
+import type { Webhook } from '../../src/server/webhook-endpoint.ts'
 import type { AuthorityStore } from '../../src/store/authority/contract.ts'
 import { openPostgresAuthorityStore } from '../../src/store/authority/postgres.ts'
-import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import { scaledClock } from '../support/scaled-clock.ts'
-import { CALLBACK, ISSUER, KEY } from './core-world.ts'
-import { openReceiver, type Receiver } from './webhook-receiver.ts'
-
-const SECRET = Buffer.alloc(32, 5).toString('base64')
-const secret = new Secret(`whsec_${SECRET}`)
-/** So many seconds pass in one: backoff and leases are waited for in full, and soon over. */
-const SPEED = 100
-const EVENTS_MAX = 10_000
-/** Far above what anything here takes: only what never comes runs out of it. */
-const PATIENCE = { timeout: 30_000, interval: 10 }
+import { openReceiver } from './webhook-receiver.ts'
+import { EVENTS_MAX, openWorld, SECRET, SPEED, secret, takes, until } from './webhook-world.ts'
 
 const { missing } = await findPostgres()
-
-interface World extends AsyncDisposable {
-  readonly store: AuthorityStore
-  readonly trouble: string[]
-  open(webhooks: readonly Webhook[], store?: AuthorityStore): Promise<Authority>
-  /** Makes some events, and returns the ids of all there are. */
-  happen(count?: number): Promise<string[]>
-}
-
-async function openWorld(given?: AuthorityStore): Promise<World> {
-  const clock = scaledClock(SPEED)
-  const store = given ?? (await openSqliteAuthorityStore(':memory:', { clock }))
-  const shared = { ...store, close: async () => {} }
-  const trouble: string[] = []
-  const opened: Authority[] = []
-  const open = async (webhooks: readonly Webhook[], given: AuthorityStore = shared) => {
-    const onTrouble = (error: unknown) => trouble.push((error as Error).message)
-    const options = { issuer: ISSUER, key: KEY, clock, store: given, onTrouble, webhooks }
-    const authority = await createAuthority(options)
-    opened.push(authority)
-    return authority
-  }
-  const maker = await open([])
-  await maker.clients.add({ id: 'app', redirectUris: [CALLBACK], scope: 'read' })
-  return {
-    ...{ store: shared, trouble, open },
-    async happen(count = 3) {
-      for (let made = 0; made < count; made += 1) {
-        await maker.issue({ clientId: 'app', userId: `user${made}`, scope: 'read' })
-      }
-      return (await store.readEvents(null, EVENTS_MAX)).map(({ id }) => id)
-    },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(opened.map((authority) => authority.close()))
-      await store.close()
-    },
-  }
-}
-
-const until = (check: () => void | Promise<void>) => vi.waitFor(check, PATIENCE)
-
-async function takes(receiver: Receiver, ids: readonly string[]): Promise<void> {
-  await until(() => expect(receiver.taken).toEqual(ids))
-}
 
 describe('Standard Webhooks: what is sent', () => {
   it('every event once, in order, signed, and without a token', async () => {

@@ -1,20 +1,17 @@
-import { isCancel, text } from '@clack/prompts'
 import { Command } from 'commander'
 import { formatCounted } from '../../core/counts.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { Core } from '../../server/core.ts'
 import { createExplain, type Explanation } from '../../server/explain.ts'
 import type { RevokeReach } from '../../server/revoke.ts'
+import { type AuthorityOptions, withAuthorityOptions } from '../authority-options.ts'
+import { confirmCount } from '../confirm-count.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { withAuthority } from '../open-authority.ts'
 import { wholeNumber } from '../option-values.ts'
-import { type CommonOptions, withCommonOptions } from '../output.ts'
+import { webhooksCommand } from './authority-webhooks.ts'
 import { byOperator } from './client.ts'
-
-interface AuthorityOptions extends CommonOptions {
-  readonly config?: string
-}
 
 interface ReachOptions extends AuthorityOptions {
   readonly user?: string
@@ -26,16 +23,11 @@ interface ReachOptions extends AuthorityOptions {
   readonly confirm?: number
 }
 
-/** Makes `rescind authority revoke|explain`. */
+/** Makes `rescind authority revoke|explain|webhooks`. */
 export function authorityCommand(io: Io): Command {
   const command = new Command('authority').description('what the authority issued')
-  const withOptions = (inner: Command) =>
-    withCommonOptions(inner).option(
-      '--config <file>',
-      'the configuration (default: ./rescind.yaml, then ~/.rescind)',
-    )
   command.addCommand(
-    withOptions(new Command('revoke'))
+    withAuthorityOptions(new Command('revoke'))
       .description('revoke everything of a user, a client, both, a session, a grant, or of before')
       .option('--user <id>', 'of this user')
       .option('--client <id>', 'of this client')
@@ -51,7 +43,7 @@ export function authorityCommand(io: Io): Command {
       ),
   )
   command.addCommand(
-    withOptions(new Command('explain'))
+    withAuthorityOptions(new Command('explain'))
       .argument('<fingerprint>', 'the fingerprint of a token, as an event names it: fp_…')
       .description('say why a token is dead: by which cascade, whom and which request')
       .action((fingerprint: string, options: AuthorityOptions) =>
@@ -60,6 +52,7 @@ export function authorityCommand(io: Io): Command {
         ),
       ),
   )
+  command.addCommand(webhooksCommand(io))
   return command
 }
 
@@ -74,7 +67,11 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
     output.say(`This reaches ${counts} of ${words}. Nothing was changed.`)
     return
   }
-  await confirm(context, `This revokes ${counts} of ${words}.`, counted.grants, options.confirm)
+  await confirmCount(context, {
+    sentence: `This revokes ${counts} of ${words}.`,
+    grants: counted.grants,
+    given: options.confirm,
+  })
   await core.revoking.reach(reach, 'command_line', byOperator(actor))
   output.result({ reach: words, counted, revoked: true })
   output.say(`Revoked ${counts} of ${words}. None of them is active from now on.`)
@@ -127,36 +124,6 @@ function wordsOf({ user, client, session, grant, issuedBefore }: ReachOptions): 
   ].join(' at ')
   if (issuedBefore === undefined) return words
   return `${words || 'everything'} granted before ${issuedBefore}`
-}
-
-/** What destroys takes a confirmation bound to its count. */
-async function confirm(
-  { io, output }: Context,
-  sentence: string,
-  grants: number,
-  given: number | undefined,
-): Promise<void> {
-  let count = given
-  if (count === undefined) {
-    if (!io.stdin.isTTY || output.json) {
-      throw new RescindError(
-        'confirmation_missing',
-        `${sentence} Confirm with: --confirm ${grants}`,
-      )
-    }
-    const message = `${sentence} Type the count of grants to go on:`
-    const typed = await text({ message, input: io.stdin, output: io.stderr, signal: io.signal })
-    if (isCancel(typed)) {
-      throw new RescindError('confirmation_missing', 'Not confirmed. Nothing was revoked.')
-    }
-    const digits = String(typed).replace(/[\s,.'’_]/g, '')
-    count = /^\d+$/.test(digits) ? Number(digits) : Number.NaN
-  }
-  if (count === grants) return
-  throw new RescindError(
-    'confirmation_wrong',
-    `${sentence} That is not the count that was confirmed. Nothing was revoked.`,
-  )
 }
 
 async function explain({ output }: Context, core: Core, fingerprint: string): Promise<void> {

@@ -34,6 +34,11 @@ export function createMetrics(): Metrics {
     ['outcome'],
   )
   const issued = counter('rescind_tokens_issued_total', 'Tokens issued, by kind.', ['kind'])
+  const setAside = counter(
+    'rescind_webhook_events_set_aside_total',
+    'Events that the receiver of a webhook would not take.',
+    [],
+  )
   const troubles = counter('rescind_trouble_total', 'Errors of the store and others, by code.', [
     'code',
   ])
@@ -42,7 +47,8 @@ export function createMetrics(): Metrics {
     revocations.inc({ outcome }, 0)
   }
   for (const kind of ['access', 'refresh']) issued.inc({ kind }, 0)
-  for (const code of ['store_down', 'store_locked', 'store_full']) troubles.inc({ code }, 0)
+  for (const code of ['store_down', 'store_locked', 'store_full', 'webhook_refused'])
+    troubles.inc({ code }, 0)
   return {
     answered(endpoint, status, seconds) {
       requests.inc({ endpoint, status })
@@ -52,6 +58,7 @@ export function createMetrics(): Metrics {
     issued(kinds) {
       for (const kind of kinds) issued.inc({ kind })
     },
+    setAside: () => setAside.inc(),
     trouble: (error) => troubles.inc({ code: isRescindError(error) ? error.code : 'unexpected' }),
     read: () => registry.metrics(),
   }
