@@ -10,7 +10,7 @@ import { type FetchContext, mountFetch } from './mounts/fetch.ts'
 import type { Refusal } from './refusal.ts'
 import type { Revoked, RevokeReach } from './revoke.ts'
 import { createRouter, type RouterOptions } from './router.ts'
-import type { RotatedKey } from './signing-keys.ts'
+import type { RotatedKey, SigningKeyStatus } from './signing-keys.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { Webhook } from './webhook-endpoint.ts'
 import { startWebhooks } from './webhooks.ts'
@@ -59,8 +59,12 @@ export interface Authority {
   readonly clients: Clients
   /** The keys that sign JWTs. */
   readonly keys: {
-    /** Makes a new key, which signs some minutes later; what the old one signed stays good. */
-    rotate(): Promise<RotatedKey>
+    list(): Promise<readonly SigningKeyStatus[]>
+    /**
+     * Makes a new key, which signs some minutes later; what the old one signed stays good. With `now`, for
+     * a key that was stolen: all old ones are dropped, and what they signed is refused from then on.
+     */
+    rotate(options?: { readonly now?: boolean }, asked?: Asked): Promise<RotatedKey>
   }
   readonly webhooks: WebhookDesk
   /** Lists events after a position, oldest first. */
@@ -108,7 +112,11 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     },
     explain: core.explain,
     clients: core.clients,
-    keys: { rotate: core.keys.rotate },
+    keys: {
+      list: core.keys.list,
+      rotate: ({ now = false } = {}, asked = LIBRARY) =>
+        now ? core.keys.replace('library', asked) : core.keys.rotate('library', asked),
+    },
     webhooks: { status, enable, sendAgain },
     events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
     fetch: mountFetch(handle),

@@ -88,7 +88,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...{ tokens, revoking, keys },
     issuing: createIssuing(parts, tokens),
     introspect: createIntrospection(parts, tokens),
-    explain: createExplain(parts, tokens),
+    explain: createExplain(parts, tokens, keys),
     clients: createClients(parts, revoking),
   }
 }

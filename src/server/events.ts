@@ -10,6 +10,8 @@ export type EventType =
   | 'reach.revoked'
   | 'revocation.foreign'
   | 'client.changed'
+  | 'key.rotated'
+  | 'key.replaced'
   | 'webhook.disabled'
   | 'webhook.set_aside'
 

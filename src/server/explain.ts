@@ -10,7 +10,8 @@ import type { Cause } from './events.ts'
 import { fingerprintOf, idOfFingerprint } from './fingerprint.ts'
 import { type Death, deathOf } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
-import type { Tokens } from './tokens.ts'
+import type { SigningKeys } from './signing-keys.ts'
+import { detailOf, type Tokens } from './tokens.ts'
 
 /** Events of one millisecond that are looked through; a busy one has some hundreds. */
 const EVENTS_MAX = 2_000
@@ -42,7 +43,11 @@ export interface Explanation {
  * Returns what explains a token, named by its fingerprint or presented itself; null where none is
  * known, because it was never issued, or has expired and is forgotten.
  */
-export function createExplain(parts: AuthorityParts, tokens: Tokens) {
+export function createExplain(
+  parts: AuthorityParts,
+  tokens: Tokens,
+  keys: Pick<SigningKeys, 'list'>,
+) {
   const { store, clock } = parts
   const find = async (what: string): Promise<TokenView | null> => {
     const id = idOfFingerprint(what)
@@ -71,9 +76,19 @@ export function createExplain(parts: AuthorityParts, tokens: Tokens) {
       ...{ clientId: grant.clientId, userId: grant.userId, sessionId: grant.sessionId },
       ...{ grantId: grant.id, cause: event?.cause ?? null, actor: event?.actor ?? null },
       ...{ request: event?.request ?? null, eventId: event?.id ?? null },
-      cascade: sentence(view, death, { event, mark }),
+      cascade:
+        death === null && (await isSignerGone(keys, view))
+          ? 'The access token is alive, but it is a JWT whose key was dropped: nobody who presents it is believed.'
+          : sentence(view, death, { event, mark }),
     }
   }
+}
+
+/** A JWT lives no longer than its key, unless that was dropped: then all that is left signs from later on. */
+async function isSignerGone(keys: Pick<SigningKeys, 'list'>, view: TokenView): Promise<boolean> {
+  if (detailOf(view).jwt !== true) return false
+  const first = Math.min(...(await keys.list()).map(({ signsFrom }) => signsFrom.getTime()))
+  return view.issuedAt < first
 }
 
 /** The mark that killed a grant; of several, the one that was set first. */

@@ -1,4 +1,4 @@
-import { createLocalJWKSet, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { GrantRow, TokenRow } from '../store/authority/contract.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import type { TokenDetail } from './tokens.ts'
@@ -17,6 +17,13 @@ export interface JwtTokens {
 
 /** @see https://www.rfc-editor.org/rfc/rfc9068#section-2.2 */
 export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
+  let opened: { readonly jwks: JSONWebKeySet; readonly find: ReturnType<typeof createLocalJWKSet> }
+  /** Keys are read from the store for each token, and imported when they have changed. */
+  const knownKeys = async () => {
+    const jwks = await keys.published()
+    if (opened?.jwks !== jwks) opened = { jwks, find: createLocalJWKSet(jwks) }
+    return opened.find
+  }
   return {
     async sign({ row, grant, detail, jti }) {
       const { kid, alg, privateKey } = await keys.current()
@@ -36,8 +43,7 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
     },
     async verify(text) {
       try {
-        const known = createLocalJWKSet(await keys.published())
-        const { payload } = await jwtVerify(text, known, {
+        const { payload } = await jwtVerify(text, await knownKeys(), {
           issuer,
           typ: 'at+jwt',
           // An expired token is still known: what it is worth is judged by its row.

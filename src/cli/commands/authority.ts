@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { formatCounted } from '../../core/counts.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { Core } from '../../server/core.ts'
-import { createExplain, type Explanation } from '../../server/explain.ts'
+import type { Explanation } from '../../server/explain.ts'
 import type { RevokeReach } from '../../server/revoke.ts'
 import { type AuthorityOptions, withAuthorityOptions } from '../authority-options.ts'
 import { confirmCount } from '../confirm-count.ts'
@@ -10,6 +10,7 @@ import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { withAuthority } from '../open-authority.ts'
 import { wholeNumber } from '../option-values.ts'
+import { keysCommand } from './authority-keys.ts'
 import { webhooksCommand } from './authority-webhooks.ts'
 import { byOperator } from './client.ts'
 
@@ -23,7 +24,7 @@ interface ReachOptions extends AuthorityOptions {
   readonly confirm?: number
 }
 
-/** Makes `rescind authority revoke|explain|webhooks`. */
+/** Makes `rescind authority revoke|explain|keys|webhooks`. */
 export function authorityCommand(io: Io): Command {
   const command = new Command('authority').description('what the authority issued')
   command.addCommand(
@@ -52,6 +53,7 @@ export function authorityCommand(io: Io): Command {
         ),
       ),
   )
+  command.addCommand(keysCommand(io))
   command.addCommand(webhooksCommand(io))
   return command
 }
@@ -133,7 +135,7 @@ async function explain({ output }: Context, core: Core, fingerprint: string): Pr
       'That is no fingerprint of a token: fp_ and 24 hex digits, as events have it. A token itself is never given as an argument.',
     )
   }
-  const explanation = await createExplain(core, core.tokens)(fingerprint)
+  const explanation = await core.explain(fingerprint)
   if (!explanation) {
     throw new RescindError(
       'usage',
