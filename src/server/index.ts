@@ -45,6 +45,7 @@ export type {
   SubjectIdentifier,
 } from './endpoints/global-revocation.ts'
 export type { EndpointPaths } from './endpoints/paths.ts'
+export type { SigningCaller } from './endpoints/signed-caller.ts'
 export { type Asked, type Cause, type EventType, eventOf, type Happened } from './events.ts'
 export type { Explanation } from './explain.ts'
 export { fingerprintOf } from './fingerprint.ts'

@@ -4,9 +4,11 @@ import type { Core } from '../core.ts'
 import { refuse } from '../refusal.ts'
 import { refusalAnswer } from '../wire/answers.ts'
 import type { Caller, createBearerAuth } from '../wire/bearer.ts'
-import type { Handle, WireAnswer } from '../wire/message.ts'
+import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { isName } from './admin.ts'
 import { jsonEndpoint } from './json-endpoint.ts'
+import { endpointPaths } from './paths.ts'
+import { createSignedAuth, type SigningCaller } from './signed-caller.ts'
 
 const text = z.string().refine(isName)
 const subjectIdentifier = z.discriminatedUnion('format', [
@@ -26,6 +28,8 @@ export interface GlobalRevocationCaller extends Caller {
 
 export interface GlobalRevocationOptions {
   readonly callers: readonly GlobalRevocationCaller[]
+  /** Callers without a key, who sign each request: Okta's Universal Logout knows no other way. */
+  readonly signers?: readonly SigningCaller[] | undefined
   /**
    * Finds the user that a subject means, among those of the caller's tenant; null when there is none.
    * Without it a subject is a user's id itself, as `opaque` or as `iss_sub` of this issuer.
@@ -34,6 +38,8 @@ export interface GlobalRevocationOptions {
     | ((subject: SubjectIdentifier, tenant: string | null) => Promise<string | null>)
     | undefined
 }
+
+type Named = Pick<GlobalRevocationCaller, 'name' | 'tenant'>
 
 const NO_CONTENT: WireAnswer = { status: 204, headers: { 'cache-control': 'no-store' }, body: '' }
 
@@ -45,18 +51,23 @@ const NO_CONTENT: WireAnswer = { status: 204, headers: { 'cache-control': 'no-st
  * @see https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revocation/
  */
 export function serveGlobalRevocation(
-  { issuer, revoking }: Core,
-  { callers, resolveSubject }: GlobalRevocationOptions,
+  core: Core,
+  { callers, signers = [], resolveSubject }: GlobalRevocationOptions,
   authenticate: ReturnType<typeof createBearerAuth<GlobalRevocationCaller>>,
 ): Handle {
-  if (!resolveSubject && callers.some(({ tenant }) => tenant !== null)) {
+  const { issuer, revoking } = core
+  if (!resolveSubject && [...callers, ...signers].some(({ tenant }) => tenant !== null)) {
     throw new RescindError(
       'usage',
       'globalRevocation has callers of a tenant: give it "resolveSubject", which knows whose user is whose.',
     )
   }
   const resolve = resolveSubject ?? (async (subject) => ownUser(subject, issuer))
-  return jsonEndpoint(authenticate, async ({ caller, body, request }) => {
+  const audience = new URL(endpointPaths(issuer).globalRevocation, issuer).href
+  const signed = createSignedAuth(core, signers, audience)
+  const authenticateEither = async (request: WireRequest) =>
+    (await signed(request)) ?? authenticate(request)
+  return jsonEndpoint<Named>(authenticateEither, async ({ caller, body, request }) => {
     const { sub_id, subject } = body
     if ((sub_id === undefined) === (subject === undefined)) {
       return refusalAnswer(refuse('invalid_request', 'Name the user once, as sub_id.'))

@@ -1,6 +1,6 @@
 import { isRefusal, refuse } from '../refusal.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
-import type { Caller, createBearerAuth } from '../wire/bearer.ts'
+import type { Caller } from '../wire/bearer.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { type JsonObject, parseJsonObject } from '../wire/strict-json.ts'
 
@@ -8,20 +8,22 @@ import { type JsonObject, parseJsonObject } from '../wire/strict-json.ts'
 const BODY_BYTES_MAX = 16_384
 const JSON_TYPE = /^application\/json *(;|$)/i
 
-export interface JsonRequest<C extends Caller> {
+export interface JsonRequest<C extends Pick<Caller, 'name'>> {
   readonly caller: C
   readonly body: JsonObject
   readonly request: WireRequest
 }
 
+type Authenticated<C> = { readonly caller: C } | { readonly answer: WireAnswer }
+
 /** Returns an endpoint that takes a JSON object by POST from a caller with a key. */
-export function jsonEndpoint<C extends Caller>(
-  authenticate: ReturnType<typeof createBearerAuth<C>>,
+export function jsonEndpoint<C extends Pick<Caller, 'name'>>(
+  authenticate: (request: WireRequest) => Authenticated<C> | Promise<Authenticated<C>>,
   serve: (request: JsonRequest<C>) => Promise<WireAnswer>,
 ): Handle {
   return async (request) => {
     if (request.method !== 'POST') return methodAnswer('POST')
-    const authenticated = authenticate(request)
+    const authenticated = await authenticate(request)
     if ('answer' in authenticated) return authenticated.answer
     const body = await readJson(request)
     return 'answer' in body ? body.answer : serve({ ...authenticated, ...body, request })

@@ -27,7 +27,11 @@ export function metadataOf(core: Core, paths: EndpointPaths, has: OptionalEndpoi
     introspection_endpoint: at(paths.introspect),
     jwks_uri: at(paths.jwks),
     ...(has.globalRevocation
-      ? { global_token_revocation_endpoint: at(paths.globalRevocation) }
+      ? {
+          global_token_revocation_endpoint: at(paths.globalRevocation),
+          // A key and a JWT both come as Bearer, by its name among the types of access tokens.
+          global_token_revocation_endpoint_auth_methods_supported: ['Bearer'],
+        }
       : {}),
     token_endpoint_auth_methods_supported: methods,
     token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
