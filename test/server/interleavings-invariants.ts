@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { TokenAnswer } from '../../src/server/issue.ts'
+import type { TokenAnswer } from '../../src/server/grant.ts'
 import { isRefusal, type Refusal } from '../../src/server/refusal.ts'
 import type { AuthorityStore, EventRow } from '../../src/store/authority/contract.ts'
 import type { World } from './core-world.ts'

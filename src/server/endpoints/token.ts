@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { type Client, GRANT_TYPES, type GrantType, isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
-import type { TokenAnswer } from '../issue.ts'
+import type { TokenAnswer } from '../grant.ts'
 import type { Observer } from '../observer.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'

@@ -1,0 +1,77 @@
+import type { GrantRow } from '../store/authority/contract.ts'
+import type { Client } from './client-settings.ts'
+import type { Asked } from './events.ts'
+import { type Granting, type TokenAnswer, TRIES_MAX } from './grant.ts'
+import type { AuthorityParts } from './options.ts'
+import type { Tokens } from './tokens.ts'
+
+/** Grants of clients that act for themselves are kept at hand; past so many the oldest is made anew. */
+const OWN_GRANTS_MAX = 10_000
+/** A client's own grant is replaced when less than this share of its time is left. */
+const OWN_GRANT_RENEWED_AT = 0.5
+
+/** What a client asks for itself. */
+interface OwnRequest {
+  readonly client: Client
+  readonly scope: string
+  readonly audience: string | undefined
+  readonly asked: Asked
+}
+
+/**
+ * Returns what gives clients tokens of their own (RFC 6749 section 4.4). A client has one grant for many
+ * tokens: its start is told as every other's is; a token that is added ends nothing and changes nothing,
+ * and is no transition.
+ */
+export function createOwnGrants(
+  { store, clock }: AuthorityParts,
+  tokens: Tokens,
+  granting: Granting,
+) {
+  const { newGrant, accessToken, answerOf, begin, startOf } = granting
+  const ownGrants = new Map<string, Promise<GrantRow>>()
+  const ownToken = async ({ client, scope, audience }: OwnRequest, grant: GrantRow) => {
+    const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
+    return accessToken(await tokens.takeIds(1), client, grant, detail)
+  }
+  /** Starts a client's own grant with the token that is asked for; who asks meanwhile waits for the grant. */
+  const startOwn = async (request: OwnRequest): Promise<TokenAnswer> => {
+    const { client, asked } = request
+    const started = newGrant({ client, scope: client.scope }).then(async (grant) => {
+      const access = await ownToken(request, grant)
+      await begin(grant, [access.row], [startOf(grant, 'client_credentials', asked)])
+      return { grant, access }
+    })
+    const own = started.then(({ grant }) => grant)
+    if (ownGrants.size >= OWN_GRANTS_MAX) ownGrants.delete(ownGrants.keys().next().value ?? '')
+    ownGrants.set(client.id, own)
+    own.catch(() => ownGrants.delete(client.id))
+    const { grant, access } = await started
+    return answerOf(grant, access)
+  }
+  const isWorn = ({ createdAt, expiresAt }: GrantRow) =>
+    clock.now() > createdAt + (expiresAt - createdAt) * OWN_GRANT_RENEWED_AT
+  return {
+    async clientCredentials(
+      client: Client,
+      scope: string,
+      audience?: string,
+      asked: Asked = { actor: `client:${client.id}` },
+    ): Promise<TokenAnswer> {
+      const request = { client, scope, audience, asked }
+      for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
+        const known = ownGrants.get(client.id)
+        if (!known) return startOwn(request)
+        const grant = await known
+        const access = await ownToken(request, grant)
+        const change = { grantId: grant.id, tokens: [access.row], events: [] }
+        const isDone =
+          !isWorn(grant) && (await store.commit({ type: 'add_tokens', ...change })) === 'done'
+        if (isDone) return answerOf(grant, access)
+        // The grant was revoked, or has grown old: the client gets another, if none is being made.
+        if (ownGrants.get(client.id) === known) ownGrants.delete(client.id)
+      }
+      throw new Error("A client's own grant ended as often as it was made.")
+    },
+  }
+}
