@@ -267,4 +267,21 @@ describe('one write for many deliveries', () => {
     // What was on its way when it was closed had no answer yet.
     expect(receiver.taken.length - ids.length).toBeLessThanOrEqual(1)
   })
+
+  it('an operator who changes the cursor in a batch has nothing sent again', async () => {
+    await using world = await openWorld()
+    await using receiver = await openReceiver(SECRET)
+    const ids = await world.happen(BATCH)
+    const authority = await world.open([{ url: receiver.url, secret }])
+    receiver.manner = async () => {
+      if (receiver.taken.length === BATCH / 2) await authority.webhooks.enable(receiver.url)
+      return 'take' as const
+    }
+    await takes(receiver, ids)
+    const last = (await world.store.readEvents(null, EVENTS_MAX)).at(-1)
+    await until(async () =>
+      expect((await authority.webhooks.status())[0]?.position).toBe(last?.position),
+    )
+    expect(receiver.taken).toEqual(ids)
+  })
 })
