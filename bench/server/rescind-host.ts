@@ -47,13 +47,14 @@ export async function openRescind(input: HostInput) {
     lifetimes: { accessToken: 86_400 },
   })
   const secretFile = join(folder, `secret-${input.kind}`)
-  const sampleFile = join(folder, `sample-${input.kind}-${process.pid}`)
+  const isFilled = input.tokens > 0
+  const sampleFile = isFilled ? join(folder, `sample-${input.kind}-${process.pid}`) : ''
   if (!(await authority.clients.get(CLIENT))) {
     const grantTypes = ['client_credentials' as const]
     const { secret } = await authority.clients.add({ id: CLIENT, scope: 'read write', grantTypes })
     writeFileSync(secretFile, secret?.reveal() ?? '')
   }
-  if (input.tokens > 0) writeFileSync(sampleFile, (await fill(store, input)).join('\n'))
+  if (isFilled) writeFileSync(sampleFile, (await fill(store, input)).join('\n'))
   if (!existsSync(secretFile)) throw new Error('The client of an older run has no secret here.')
   return { authority, clientSecret: readFileSync(secretFile, 'utf8'), sampleFile }
 }
