@@ -62,6 +62,9 @@ export function createLookups(database: DatabaseSync) {
     `SELECT ${GRANT_COLUMNS} FROM "grant" g LEFT JOIN grant_end ge ON ge.id = g.id WHERE g.id = ?`,
   )
   const markByKey = prepare('SELECT key, epoch, before, at FROM mark WHERE key = ?')
+  const youngestMarks = prepare(
+    'SELECT max(epoch), max(before) FROM mark WHERE key IN (?, ?, ?, ?, ?)',
+  )
   const anyMark = prepare('SELECT 1 FROM mark LIMIT 1')
   // What one snapshot is asked again and again: its client, and whether there is any mark at all.
   let snapshot: { hasMarks?: boolean; readonly clients: Map<string, ClientRow | null> } | null =
@@ -88,17 +91,11 @@ export function createLookups(database: DatabaseSync) {
   )
 
   const marksOn = (grant: Parameters<typeof markKeysOf>[0]): { epoch: number; before: number } => {
-    let epoch = 0
-    let before = 0
     // Nearly always there is none at all.
-    if (!hasMarks()) return { epoch, before }
-    for (const key of markKeysOf(grant)) {
-      const row = markByKey.one(key)
-      if (!row) continue
-      epoch = Math.max(epoch, row[1] as number)
-      before = Math.max(before, row[2] as number)
-    }
-    return { epoch, before }
+    if (!hasMarks()) return { epoch: 0, before: 0 }
+    const [all, client, user = null, both = null, session = null] = markKeysOf(grant)
+    const cells = youngestMarks.one(all as string, client as string, user, both, session)
+    return { epoch: (cells?.[0] ?? 0) as number, before: (cells?.[1] ?? 0) as number }
   }
   const grantView = (cells: Cells): GrantView => {
     const grant = {
