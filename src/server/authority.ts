@@ -49,8 +49,8 @@ export interface Authority {
     token: { readonly token: string; readonly clientId: string },
     asked?: Asked,
   ): Promise<Revoked>
-  revoke(reach: RevokeReach, asked?: Asked): Promise<ReachCount>
-  /** Counts what a revocation would reach now. */
+  revoke(reach: RevokeReach, asked?: Asked): Promise<void>
+  /** Counts what a revocation would kill now: its time grows with the count, that of a revocation does not. */
   count(reach: RevokeReach): Promise<ReachCount>
   /** Says what a token is; as a client may see it, where one is named. */
   introspect(token: string, clientId?: string): Promise<Introspection>
@@ -132,10 +132,9 @@ function revokeOf({ revoking }: Core) {
   return async (
     what: RevokeReach | { readonly token: string; readonly clientId: string },
     asked = LIBRARY,
-  ): Promise<Revoked | ReachCount> => {
+  ): Promise<Revoked | undefined> => {
     if ('token' in what) return revoking.token({ ...what, asked })
-    const counted = await revoking.count(what)
     await revoking.reach(what, 'library', asked)
-    return counted
+    return undefined
   }
 }

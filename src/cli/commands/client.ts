@@ -224,9 +224,8 @@ async function rotate(
 }
 
 async function disable({ output, actor }: Context, core: Core, id: string): Promise<void> {
-  const counted = await core.revoking.count({ client: id })
   await core.clients.disable(id, byOperator(actor))
-  output.result({ client: id, enabled: false, revoked: counted })
+  output.result({ client: id, enabled: false, revoked: true })
   output.say(`The client ${id} is refused from now on, and all that it held is revoked.`)
 }
 

@@ -53,7 +53,7 @@ export function isName(text: string): boolean {
 
 /**
  * Revokes everything of a user, a client, both, a session, a grant, or all that was issued before a
- * moment: `{"user": "u1", "dryRun": true}`. Answers with what was counted first.
+ * moment: `{"user": "u1"}`. With `"dryRun": true` it kills nothing and counts: no kill waits for a count.
  */
 export function serveAdminRevocation(
   { revoking, clock }: Core,
@@ -67,11 +67,11 @@ export function serveAdminRevocation(
     }
     const reach = reachIn(parsed.data, clock.now())
     if (isRefusal(reach)) return refusalAnswer(reach)
-    const isDry = parsed.data.dryRun === true
-    const counted = await revoking.count(reach)
-    const asked = { actor: caller.name, request: request.id }
-    if (!isDry) await revoking.reach(reach, 'admin', asked)
-    return jsonAnswer({ counted, revoked: !isDry })
+    if (parsed.data.dryRun) {
+      return jsonAnswer({ counted: await revoking.count(reach), revoked: false })
+    }
+    await revoking.reach(reach, 'admin', { actor: caller.name, request: request.id })
+    return jsonAnswer({ revoked: true })
   })
 }
 
