@@ -120,7 +120,10 @@ function tokenAdapter(model: string, kind: TokenKind, parts: AdapterParts): Adap
   }
 }
 
-/** What a grant holds may change, and is in the table; whether it lives is in the authority's store alone. */
+/**
+ * What a grant holds may change, and is in the table; whether it lives is in the authority's store alone,
+ * which forgets it with its last token: who comes back later is asked for consent again.
+ */
 function grantAdapter(parts: AdapterParts): Adapter {
   const { store, artifacts, now } = parts
   const rest = artifactAdapter('Grant', parts)

@@ -68,7 +68,7 @@ export function createOwnGrants(
         const isDone =
           !isWorn(grant) && (await store.commit({ type: 'add_tokens', ...change })) === 'done'
         if (isDone) return answerOf(grant, access)
-        // The grant was revoked, or has grown old: the client gets another, if none is being made.
+        // The grant was revoked or forgotten, or has grown old: the client gets another, if none is being made.
         if (ownGrants.get(client.id) === known) ownGrants.delete(client.id)
       }
       throw new Error("A client's own grant ended as often as it was made.")

@@ -19,6 +19,9 @@ export type RevokeReach =
   | { readonly grant: number }
   | { readonly issuedBefore: Date }
 
+/** A grant that is being started meanwhile, on a machine whose clock differs, is there by then. */
+const MARK_KEPT_MIN_MS = 3_600_000
+
 export interface Revoking {
   /** Revokes the token that a client presents, durably (RFC 7009 section 2.1). */
   token(request: {
@@ -36,6 +39,7 @@ export interface Revoking {
 
 export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking {
   const { store, clock, lifetimes, accessTokenCascade, onTrouble } = parts
+  const grantMs = lifetimes.grant * 1000
 
   /** The grant of a client that acts for itself bears all its tokens: one of them never takes it down. */
   const endsGrant = ({ kind, grant }: TokenView): boolean =>
@@ -102,10 +106,9 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         detail: before === null ? undefined : { issuedBefore: new Date(before).toISOString() },
       })
       await store.commit({
-        ...{ type: 'mark', reach: reachOf(reach), before, at },
+        ...{ type: 'mark', reach: reachOf(reach), before, at, events: [event] },
         // With a moment to come it reaches grants that are not made yet.
-        keepUntil: Math.max(at, before ?? 0) + lifetimes.grant * 1000,
-        events: [event],
+        keepUntil: before === null ? at + MARK_KEPT_MIN_MS : Math.max(at, before) + grantMs,
       })
     },
     count(reach) {

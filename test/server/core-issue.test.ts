@@ -214,6 +214,17 @@ describe('client_credentials (RFC 6749 section 4.4)', () => {
     const after = await own(world)
     expect(await activity(world, before.access_token, after.access_token)).toEqual([false, true])
   })
+  test('an idle client whose grant was forgotten gets one other, however many ask at once', async () => {
+    await using world = await openWorld()
+    await own(world)
+    world.clock.advance(601)
+    await world.store.commit({ type: 'log', events: [] })
+    const answers = await Promise.all(Array.from({ length: 5 }, () => own(world)))
+    const alive = await activity(world, ...answers.map(({ access_token }) => access_token))
+    expect(alive).not.toContain(false)
+    const reached = await world.core.revoking.count({ client: 'app' })
+    expect(reached).toEqual({ grants: 1, tokens: 5 })
+  })
   test('the grant is replaced before it ends, so that no token is cut short', async () => {
     await using world = await openWorld({ lifetimes: { grant: 1000, accessToken: 100 } })
     for (let tries = 0; tries < 30; tries += 1) {

@@ -239,6 +239,21 @@ describe('what was revoked stays dead as long as its tokens could live', () => {
     await forget(world)
     expect(await activity(world, pair.refresh_token)).toEqual([false])
   })
+  test('a mark of a log out goes with the last token that it killed', async () => {
+    await using world = await openWorld()
+    const pair = await issue(world, { session: 's1' })
+    await world.core.revoking.reach({ session: 's1' }, 'library', ADMIN)
+    const marks = () => world.store.readMarks(['s:s1'])
+    for (const [days, count] of [
+      [29, 1],
+      [2, 0],
+    ] as const) {
+      world.clock.advance(days * DAY)
+      await forget(world)
+      expect(await activity(world, ...tokensOf(pair))).toEqual([false, false])
+      expect(await marks()).toHaveLength(count)
+    }
+  })
   test('the ends of a token and a grant', async () => {
     await using world = await openWorld()
     const [one, two] = [await issue(world), await issue(world)]

@@ -1,3 +1,6 @@
+/** When a mark is looked at again that something is still there of what it killed, at the earliest. */
+export const MARK_LOOK_MS = 24 * 3_600_000
+
 /**
  * What the authority asks of a store. Every row but a client's and a note's is written once and never
  * changed: a token or a grant ends by one row of its own, whose key is the compare-and-set.
@@ -17,7 +20,9 @@
  * 3. No token is added to a grant that is dead when the change is applied.
  * 4. The events of a change are there if and only if the change is.
  * 5. What has ended is forgotten together with its row, when that has expired: no sooner, and without a clean-up job.
+ *    A grant is forgotten with its last token, and takes no token from then on.
  * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
+ * 7. A mark is kept as long as a grant is there that it killed, and not much longer.
  */
 export interface AuthorityStore {
   /** Where it is, for messages: a path or a host, never with a password. */
@@ -32,12 +37,12 @@ export interface AuthorityStore {
   /** Applies one change, durably. Changes that arrive together share one flush to disk. */
   commit(change: Change): Promise<Committed>
   /**
-   * Counts what a revocation would reach now: grants and tokens that nothing has ended.
+   * Counts what a revocation would kill now: tokens that are alive, and the grants that have one.
    *
    * @param before only grants created before this moment; null for all
    */
   countReach(reach: CountedReach, now: number, before: number | null): Promise<ReachCount>
-  /** Lists the live grants of a reach, oldest first. */
+  /** Lists the grants of a reach that have a live token, oldest first. */
   listGrants(reach: Reach, now: number, after: number, limit: number): Promise<readonly GrantView[]>
   /** Lists events after a position, oldest first, in an order that never fills in behind the reader. */
   readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
@@ -81,7 +86,7 @@ export interface GrantRow {
   /** Scopes, separated by spaces, as in RFC 6749 section 3.3. */
   readonly scope: string
   readonly createdAt: number
-  /** No token of the grant outlives it. */
+  /** No token of the grant outlives it. It is forgotten sooner, with its last token. */
   readonly expiresAt: number
   readonly detail: string | null
 }
@@ -175,7 +180,7 @@ export type Change =
       readonly tokens: readonly TokenRow[]
       readonly events: readonly NewEvent[]
     }
-  /** Adds tokens to a grant; conflicts when the grant is dead, or the tokens are there already. */
+  /** Adds tokens to a grant; conflicts when the grant is dead or forgotten, or the tokens are there already. */
   | {
       readonly type: 'add_tokens'
       readonly grantId: number
@@ -199,7 +204,7 @@ export type Change =
       readonly at: number
       readonly events: readonly NewEvent[]
     }
-  /** Revokes a grant with all its tokens; conflicts when it has ended already. */
+  /** Revokes a grant with all its tokens; conflicts when it has ended already, or its last token is long expired. */
   | {
       readonly type: 'end_grant'
       readonly grantId: number
@@ -212,10 +217,7 @@ export type Change =
       readonly reach: Reach
       readonly before: number | null
       readonly at: number
-      /**
-       * Before this moment it is not forgotten, nor before every grant that is there now has expired: some
-       * may have got a longer time than new ones do.
-       */
+      /** Before this moment it is not forgotten, nor while a grant is there that it killed. */
       readonly keepUntil: number
       readonly events: readonly NewEvent[]
     }
@@ -255,6 +257,25 @@ export function markKey(reach: Reach): string {
       return `x:${reach.clientId} ${reach.userId}`
     case 'session':
       return `s:${reach.sessionId}`
+  }
+}
+
+/** What a mark of a name reaches. */
+export function reachOfKey(key: string): Reach {
+  const name = key.slice(2)
+  switch (key[0]) {
+    case 'c':
+      return { type: 'client', clientId: name }
+    case 'u':
+      return { type: 'user', userId: name }
+    case 'x': {
+      const [clientId = '', ...user] = name.split(' ')
+      return { type: 'user_client', userId: user.join(' '), clientId }
+    }
+    case 's':
+      return { type: 'session', sessionId: name }
+    default:
+      return { type: 'all' }
   }
 }
 

@@ -57,11 +57,13 @@ const START_GRANT: Kind<'start_grant'> = {
 const ADD_TOKENS: Kind<'add_tokens'> = {
   // A grant that dies between the snapshot and the commit takes the tokens with it: a look-up judges
   // the grant and its marks, whatever rows there are. The first token tells a change that is sent again.
+  // Whoever forgets a grant waits for its lock, and then sees the tokens; we wait, and find it gone.
   decide: `asked AS (SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[])
       AS a (no, grant_id, first_id)),
     won AS MATERIALIZED (SELECT a.no FROM asked a JOIN rescind.grants g ON g.id = a.grant_id
       WHERE ${GRANT_TAKES_TOKENS}
-        AND NOT EXISTS (SELECT 1 FROM rescind.token t WHERE t.id = a.first_id))`,
+        AND NOT EXISTS (SELECT 1 FROM rescind.token t WHERE t.id = a.first_id)
+      ORDER BY g.id FOR KEY SHARE OF g)`,
   values: (changes) => [
     numbers(changes.map((_, no) => no)),
     numbers(changes.map(({ grantId }) => grantId)),
@@ -105,11 +107,15 @@ const END_TOKEN: Kind<'end_token'> = {
 }
 
 const END_GRANT: Kind<'end_grant'> = {
+  // No end is written for a grant that is being forgotten: whose tokens have all been expired for a while.
   decide: `asked AS (SELECT DISTINCT ON (id) * FROM unnest($1::int[], $2::bigint[], $3::bigint[])
       AS a (no, id, at) ORDER BY id, no),
     done AS (INSERT INTO rescind.grant_end (id, at)
       SELECT a.id, a.at FROM asked a JOIN rescind.grants g ON g.id = a.id
       WHERE g.expires_at + ${LATE_END_MS} > a.at
+        AND (EXISTS (SELECT 1 FROM rescind.token t
+            WHERE t.grant_id = g.id AND t.expires_at + ${LATE_END_MS} > a.at)
+          OR NOT EXISTS (SELECT 1 FROM rescind.token t WHERE t.grant_id = g.id))
       ORDER BY a.id ON CONFLICT DO NOTHING RETURNING id),
     won AS (SELECT no FROM asked WHERE (id IN (SELECT id FROM done)) IS TRUE)`,
   values: (changes) => [
@@ -122,6 +128,7 @@ const END_GRANT: Kind<'end_grant'> = {
 const MARK: Kind<'mark'> = {
   // The row of the counter is locked until the commit: epochs grow in the order in which marks can be
   // seen, and a grant that was born at an epoch was born after every mark up to it.
+  // What a mark with a moment killed, or one on all, no index tells: it stays as long as any grant could.
   decide: `asked AS (SELECT key, bool_or(before IS NULL) AS whole, coalesce(max(before), 0) AS before,
       max(at) AS at, max(keep_until) AS keep_until
       FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -130,7 +137,8 @@ const MARK: Kind<'mark'> = {
       WHERE name = 'epoch' AND EXISTS (SELECT 1 FROM asked WHERE whole) RETURNING value),
     done AS (INSERT INTO rescind.mark AS m (key, epoch, before, at, keep_until)
       SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at,
-        greatest(keep_until, (SELECT max(expires_at) FROM rescind.grants))
+        greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
+          THEN (SELECT max(expires_at) FROM rescind.grants) END)
       FROM asked ORDER BY key
       ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
         before = greatest(m.before, excluded.before), at = greatest(m.at, excluded.at),

@@ -1,39 +1,93 @@
 import type { Clock } from '../../core/clock.ts'
+import { MARK_LOOK_MS } from './contract.ts'
 import { LATE_END_MS } from './postgres-changes.ts'
-import type { Session, Statement } from './postgres-session.ts'
+import type { Query, Session } from './postgres-session.ts'
 
 /**
  * What has expired is kept this much longer: for clocks that differ between processes, and until no
  * change can be under way that would still end it ({@link LATE_END_MS}).
  */
 const FORGOTTEN_AFTER_MS = 5 * LATE_END_MS
-/** Rows written between two rounds of forgetting: a round costs as much as a change. */
+/** Rows written between two rounds of forgetting: a round costs as much as some changes. */
 const ROUND_ROWS = 200
 /** Rows of each table that a round forgets, for each row written: tables shrink faster than they grow. */
 const FORGOTTEN_A_ROW = 2
+/** Names our lock among the advisory locks of a database: the bytes of `resf`. */
+const FORGETTING_LOCK = 0x72657366
 
 const expired = (table: string, key: string, moment: string) =>
   `ARRAY(SELECT ${key} FROM rescind.${table} WHERE ${moment} < $1 ORDER BY ${moment} LIMIT $2
     FOR UPDATE SKIP LOCKED)`
+const HAS_TOKEN = 'EXISTS (SELECT 1 FROM rescind.token t WHERE t.grant_id = g.id)'
 
 /**
- * Forgets what has expired, up to $2 rows of each table, and steps aside for whoever holds a row. Nobody
- * waits for it, so it need not be on disk at once: what a crash brings back is forgotten again.
+ * One process forgets at a time: of two that forget the last tokens of a grant, neither would see that it
+ * has none left. Nobody waits for it, so it need not be on disk at once: what a crash brings back is
+ * forgotten again.
  */
-const FORGET: Statement = {
-  name: 'rescind_forget',
-  text: `WITH tokens AS (DELETE FROM rescind.token
-      WHERE id = ANY(${expired('token', 'id', 'expires_at')}) RETURNING id),
-    token_ends AS (DELETE FROM rescind.token_end WHERE id = ANY(ARRAY(SELECT id FROM tokens))),
-    gone AS (DELETE FROM rescind.grants
-      WHERE id = ANY(${expired('grants', 'id', 'expires_at')}) RETURNING id),
-    grant_ends AS (DELETE FROM rescind.grant_end WHERE id = ANY(ARRAY(SELECT id FROM gone))),
-    marks AS (DELETE FROM rescind.mark WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
-    names AS (DELETE FROM rescind.used_once
-      WHERE key = ANY(${expired('used_once', 'key', 'keep_until')})),
-    events AS (DELETE FROM rescind.event WHERE ctid = ANY(ARRAY(SELECT ctid FROM rescind.event
-      WHERE at < $3 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)))
-    SELECT set_config('synchronous_commit', 'off', true)`,
+const BEGIN_ROUND = `SELECT pg_try_advisory_xact_lock(${FORGETTING_LOCK}) AS mine,
+  set_config('synchronous_commit', 'off', true)`
+
+/** Forgets up to $2 rows of each table, steps aside for whoever holds a row, and names grants that may be over. */
+const FORGET_ROWS = `WITH tokens AS (DELETE FROM rescind.token
+    WHERE id = ANY(${expired('token', 'id', 'expires_at')}) RETURNING id, grant_id),
+  token_ends AS (DELETE FROM rescind.token_end WHERE id = ANY(ARRAY(SELECT id FROM tokens))),
+  names AS (DELETE FROM rescind.used_once
+    WHERE key = ANY(${expired('used_once', 'key', 'keep_until')})),
+  events AS (DELETE FROM rescind.event WHERE ctid = ANY(ARRAY(SELECT ctid FROM rescind.event
+    WHERE at < $3 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)))
+  SELECT grant_id FROM tokens UNION
+  (SELECT g.id FROM rescind.grants g WHERE g.expires_at < $1 AND NOT ${HAS_TOKEN}
+    ORDER BY g.expires_at LIMIT $2)`
+
+/** In the order of ids, as changes lock them that add tokens; a grant that has any is left alone. */
+const LOCK_GRANTS = `SELECT g.id FROM rescind.grants g WHERE g.id = ANY($1::bigint[])
+  AND NOT ${HAS_TOKEN} ORDER BY g.id FOR UPDATE`
+
+/** Looks again, now that nobody can add: the lock may have been waited for. */
+const FORGET_GRANTS = `WITH gone AS (DELETE FROM rescind.grants g WHERE g.id = ANY($1::bigint[])
+    AND NOT ${HAS_TOKEN} RETURNING g.id)
+  DELETE FROM rescind.grant_end WHERE id = ANY(ARRAY(SELECT id FROM gone))`
+
+const killed = (sign: string, where: string) =>
+  `(SELECT g.id FROM rescind.grants g WHERE left(due.key, 2) = '${sign}:' AND ${where}
+    AND g.born < due.epoch LIMIT 1)`
+const NAME = 'substr(due.key, 3)'
+
+/** A mark goes when nothing that it killed is there; until then it is looked at again from $3 on. */
+const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.mark
+    WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
+  alive AS MATERIALIZED (SELECT due.key, k.id FROM due CROSS JOIN LATERAL (
+    ${killed('c', `g.client_id = ${NAME}`)} UNION ALL ${killed('u', `g.user_id = ${NAME}`)}
+    UNION ALL ${killed('s', `g.session_id = ${NAME}`)}
+    UNION ALL ${killed(
+      'x',
+      `g.client_id = split_part(${NAME}, ' ', 1)
+        AND g.user_id = substr(due.key, 4 + length(split_part(${NAME}, ' ', 1)))`,
+    )}) k),
+  kept AS (UPDATE rescind.mark m SET keep_until = greatest($3::bigint,
+      (SELECT max(t.expires_at) FROM rescind.token t WHERE t.grant_id = a.id))
+    FROM alive a WHERE m.key = a.key)
+  DELETE FROM rescind.mark WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive))`
+
+interface Round {
+  readonly now: number
+  readonly limit: number
+  readonly eventsKeptMs: number
+}
+
+/** Does one round in a transaction; false when another process is at it. */
+async function forgetSome(query: Query, { now, limit, eventsKeptMs }: Round): Promise<boolean> {
+  const [begun] = await query(BEGIN_ROUND)
+  if (!begun?.mine) return false
+  const until = now - FORGOTTEN_AFTER_MS
+  const over = await query(FORGET_ROWS, [until, limit, now - eventsKeptMs])
+  if (over.length > 0) {
+    const locked = await query(LOCK_GRANTS, [over.map((row) => row.grant_id)])
+    await query(FORGET_GRANTS, [locked.map((row) => row.id)])
+  }
+  await query(FORGET_MARKS, [until, limit, now + MARK_LOOK_MS])
+  return true
 }
 
 /**
@@ -42,17 +96,20 @@ const FORGET: Statement = {
  */
 export function createForgetting(
   session: Session,
-  { clock, eventsKeptMs }: { clock: Clock; eventsKeptMs: number },
+  parts: { readonly clock: Clock; readonly deadlineMs: number; readonly eventsKeptMs: number },
 ): (written: number) => Promise<void> {
+  const { clock, deadlineMs, eventsKeptMs } = parts
   // A process that writes little forgets with its first change.
   let writtenSince = ROUND_ROWS
   return async (written) => {
     writtenSince += written
     if (writtenSince < ROUND_ROWS) return
-    const limit = writtenSince * FORGOTTEN_A_ROW
+    const rows = writtenSince
     writtenSince = 0
-    const now = clock.now()
-    const values = [now - FORGOTTEN_AFTER_MS, limit, now - eventsKeptMs]
-    await session.run(FORGET, values).catch(() => {})
+    const round = { now: clock.now(), limit: rows * FORGOTTEN_A_ROW, eventsKeptMs }
+    const isDone = await session
+      .transact(deadlineMs, (query) => forgetSome(query, round))
+      .catch(() => true)
+    if (!isDone) writtenSince += rows
   }
 }

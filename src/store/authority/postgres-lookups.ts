@@ -44,6 +44,10 @@ export const GRANT_TAKES_TOKENS = `NOT EXISTS (SELECT 1 FROM rescind.grant_end e
   AND NOT EXISTS (SELECT 1 FROM rescind.mark m WHERE m.key = ANY(${MARK_KEYS})
     AND (m.epoch > g.born OR m.before > g.created_at))`
 
+/** A token `t` that nothing has ended by the moment $2. */
+const LIVE_TOKEN = `t.expires_at > $2
+  AND NOT EXISTS (SELECT 1 FROM rescind.token_end te WHERE te.id = t.id)`
+
 const GRANT_COLUMNS = `g.id AS grant_id, g.client_id, g.user_id, g.session_id, g.scope,
   g.created_at, g.expires_at AS grant_expires_at, g.born, g.detail AS grant_detail,
   ge.at AS grant_ended_at, m.epoch, m.before`
@@ -152,6 +156,7 @@ export function createLookups(
       const { where, values } = whereReach(reach)
       const text = `SELECT ${GRANT_COLUMNS} FROM rescind.grants g ${GRANT_JOINS}
         WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where}
+          AND EXISTS (SELECT 1 FROM rescind.token t WHERE t.grant_id = g.id AND ${LIVE_TOKEN})
         ORDER BY g.id LIMIT $3`
       const found = await session.readMuch(MUCH_DEADLINE_MS, text, [after, now, limit, ...values])
       return found.map(grantView)
@@ -162,10 +167,8 @@ export function createLookups(
       const text = `WITH live AS MATERIALIZED (SELECT g.id FROM rescind.grants g
           WHERE g.id > $1 AND g.expires_at > $2 AND ${GRANT_TAKES_TOKENS} AND ${where}
             AND g.created_at < ${created} LIMIT $3)
-        SELECT (SELECT count(*) FROM live) AS grants,
-          (SELECT count(*) FROM live JOIN rescind.token t ON t.grant_id = live.id
-            WHERE t.expires_at > $2
-              AND NOT EXISTS (SELECT 1 FROM rescind.token_end te WHERE te.id = t.id)) AS tokens`
+        SELECT count(DISTINCT live.id) AS grants, count(*) AS tokens
+        FROM live JOIN rescind.token t ON t.grant_id = live.id WHERE ${LIVE_TOKEN}`
       const [row] = await session.readMuch(MUCH_DEADLINE_MS, text, [
         ...[0, now, null, ...values, before ?? Number.MAX_SAFE_INTEGER],
       ])

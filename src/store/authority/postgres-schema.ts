@@ -50,6 +50,12 @@ const MIGRATIONS: readonly string[] = [
      cause text NOT NULL, actor text NOT NULL, client_id text, user_id text, grant_id bigint,
      session_id text, token text, request text, detail text, PRIMARY KEY (era, xid, seq));
    CREATE INDEX event_at ON rescind.event (at);`,
+
+  // Whether a grant is there that a mark killed is one look at the oldest of its reach.
+  `DROP INDEX rescind.grants_client; DROP INDEX rescind.grants_user; DROP INDEX rescind.grants_session;
+   CREATE INDEX grants_client ON rescind.grants (client_id, born);
+   CREATE INDEX grants_user ON rescind.grants (user_id, born) WHERE user_id IS NOT NULL;
+   CREATE INDEX grants_session ON rescind.grants (session_id, born) WHERE session_id IS NOT NULL;`,
 ]
 
 /**

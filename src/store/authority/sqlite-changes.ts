@@ -148,7 +148,8 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
       case 'mark': {
         const { reach, before, at, keepUntil } = change
         const epoch = before === null ? bump('epoch', 1) + 1 : 0
-        const { last } = lastExpiry.get() as { last: number | null }
+        const isExact = before === null && reach.type !== 'all'
+        const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
         const kept = Math.max(keepUntil, last ?? 0)
         forgetting.written(kept)
         return setMark(markKey(reach), epoch, before ?? 0, at, kept)

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { MARK_LOOK_MS, reachOfKey } from './contract.ts'
 
 /** Deletes what has expired, some rows at a time, inside the transactions that write. */
 export interface Forgetting {
@@ -16,22 +17,10 @@ export interface Forgetting {
  */
 export function createForgetting(database: DatabaseSync, eventsKeptMs: number): Forgetting {
   const prepare = (sql: string) => database.prepare(sql)
-  const delete_ = (table: string) => prepare(`DELETE FROM ${table} WHERE id = ?`)
-  // A row and what ended it go together.
-  const ended = [
-    {
-      expired: prepare('SELECT id FROM token WHERE expires_at <= ? LIMIT ?'),
-      deletes: ['token_end_recent', 'token_end', 'token'].map(delete_),
-    },
-    {
-      expired: prepare('SELECT id FROM "grant" WHERE expires_at <= ? LIMIT ?'),
-      deletes: ['grant_end', '"grant"'].map(delete_),
-    },
-  ]
-  const keyed = ['used_once', 'mark'].map((table) =>
-    prepare(`DELETE FROM ${table} WHERE key IN
-      (SELECT key FROM ${table} WHERE keep_until <= ? LIMIT ?)`),
-  )
+  const forgetRows = createRowForgetting(database)
+  const forgetMarks = createMarkForgetting(database)
+  const usedNames = prepare(`DELETE FROM used_once WHERE key IN
+    (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)`)
   // Events come in the order of their numbers, and nearly in that of their moments.
   const oldEvents = prepare(`DELETE FROM event WHERE seq IN (SELECT seq FROM
     (SELECT seq, at FROM event ORDER BY seq LIMIT ?2) WHERE at <= ?1)`)
@@ -41,17 +30,11 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
     UNION ALL SELECT at + ? FROM (SELECT at FROM event ORDER BY seq LIMIT 1)`)
   let idleUntil = 0
 
-  const forgetSome = (now: number, limit: number): number => {
-    let count = 0
-    for (const { expired, deletes } of ended) {
-      for (const { id } of expired.all(now, limit) as { id: number }[]) {
-        for (const statement of deletes) statement.run(id)
-        count += 1
-      }
-    }
-    for (const statement of keyed) count += Number(statement.run(now, limit).changes)
-    return count + Number(oldEvents.run(now - eventsKeptMs, limit).changes)
-  }
+  const forgetSome = (now: number, limit: number): number =>
+    forgetRows(now, limit) +
+    forgetMarks(now, limit) +
+    Number(usedNames.run(now, limit).changes) +
+    Number(oldEvents.run(now - eventsKeptMs, limit).changes)
   return {
     written(expiresAt) {
       if (expiresAt < idleUntil) idleUntil = expiresAt
@@ -61,5 +44,67 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
       const moments = nextExpiry.all(eventsKeptMs) as { at: number | null }[]
       idleUntil = Math.min(...moments.map(({ at }) => at ?? Number.POSITIVE_INFINITY))
     },
+  }
+}
+
+/** A row goes with what ended it, and a grant with its last token: then nothing hangs on it any more. */
+function createRowForgetting(database: DatabaseSync) {
+  const prepare = (sql: string) => database.prepare(sql)
+  const expiredTokens = prepare(
+    'SELECT id, grant_id AS grantId FROM token WHERE expires_at <= ? LIMIT ?',
+  )
+  const deletes = ['token_end_recent', 'token_end', 'token'].map((table) =>
+    prepare(`DELETE FROM ${table} WHERE id = ?`),
+  )
+  const hasToken = prepare('SELECT 1 FROM token WHERE grant_id = ? LIMIT 1')
+  const deleteGrant = ['grant_end', '"grant"'].map((table) =>
+    prepare(`DELETE FROM ${table} WHERE id = ?`),
+  )
+  // One that was started without a token, and never got any.
+  const emptyGrants = prepare(`SELECT id FROM "grant" g WHERE expires_at <= ?
+    AND NOT EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id) LIMIT ?`)
+  return (now: number, limit: number): number => {
+    const tokens = expiredTokens.all(now, limit) as { id: number; grantId: number }[]
+    for (const { id } of tokens) for (const statement of deletes) statement.run(id)
+    const left = [...new Set(tokens.map(({ grantId }) => grantId))].filter(
+      (grantId) => hasToken.get(grantId) === undefined,
+    )
+    const empty = (emptyGrants.all(now, limit) as { id: number }[]).map(({ id }) => id)
+    for (const id of [...left, ...empty]) for (const statement of deleteGrant) statement.run(id)
+    return tokens.length + empty.length
+  }
+}
+
+/** A mark goes when nothing that it killed is there; until then it is looked at again now and then. */
+function createMarkForgetting(database: DatabaseSync) {
+  const prepare = (sql: string) => database.prepare(sql)
+  const due = prepare('SELECT key, epoch FROM mark WHERE keep_until <= ? LIMIT ?')
+  const killed = (where: string) =>
+    prepare(`SELECT id FROM "grant" WHERE ${where} AND born < ? LIMIT 1`)
+  const killedOf = {
+    client: killed('client_id = ?'),
+    user: killed('user_id = ?'),
+    // The plus keeps it off the index of the client, who has more grants than the user.
+    user_client: killed('user_id = ? AND +client_id = ?'),
+    session: killed('session_id = ?'),
+  }
+  const lastExpiry = prepare('SELECT max(expires_at) AS at FROM token WHERE grant_id = ?')
+  const keep = prepare('UPDATE mark SET keep_until = ? WHERE key = ?')
+  const remove = prepare('DELETE FROM mark WHERE key = ?')
+  const findKilled = (key: string, epoch: number): number | undefined => {
+    const reach = reachOfKey(key)
+    if (reach.type === 'all') return undefined
+    const { type, ...names } = reach
+    const row = killedOf[type].get(...(Object.values(names) as string[]), epoch)
+    return row?.id as number | undefined
+  }
+  return (now: number, limit: number): number => {
+    const marks = due.all(now, limit) as { key: string; epoch: number }[]
+    for (const { key, epoch } of marks) {
+      const grantId = findKilled(key, epoch)
+      if (grantId === undefined) remove.run(key)
+      else keep.run(Math.max(now + MARK_LOOK_MS, Number(lastExpiry.get(grantId)?.at)), key)
+    }
+    return marks.length
   }
 }

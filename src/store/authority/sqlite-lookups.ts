@@ -27,6 +27,9 @@ const LIVE = `ge.id IS NULL AND g.expires_at > ? AND NOT EXISTS (SELECT 1 FROM m
   WHERE m.key IN ('a', 'c:' || g.client_id, 'u:' || g.user_id,
     'x:' || g.client_id || ' ' || g.user_id, 's:' || g.session_id)
   AND (m.epoch > g.born OR m.before > g.created_at))`
+/** A token `t` that nothing has ended; takes the moment as its one parameter. */
+const LIVE_TOKEN = `t.expires_at > ? AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = t.id)
+  AND NOT EXISTS (SELECT 1 FROM token_end_recent r WHERE r.id = t.id)`
 /**
  * How far the order of events and that of their moments may lie apart: a change waits for the lock. One
  * event in 64 is in the index of moments; an entry for each would cost a revocation as much as its event.
@@ -166,18 +169,18 @@ export function createLookups(database: DatabaseSync) {
       const { sql, values } = whereReach(reach)
       const grants = prepare(
         `SELECT ${GRANT_COLUMNS} FROM "grant" g LEFT JOIN grant_end ge ON ge.id = g.id
-         WHERE ${sql} AND ${LIVE} AND g.id > ? ORDER BY g.id LIMIT ?`,
+         WHERE ${sql} AND ${LIVE} AND g.id > ?
+           AND EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id AND ${LIVE_TOKEN})
+         ORDER BY g.id LIMIT ?`,
       )
-      return grants.all(...values, now, after, limit).map(grantView)
+      return grants.all(...values, now, after, now, limit).map(grantView)
     },
     countReach(reach: CountedReach, now: number, before: number | null): ReachCount {
       const { sql, values } = whereReach(reach)
       const counts = prepare(
         `SELECT count(DISTINCT g.id), count(t.id) FROM "grant" g
          LEFT JOIN grant_end ge ON ge.id = g.id
-         LEFT JOIN token t ON t.grant_id = g.id AND t.expires_at > ?
-           AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = t.id)
-           AND NOT EXISTS (SELECT 1 FROM token_end_recent r WHERE r.id = t.id)
+         JOIN token t ON t.grant_id = g.id AND ${LIVE_TOKEN}
          WHERE ${sql} AND ${LIVE} AND g.created_at < ?`,
       )
       const [grants, tokens] =

@@ -220,6 +220,10 @@ export const MARK_CHECKS: readonly Check[] = [
       expect(await store.countReach(reach, START + 5, null)).toEqual({ grants: 2, tokens: 2 })
       await store.commit(endingToken(second.tokenId))
       expect(await store.countReach(reach, START, null)).toEqual({ grants: 2, tokens: 2 })
+      // What has no live token is no grant that would die.
+      expect(await store.countReach(reach, START + 5, null)).toEqual({ grants: 1, tokens: 1 })
+      const ids = (await store.listGrants(reach, START + 5, 0, 10)).map(({ id }) => id)
+      expect(ids).toEqual([first.grantId])
       await store.commit(endingGrant(first.grantId))
       expect(await store.countReach(reach, START, null)).toEqual({ grants: 1, tokens: 1 })
       const listed = await store.listGrants(reach, START, 0, 10)

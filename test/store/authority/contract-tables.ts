@@ -1,5 +1,12 @@
 import { expect } from 'vitest'
-import { type Change, isGrantDead } from '../../../src/store/authority/contract.ts'
+import {
+  type AuthorityStore,
+  type Change,
+  type GrantRow,
+  isGrantDead,
+  markKey,
+  type Reach,
+} from '../../../src/store/authority/contract.ts'
 import {
   type Check,
   EVENTS_KEPT_MS,
@@ -9,6 +16,7 @@ import {
   HOUR_MS,
   LIFE_MS,
   newEvent,
+  START,
   startGrant,
   tokenRow,
   type World,
@@ -19,6 +27,15 @@ const GENERATION = 150
 /** Generations that follow each other: without forgetting, as many times the rows. */
 const GENERATIONS = 8
 
+/** Grants may live much longer than their tokens do, as those of people who come back. */
+const GRANT_LIFE_MS = 365 * LIFE_MS
+/** Grants that are idle for long, and get a token when they are being forgotten. */
+const IDLE = 40
+/** Rounds in which they do: enough that each comes first. */
+const ROUNDS = 8
+/** Events of one change: more rows than a store writes without forgetting. */
+const MANY_EVENTS = 400
+
 /** Writes one generation: grants with tokens that are used up, revoked or left, marks, names, events. */
 async function writeGeneration({ store, clock }: World): Promise<void> {
   const now = clock.now()
@@ -26,7 +43,9 @@ async function writeGeneration({ store, clock }: World): Promise<void> {
   const first = await store.reserveIds(GENERATION * 3)
   const changesOf = (no: number): Change[][] => {
     const id = first + no * 3
-    const grant = grantRow(id, { userId: `user ${id}`, createdAt: now, expiresAt })
+    const grant = grantRow(id, {
+      ...{ userId: `user ${id}`, createdAt: now, expiresAt: now + GRANT_LIFE_MS },
+    })
     const token = tokenRow(id + 1, id, { expiresAt })
     const child = tokenRow(id + 2, id, { expiresAt })
     const spend = { tokenId: id + 1, grantId: id, successorId: id + 2, at: now, tokens: [child] }
@@ -38,7 +57,7 @@ async function writeGeneration({ store, clock }: World): Promise<void> {
       [
         endingToken(id + 2, now),
         endingGrant(id, now),
-        { type: 'mark', reach, before: null, at: now, keepUntil: expiresAt, events },
+        { type: 'mark', reach, before: null, at: now, keepUntil: now, events },
         { type: 'use_once', key: `name ${id}`, keepUntil: expiresAt },
       ],
     ]
@@ -47,6 +66,19 @@ async function writeGeneration({ store, clock }: World): Promise<void> {
   for (const step of [0, 1, 2]) {
     await Promise.all(all.flatMap((changes) => changes[step] ?? []).map(store.commit))
   }
+}
+
+/** Starts a grant of a long time whose one token has a short one. */
+async function startIdle(store: AuthorityStore, some: Partial<GrantRow> = {}): Promise<number> {
+  const id = await store.reserveIds(2)
+  const grant = grantRow(id, { expiresAt: START + GRANT_LIFE_MS, ...some })
+  const tokens = [tokenRow(id + 1, id, { expiresAt: START + LIFE_MS })]
+  expect(await store.commit({ type: 'start_grant', grant, tokens, events: [] })).toBe('done')
+  return id
+}
+
+function logging(count: number, at: number): Change {
+  return { type: 'log', events: Array.from({ length: count }, () => newEvent('written', { at })) }
 }
 
 async function generationRows(world: World): Promise<Readonly<Record<string, number>>> {
@@ -71,6 +103,85 @@ export const TABLE_CHECKS: readonly Check[] = [
       }
     },
   },
+  {
+    title: 'forgets a grant with its last token and not before, and takes nothing for it then',
+    async run(world) {
+      const { store, other, clock } = world
+      const start = clock.now()
+      const idle = await startIdle(store)
+      const busy = await startIdle(store)
+      const id = await store.reserveIds(2)
+      const late = tokenRow(id, busy, { expiresAt: start + GRANT_LIFE_MS })
+      await store.commit({ type: 'add_tokens', grantId: busy, tokens: [late], events: [] })
+      await store.commit(endingGrant(idle))
+      clock.set(start + 2 * LIFE_MS)
+      await writeGeneration(world)
+      expect(await other.readGrant(idle)).toBeNull()
+      expect(await other.readGrant(busy)).toMatchObject({ id: busy, endedAt: null })
+      expect((await other.readToken(id))?.grantId).toBe(busy)
+      const tokens = [tokenRow(id + 1, idle)]
+      const add: Change = { type: 'add_tokens', grantId: idle, tokens, events: [] }
+      expect(await other.commit(add)).toBe('conflict')
+      expect(await other.commit(endingGrant(idle))).toBe('conflict')
+      expect(await other.readToken(id + 1)).toBeNull()
+    },
+  },
+  {
+    title: 'adds a token to a grant that is being forgotten whole, or not at all',
+    async run({ store, other, clock }) {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const grants = await Promise.all(Array.from({ length: IDLE }, () => startIdle(store)))
+        clock.set(clock.now() + 2 * LIFE_MS)
+        const first = await store.reserveIds(IDLE)
+        const expiresAt = clock.now() + LIFE_MS
+        const forgetting = [0, 1, 2].map(() => store.commit(logging(MANY_EVENTS, clock.now())))
+        const committed = await Promise.all(
+          grants.map(async (grantId, no) => {
+            for (let turns = 0; turns < no; turns += 1) await clock.sleep(0)
+            const tokens = [tokenRow(first + no, grantId, { expiresAt })]
+            return other.commit({ type: 'add_tokens', grantId, tokens, events: [] })
+          }),
+        )
+        await Promise.all(forgetting)
+        for (const [no, each] of committed.entries()) {
+          const view = await other.readToken(first + no)
+          expect(view?.grantId ?? null, each).toBe(each === 'done' ? grants[no] : null)
+        }
+      }
+    },
+  },
+  ...(['session', 'client', 'user', 'user_client'] as const).map(
+    (type): Check => ({
+      title: `keeps a mark on a ${type} as long as what it killed is there, and no longer`,
+      async run(world) {
+        const { store, other, clock } = world
+        const start = clock.now()
+        const names = { clientId: 'shop', userId: 'shop eve', sessionId: 's 1' }
+        const grantId = await startIdle(store, names)
+        const reach = { type, ...names } as Reach
+        const mark = { type: 'mark', reach, before: null, at: start, events: [] } as const
+        await store.commit({ ...mark, keepUntil: start + HOUR_MS })
+        // One that is born later has nothing to do with it.
+        const later = await startIdle(store, { ...names, expiresAt: start + GRANT_LIFE_MS })
+        const tokens = [
+          tokenRow(await store.reserveIds(1), later, { expiresAt: start + 9 * LIFE_MS }),
+        ]
+        await store.commit({ type: 'add_tokens', grantId: later, tokens, events: [] })
+        const marks = () => store.readMarks([markKey(reach)])
+        clock.set(start + LIFE_MS - 1)
+        await writeGeneration(world)
+        const killed = await other.readGrant(grantId)
+        expect(killed !== null && isGrantDead(killed)).toBe(true)
+        for (const lives of [2, 4]) {
+          clock.set(start + lives * LIFE_MS)
+          await writeGeneration(world)
+        }
+        expect(await marks()).toEqual([])
+        const alive = await other.readGrant(later)
+        expect(alive !== null && !isGrantDead(alive)).toBe(true)
+      },
+    }),
+  ),
   {
     title: 'forgets nothing before its time: what has ended stays ended, marked stays dead',
     async run(world) {
