@@ -4,9 +4,14 @@ import { isGrantDead, type TokenView } from '../store/authority/contract.ts'
 export type Death = 'grant_ended' | 'marked' | 'used' | 'revoked' | 'expired'
 
 /** Says why a token is dead at a moment, or null when it is alive. A closed look at plain values. */
-export function deathOf({ end, grant, expiresAt }: TokenView, now: number): Death | null {
-  if (grant.endedAt !== null) return 'grant_ended'
-  if (isGrantDead(grant)) return 'marked'
-  if (end) return end.state
-  return expiresAt <= now || grant.expiresAt <= now ? 'expired' : null
+export function deathOf(view: TokenView, now: number): Death | null {
+  if (view.grant.endedAt !== null) return 'grant_ended'
+  if (isGrantDead(view.grant)) return 'marked'
+  if (view.end) return view.end.state
+  return isExpired(view, now) ? 'expired' : null
+}
+
+/** Says whether a token's time is over, however else it ended before. */
+export function isExpired({ expiresAt, grant }: TokenView, now: number): boolean {
+  return expiresAt <= now || grant.expiresAt <= now
 }

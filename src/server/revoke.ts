@@ -1,7 +1,7 @@
 import type { Reach, ReachCount, TokenView } from '../store/authority/contract.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
-import { deathOf } from './judge.ts'
+import { deathOf, isExpired } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
 import type { Tokens } from './tokens.ts'
 
@@ -60,10 +60,14 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         })
     return committed === 'done' ? 'revoked' : 'already_dead'
   }
-  /** A superseded refresh token, and an expired token, still stand for their grant. */
+  /**
+   * A superseded refresh token still stands for its grant, until it expires: from then on it may be
+   * forgotten at any moment, and what a client is told must not depend on that.
+   */
   const isDone = (view: TokenView): boolean => {
-    const death = deathOf(view, clock.now())
-    if (death === 'grant_ended' || death === 'marked') return true
+    const now = clock.now()
+    const death = deathOf(view, now)
+    if (death === 'grant_ended' || death === 'marked' || isExpired(view, now)) return true
     return death !== null && !endsGrant(view)
   }
   const tellForeign = (view: TokenView, clientId: string, asked: Asked) => {

@@ -49,7 +49,7 @@ function isKilled({ meeting }: Scene, actor: ActorName, answer: unknown): boolea
     case 'revoke_refresh':
     case 'revoke_superseded':
       assert.ok(answer !== 'foreign' && (answer !== 'unknown' || mayBeForgotten), String(answer))
-      return answer !== 'unknown'
+      return answer === 'revoked' || !mayBeForgotten
     case 'revoke_access':
       return meeting.cascade === 'grant' && !mayBeForgotten
     case 'reuse':
