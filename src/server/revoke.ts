@@ -22,6 +22,9 @@ export type RevokeReach =
 /** A grant that is being started meanwhile, on a machine whose clock differs, is there by then. */
 const MARK_KEPT_MIN_MS = 3_600_000
 
+/** Clients with another's token that were told of are remembered; past so many, the first is told of again. */
+const FOREIGN_TOLD_MAX = 10_000
+
 export interface Revoking {
   /** Revokes the token that a client presents, durably (RFC 7009 section 2.1). */
   token(request: {
@@ -70,14 +73,23 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
     if (death === 'grant_ended' || death === 'marked' || isExpired(view, now)) return true
     return death !== null && !endsGrant(view)
   }
+  const toldForeign = new Set<string>()
   const tellForeign = (view: TokenView, clientId: string, asked: Asked) => {
+    const name = `${clientId} ${view.id}`
+    if (toldForeign.has(name)) return
+    if (toldForeign.size >= FOREIGN_TOLD_MAX)
+      toldForeign.delete(toldForeign.keys().next().value ?? '')
+    toldForeign.add(name)
     const event = eventOf({
       ...{ at: clock.now(), type: 'revocation.foreign', cause: 'revocation_endpoint' },
       ...{ ...asked, clientId, token: fingerprintOf(view) },
       detail: { owner: view.grant.clientId },
     })
     // Not waited for: the time of the answer would tell that the token exists.
-    store.commit({ type: 'log', events: [event] }).catch((error) => onTrouble(error, asked.request))
+    store.commit({ type: 'log', events: [event] }).catch((error) => {
+      toldForeign.delete(name)
+      onTrouble(error, asked.request)
+    })
   }
   const found = async (
     view: TokenView | null,

@@ -120,6 +120,17 @@ describe('a client revokes one token (RFC 7009 section 2.1)', () => {
       expect(event?.token).toMatch(/^fp_/)
     },
   )
+  test('a foreign token that is presented again and again is told once for each client', async () => {
+    await using world = await openWorld()
+    const pair = await issue(world)
+    const happened = await eventsDuring(world, async () => {
+      for (let times = 0; times < 100; times += 1) {
+        await revoke(world, pair.refresh_token, world.other)
+        await revoke(world, pair.refresh_token, world.jwtApp)
+      }
+    })
+    expect(happened).toEqual(Array(2).fill('revocation.foreign revocation_endpoint'))
+  })
 })
 
 interface ReachCase {
