@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { type Clock, systemClock } from '../../core/clock.ts'
+import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { applyChanges, countRows } from './postgres-changes.ts'
@@ -50,7 +51,7 @@ export interface PostgresAuthorityOptions {
  * token or a grant, a used name, a client's version. A grant and its marks are judged again at every
  * look-up, so that nothing depends on who came first by a millisecond.
  *
- * @throws RescindError `config_invalid`, `store_down`, `store_newer`
+ * @throws RescindError `config_invalid`, `store_down`, `store_newer`; `store_unfit` for a server with `fsync` off
  */
 export async function openPostgresAuthorityStore(
   options: PostgresAuthorityOptions,
@@ -59,6 +60,7 @@ export async function openPostgresAuthorityStore(
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   const session = createSession(poolConfig(options), deadlineMs)
   try {
+    await checkFlushing(session, deadlineMs)
     await migratePostgres(session)
   } catch (error) {
     await session.close()
@@ -66,6 +68,16 @@ export async function openPostgresAuthorityStore(
   }
   const eventsKeptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
   return assemble(session, { clock, deadlineMs, eventsKeptMs })
+}
+
+/** Sessions see to `synchronous_commit` themselves; `fsync` is the server's alone. */
+async function checkFlushing(session: Session, deadlineMs: number): Promise<void> {
+  const [row] = await session.transact(deadlineMs, (query) => query('SHOW fsync'))
+  if (row?.fsync === 'on') return
+  throw new RescindError(
+    'store_unfit',
+    `The authority's database ${session.place} runs with fsync = off: what was revoked would be alive again after a power cut. Turn it on.`,
+  )
 }
 
 function poolConfig({ connectionString, pool }: PostgresAuthorityOptions): pg.PoolConfig {
