@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,12 +13,14 @@ import { findPostgres } from '../../support/postgres-database.ts'
 import { askPostgres } from './kinds.ts'
 import {
   allEvents,
+  endingGrant,
   endingToken,
   newEvent,
   START,
   spending,
   startGrant,
   startGrants,
+  tokenRow,
 } from './world.ts'
 
 /** Short, so that a test of silence is quick; long enough for a busy machine. */
@@ -263,6 +267,58 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
     }
   })
 
+  test('a change waits for whoever is forgetting its grant, and then adds nothing to it', async () => {
+    await withStore(async (store, url) => {
+      const { grantId } = await startGrant(store)
+      const id = await store.reserveIds(1)
+      const forgetter = new pg.Client({ connectionString: url })
+      await forgetter.connect()
+      await forgetter.query('BEGIN')
+      await forgetter.query('DELETE FROM rescind.grants WHERE id = $1', [grantId])
+      const tokens = [tokenRow(id, grantId)]
+      const added = store.commit({ type: 'add_tokens', grantId, tokens, events: [] })
+      const first = await Promise.race([added, later(DEADLINE_MS / 3).then(() => 'waits')])
+      await forgetter.query('COMMIT')
+      expect([first, await added]).toEqual(['waits', 'conflict'])
+      expect(await askPostgres(url, `SELECT id FROM rescind.token WHERE id = ${id}`)).toEqual([])
+      await forgetter.end()
+    })
+  })
+
+  test('events wait for a transaction that has written and is open, and nothing else does', async () => {
+    await withStore(async (store, url) => {
+      const { grantId, tokenId } = await startGrant(store)
+      // In another database of the server.
+      const idler = new pg.Client({ connectionString: await server.createDatabase() })
+      await idler.connect()
+      await idler.query('CREATE TABLE mine (n integer)')
+      await idler.query('BEGIN')
+      await idler.query('INSERT INTO mine VALUES (1)')
+      expect(await store.commit(endingGrant(grantId))).toBe('done')
+      expect((await store.readToken(tokenId))?.grant.endedAt).toBe(START)
+      expect(await store.readEvents(null, 10)).toEqual([])
+      const [first] = await askPostgres(url, documentedQuery())
+      expect(first?.query).toBe('INSERT INTO mine VALUES (1)')
+      await idler.query('COMMIT')
+      expect(await allEvents(store)).toHaveLength(1)
+      await idler.end()
+    })
+  })
+
+  test('refuses a server that does not flush (fsync = off), and makes nothing there', async () => {
+    const lax = await startPostgres({ fsync: 'off' })
+    try {
+      const connectionString = await lax.createDatabase()
+      const error = await errorOf(openPostgresAuthorityStore({ connectionString, clock }))
+      expect(isRescindError(error, 'store_unfit')).toBe(true)
+      expect(String(error)).toMatch(/fsync = off.*Turn it on/)
+      const made = await askPostgres(connectionString, `SELECT to_regnamespace('rescind') AS made`)
+      expect(made).toEqual([{ made: null }])
+    } finally {
+      await lax.stop()
+    }
+  })
+
   test('writes durably where the server was told not to wait for its disk', async () => {
     await withStore(async (store, url) => {
       const name = new URL(url).pathname.slice(1)
@@ -277,6 +333,12 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
     })
   })
 })
+
+/** What docs/authority.md says that an administrator asks when no events come. */
+function documentedQuery(): string {
+  const page = readFileSync(resolve(import.meta.dirname, '../../../docs/authority.md'), 'utf8')
+  return /```sql\n(SELECT pid.*?;)/s.exec(page)?.[1] ?? expect.fail('the page has no query')
+}
 
 function later(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { seededRandom, systemClock } from '../../../src/core/clock.ts'
 import type { Change } from '../../../src/store/authority/contract.ts'
@@ -7,50 +5,16 @@ import { openPostgresAuthorityStore } from '../../../src/store/authority/postgre
 import { findPostgres, newDatabase } from '../../support/postgres-database.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { askPostgres, postgresKind } from './kinds.ts'
-import {
-  countDone,
-  endingGrant,
-  endingToken,
-  START,
-  spending,
-  startGrant,
-  startGrants,
-  tokenRow,
-} from './world.ts'
+import { countDone, endingGrant, endingToken, START, spending, startGrants } from './world.ts'
 
 /** Grants that several processes end at once, each in an order of its own. */
 const GRANTS = 1_500
 const PROCESSES = 4
-/** A change that waits for no lock is done by then. */
-const WAIT_MS = 300
 
 const { missing } = await findPostgres()
 
 describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}`, () => {
   describeAuthorityStore(postgresKind(newDatabase))
-
-  test('a change waits for whoever is forgetting its grant, and then adds nothing to it', async () => {
-    const connectionString = await newDatabase()
-    const clock = { ...systemClock, now: () => START }
-    const store = await openPostgresAuthorityStore({ connectionString, clock })
-    const { grantId } = await startGrant(store)
-    const id = await store.reserveIds(1)
-    const forgetter = new pg.Client({ connectionString })
-    await forgetter.connect()
-    await forgetter.query('BEGIN')
-    await forgetter.query('DELETE FROM rescind.grants WHERE id = $1', [grantId])
-    const tokens = [tokenRow(id, grantId)]
-    const added = store.commit({ type: 'add_tokens', grantId, tokens, events: [] })
-    const first = await Promise.race([added, sleep(WAIT_MS, 'waits')])
-    await forgetter.query('COMMIT')
-    expect([first, await added]).toEqual(['waits', 'conflict'])
-    const rows = await askPostgres(
-      connectionString,
-      `SELECT id FROM rescind.token WHERE id = ${id}`,
-    )
-    expect(rows).toEqual([])
-    await Promise.all([forgetter.end(), store.close()])
-  })
 
   test('transactions that want the same rows in any order never wait in a circle', async () => {
     const connectionString = await newDatabase()
