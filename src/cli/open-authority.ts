@@ -24,10 +24,9 @@ export async function withAuthority(
   const config = context.config.authority()
   const store = await openAuthorityStore(config, context.io.clock)
   try {
-    const core = await createCore({
-      ...(await coreOptions(context, config, store)),
-      onTrouble: () => context.output.note('rescind: The store is in trouble.'),
-    })
+    const options = await coreOptions(context, config, store)
+    const onTrouble = () => context.output.note('rescind: The store is in trouble.')
+    const core = await createCore({ ...options, onTrouble }, true)
     await work(core, config)
   } finally {
     await store.close()

@@ -7,17 +7,12 @@ const ISSUER_NOTE = 'issuer'
 const PROBE_MS = 60_000
 
 /**
- * Refuses a store that could not keep the authority's promises, or that is another issuer's.
+ * Refuses a store that could not keep the authority's promises: of two changes that both expect to be the
+ * first, one must lose. The trial writes some rows.
  *
- * @throws RescindError `store_unfit`, `issuer_mismatch`
+ * @throws RescindError `store_unfit`
  */
-export async function checkStore(parts: AuthorityParts): Promise<void> {
-  await checkCompareAndSet(parts)
-  await checkOwner(parts)
-}
-
-/** Two changes that both expect to be the first: one must lose. */
-async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
+export async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
   const nonce = Buffer.from(random(new Uint8Array(12))).toString('base64url')
   const at = clock.now()
   const { grant, token } = probeOf(await store.reserveIds(2), at)
@@ -54,10 +49,18 @@ function probeOf(id: number, now: number): { grant: GrantRow; token: TokenRow } 
   }
 }
 
-async function checkOwner({ store, issuer }: AuthorityParts): Promise<void> {
-  const owner = { key: ISSUER_NOTE, value: issuer, expected: null }
-  await store.commit({ type: 'put_note', ...owner, events: [] })
-  const note = await store.readNote(ISSUER_NOTE)
+/**
+ * Refuses a store that is another issuer's; one that is nobody's is ours from now on.
+ *
+ * @throws RescindError `issuer_mismatch`
+ */
+export async function checkOwner({ store, issuer }: AuthorityParts): Promise<void> {
+  let note = await store.readNote(ISSUER_NOTE)
+  if (!note) {
+    const owner = { key: ISSUER_NOTE, value: issuer, expected: null }
+    await store.commit({ type: 'put_note', ...owner, events: [] })
+    note = await store.readNote(ISSUER_NOTE)
+  }
   if (note?.value === issuer) return
   throw new RescindError(
     'issuer_mismatch',

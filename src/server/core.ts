@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
 import { createSealer } from '../store/sealing.ts'
-import { checkStore } from './check-store.ts'
+import { checkCompareAndSet, checkOwner } from './check-store.ts'
 import { type Clients, createClients } from './clients.ts'
 import { createExplain } from './explain.ts'
 import { createIntrospection } from './introspect.ts'
@@ -54,10 +54,11 @@ export interface Core extends AuthorityParts {
 /**
  * Puts the parts of an authority together, and refuses what could not keep its promises.
  *
+ * @param isStoreKnown whether the store is one of ours, and need not be tried out
  * @throws RescindError `usage` for a wrong issuer, key or lifetime; `store_unfit` for a store without
  * compare-and-set; `issuer_mismatch` when the store is another issuer's
  */
-export async function createCore(options: CoreOptions): Promise<Core> {
+export async function createCore(options: CoreOptions, isStoreKnown = false): Promise<Core> {
   const issuer = checkIssuer(options.issuer)
   if (!(options.key instanceof Uint8Array) || options.key.length !== KEY_BYTES) {
     throw new RescindError('key_invalid', `An authority needs a key of ${KEY_BYTES} bytes ("key").`)
@@ -73,7 +74,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       options.random ?? ((bytes) => webcrypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>)),
     onTrouble: options.onTrouble ?? ((error) => process.emitWarning(String(error))),
   }
-  await checkStore(parts)
+  if (!isStoreKnown) await checkCompareAndSet(parts)
+  await checkOwner(parts)
   const sealer = createSealer(options.key)
   const alg = options.signingAlg ?? 'ES256'
   const keys = createSigningKeys({

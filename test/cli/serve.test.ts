@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freePort } from '../support/free-port.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
@@ -401,6 +402,30 @@ describe('rescind authority revoke', () => {
     expect(done.stdout).toContain('Revoked 1 live grant with 2 live tokens of client app.')
     for (const token of tokens) expect(await isActive(client, token)).toBe(false)
     expect(await isActive(client, await tokenOf(client))).toBe(true)
+  })
+  test('a client that is not there is an error, and a user of whom nothing lives is no success', async () => {
+    for (const args of [['--confirm', '0'], ['--dry-run']]) {
+      const ran = await run('authority', 'revoke', '--client', 'no-such', ...args)
+      expect([ran.exitCode, ran.stdout]).toEqual([2, ''])
+      expect(ran.stderr).toContain('There is no client "no-such".')
+    }
+    const none = await run('authority', 'revoke', '--user', 'no-such', '--confirm', '0')
+    expect(none.stdout).toContain('Nothing of user no-such was alive.')
+    expect(none.stdout).not.toContain('Revoked')
+  })
+  test('what looks writes nothing: --dry-run, client list', async () => {
+    await addClient('app')
+    const contents = () => {
+      using database = new DatabaseSync(join(home.path, 'authority.db'))
+      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all()
+      return tables.map(({ name }) => [name, database.prepare(`SELECT * FROM "${name}"`).all()])
+    }
+    const before = contents()
+    await run('authority', 'revoke', '--client', 'app', '--dry-run')
+    await run('client', 'list')
+    expect(contents()).toEqual(before)
+    const rows = Object.fromEntries(before as [string, unknown[]][])
+    expect([rows.grant, rows.token, rows.used_once]).toEqual([[], [], []])
   })
   test.each<[string, string[], string]>([
     ['nothing', [], 'Say what to revoke'],

@@ -62,6 +62,7 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
   const { output, actor, io } = context
   const reach = reachOf(options, io.clock.now())
   const words = wordsOf(options)
+  await checkClient(core, options.client)
   const counted = await core.revoking.count(reach)
   const counts = `${formatCounted(counted.grants, 'live grant')} with ${formatCounted(counted.tokens, 'live token')}`
   if (options.dryRun) {
@@ -76,7 +77,17 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
   })
   await core.revoking.reach(reach, 'command_line', byOperator(actor))
   output.result({ reach: words, counted, revoked: true })
-  output.say(`Revoked ${counts} of ${words}. None of them is active from now on.`)
+  output.say(
+    counted.grants === 0
+      ? `Nothing of ${words} was alive. What is being issued at this moment is revoked as well.`
+      : `Revoked ${counts} of ${words}. None of them is active from now on.`,
+  )
+}
+
+/** Who mistypes a client must not hear that nothing of it is alive. @throws RescindError `client_unknown` */
+async function checkClient({ clients }: Core, id: string | undefined): Promise<void> {
+  if (id === undefined || (await clients.get(id))) return
+  throw new RescindError('client_unknown', `There is no client "${id}". List them first.`)
 }
 
 /** @throws RescindError `usage` when nothing was named, or what does not go together */

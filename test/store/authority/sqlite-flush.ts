@@ -5,7 +5,7 @@ import { openSqliteAuthorityStore } from '../../../src/store/authority/sqlite.ts
 const [path = '', count = '0'] = process.argv.slice(2)
 const store = await openSqliteAuthorityStore(path, { clock: systemClock })
 for (let no = 0; no < Number(count); no += 1) {
-  await store.commit({ type: 'put_note', key: `note ${no}`, value: '', expected: null })
+  await store.commit({ type: 'put_note', key: `note ${no}`, value: '', expected: null, events: [] })
 }
 // No close: it would flush once more, at its own time.
 process.exit(0)
