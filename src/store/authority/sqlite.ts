@@ -87,6 +87,7 @@ async function openFile(path: string, deadlineMs: number, clock: Clock): Promise
     if (isNew) chmodSync(path, 0o600)
     await inLock(clock, deadlineMs, () =>
       guardSqlite(path, () => {
+        refuseForeign(database, path)
         database.exec('PRAGMA journal_mode = WAL')
         database.exec('PRAGMA synchronous = FULL')
         database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
@@ -99,6 +100,20 @@ async function openFile(path: string, deadlineMs: number, clock: Clock): Promise
     database.close()
     throw error
   }
+}
+
+/** A database of somebody else's that is named by mistake stays as it is. */
+function refuseForeign(database: DatabaseSync, path: string): void {
+  // One transaction: another process may make the tables meanwhile.
+  database.exec('BEGIN')
+  const { user_version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  const table = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").get()
+  database.exec('COMMIT')
+  if (user_version !== 0 || !table) return
+  throw new RescindError(
+    'store_corrupt',
+    `The file ${path} is a database of something else: it has a table "${table.name}". Name another file for the authority's store.`,
+  )
 }
 
 function migrate(database: DatabaseSync, path: string): void {
