@@ -44,6 +44,8 @@ export const ERRORS = {
   store_newer: EXIT.usage,
   store_unfit: EXIT.usage,
   issuer_mismatch: EXIT.usage,
+  key_mismatch: EXIT.usage,
+  brand_mismatch: EXIT.usage,
   client_unknown: EXIT.usage,
   store_locked: EXIT.unexpected,
   store_down: EXIT.unexpected,

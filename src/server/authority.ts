@@ -82,7 +82,8 @@ const EVENTS_A_PAGE = 100
 /**
  * Makes an authority on a store.
  *
- * @throws RescindError `usage`, `url_invalid`, `url_plain_http`, `key_invalid`, `store_unfit`, `issuer_mismatch`
+ * @throws RescindError `usage`, `url_invalid`, `url_plain_http`, `key_invalid`, `store_unfit`, `issuer_mismatch`,
+ * `key_mismatch`, `brand_mismatch`
  */
 export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
   const core = await createCore(options)

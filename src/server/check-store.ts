@@ -1,8 +1,9 @@
-import { RescindError } from '../core/errors.ts'
-import type { Change, GrantRow, TokenRow } from '../store/authority/contract.ts'
+import { hkdfSync } from 'node:crypto'
+import { type ErrorCode, RescindError } from '../core/errors.ts'
+import type { AuthorityStore, Change, GrantRow, TokenRow } from '../store/authority/contract.ts'
 import type { AuthorityParts } from './options.ts'
 
-const ISSUER_NOTE = 'issuer'
+const CHECK_BYTES = 16
 /** What the trial leaves is forgotten after so long. */
 const PROBE_MS = 60_000
 
@@ -49,21 +50,63 @@ function probeOf(id: number, now: number): { grant: GrantRow; token: TokenRow } 
   }
 }
 
+/** What makes the tokens of a store: with another key or brand they are texts of nobody. */
+export interface TokenMaking {
+  readonly key: Uint8Array
+  readonly brand: string
+}
+
 /**
- * Refuses a store that is another issuer's; one that is nobody's is ours from now on.
+ * Refuses a store that is another issuer's, or whose tokens were made with another key or brand: each of
+ * them would be unknown, and live on elsewhere. One that is nobody's is ours from now on.
  *
- * @throws RescindError `issuer_mismatch`
+ * @throws RescindError `issuer_mismatch`, `key_mismatch`, `brand_mismatch`
  */
-export async function checkOwner({ store, issuer }: AuthorityParts): Promise<void> {
-  let note = await store.readNote(ISSUER_NOTE)
-  if (!note) {
-    const owner = { key: ISSUER_NOTE, value: issuer, expected: null }
-    await store.commit({ type: 'put_note', ...owner, events: [] })
-    note = await store.readNote(ISSUER_NOTE)
+export async function checkOwner(parts: AuthorityParts, making: TokenMaking): Promise<void> {
+  for (const owned of ownedBy(parts, making)) await claim(parts.store, owned)
+}
+
+/** What the first start writes down, and every later one must have as well. */
+interface Owned {
+  readonly note: string
+  readonly value: string
+  readonly code: ErrorCode
+  readonly refusal: (kept: string) => string
+}
+
+function ownedBy({ store, issuer }: AuthorityParts, { key, brand }: TokenMaking): readonly Owned[] {
+  const { place } = store
+  return [
+    {
+      ...{ note: 'issuer', value: issuer, code: 'issuer_mismatch' },
+      refusal: (kept) =>
+        `The authority's store ${place} belongs to the issuer ${kept}, not to ${issuer}. Give each issuer a store of its own.`,
+    },
+    {
+      ...{ note: 'key_check', value: keyCheckOf(key), code: 'key_mismatch' },
+      refusal: () =>
+        `The authority's store ${place} was made with another key. Give all its processes the same one, as RESCIND_KEY or as the same key file.`,
+    },
+    {
+      ...{ note: 'token_brand', value: brand, code: 'brand_mismatch' },
+      refusal: (kept) =>
+        `The tokens of the authority's store ${place} begin with "${kept}", and with another tokenBrand none of them would be known. Give all its processes tokenBrand "${kept}".`,
+    },
+  ]
+}
+
+/** Of processes that start first at once, one writes the note, and all read what that one wrote. */
+async function claim(store: AuthorityStore, { note, value, code, refusal }: Owned): Promise<void> {
+  let kept = await store.readNote(note)
+  if (!kept) {
+    await store.commit({ type: 'put_note', key: note, value, expected: null, events: [] })
+    kept = await store.readNote(note)
   }
-  if (note?.value === issuer) return
-  throw new RescindError(
-    'issuer_mismatch',
-    `The authority's store ${store.place} belongs to the issuer ${note?.value ?? 'of nobody'}, not to ${issuer}. Give each issuer a store of its own.`,
-  )
+  if (kept?.value !== value) throw new RescindError(code, refusal(kept?.value ?? 'of nobody'))
+}
+
+/** Tells one key from another, and nothing of the key: 128 bits that only its owner can derive. */
+function keyCheckOf(key: Uint8Array): string {
+  const check = hkdfSync('sha256', key, '', 'rescind key check v1', CHECK_BYTES)
+  return Buffer.from(check).toString('base64url')
 }

@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import { createRevoking, type Revoking } from './revoke.ts'
 import { createSigningKeys, type SigningAlg, type SigningKeys } from './signing-keys.ts'
-import { createTokenFormat } from './token-format.ts'
+import { createTokenFormat, TOKEN_BRAND } from './token-format.ts'
 import { createTokens, type Tokens } from './tokens.ts'
 
 const KEY_BYTES = 32
@@ -56,7 +56,7 @@ export interface Core extends AuthorityParts {
  *
  * @param isStoreKnown whether the store is one of ours, and need not be tried out
  * @throws RescindError `usage` for a wrong issuer, key or lifetime; `store_unfit` for a store without
- * compare-and-set; `issuer_mismatch` when the store is another issuer's
+ * compare-and-set; `issuer_mismatch`, `key_mismatch`, `brand_mismatch` when it is another authority's
  */
 export async function createCore(options: CoreOptions, isStoreKnown = false): Promise<Core> {
   const issuer = checkIssuer(options.issuer)
@@ -74,15 +74,16 @@ export async function createCore(options: CoreOptions, isStoreKnown = false): Pr
       options.random ?? ((bytes) => webcrypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>)),
     onTrouble: options.onTrouble ?? ((error) => process.emitWarning(String(error))),
   }
+  const { key, tokenBrand: brand = TOKEN_BRAND } = options
   if (!isStoreKnown) await checkCompareAndSet(parts)
-  await checkOwner(parts)
-  const sealer = createSealer(options.key)
+  await checkOwner(parts, { key, brand })
+  const sealer = createSealer(key)
   const alg = options.signingAlg ?? 'ES256'
   const keys = createSigningKeys({
     ...{ store: parts.store, sealer, alg, now: clock.now },
     tokenLifetimeS: parts.lifetimes.accessToken,
   })
-  const format = createTokenFormat(options.key, options.tokenBrand)
+  const format = createTokenFormat(key, brand)
   const tokens = createTokens(parts, format, createJwtTokens(issuer, keys))
   const revoking = createRevoking(parts, tokens)
   return {

@@ -19,6 +19,9 @@ const HASH_BYTES = 16
 const KINDS = ['code', 'access', 'refresh'] as const
 const LETTERS: Readonly<Record<TokenKind, string>> = { code: 'ac', access: 'at', refresh: 'rt' }
 
+/** What tokens begin with when nobody says otherwise. */
+export const TOKEN_BRAND = 'rsc'
+
 /** A token as its text tells it, before any look-up. */
 export interface ParsedToken {
   readonly kind: TokenKind
@@ -46,7 +49,7 @@ export interface TokenFormat {
  * @param key 32 bytes
  * @param brand what every token begins with, for scanners of leaked secrets
  */
-export function createTokenFormat(key: Uint8Array, brand = 'rsc'): TokenFormat {
+export function createTokenFormat(key: Uint8Array, brand = TOKEN_BRAND): TokenFormat {
   const prefixes = KINDS.map((kind) => [kind, `${brand}_${LETTERS[kind]}_`] as const)
   const prefixOf = Object.fromEntries(prefixes) as Record<TokenKind, string>
   const seeds = new Map(KINDS.map((kind) => [kind, crc32(prefixOf[kind])]))

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freePort } from '../support/free-port.ts'
+import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
 
@@ -316,6 +317,36 @@ describe('rescind serve refuses at start, with one sentence', () => {
     const ran = await run('serve')
     expect(ran.stderr).toContain('Give each issuer a store of its own.')
   })
+})
+
+const { missing } = await findPostgres()
+
+describe.each(['SQLite', 'PostgreSQL'])(`two homes on one store: %s${missing ?? ''}`, (kind) => {
+  test.skipIf(kind === 'PostgreSQL' && missing !== undefined)(
+    'the second key is refused until it is the same',
+    async () => {
+      using second = tempHome()
+      const store = kind === 'SQLite' ? join(home.path, 'shared.db') : await newDatabase()
+      const section = [`issuer: ${url}`, `listen: ${new URL(url).host}`, 'metrics: false']
+      write(...section, 'store: "${env:STORE}"')
+      const config = ['--config', join(home.path, 'rescind.yaml')]
+      const at = (place: string, env = {}) => ({ home: place, env: { STORE: store, ...env } })
+      const added = await rescind(['client', 'add', 'app', ...config], at(home.path))
+      expect(added.exitCode).toBe(0)
+      for (const args of [['serve'], ['serve', '--workers', '2'], ['client', 'list']]) {
+        const ran = await rescind([...args, ...config], at(second.path))
+        expect([ran.exitCode, ran.stderr]).toEqual([
+          2,
+          expect.stringMatching(
+            /made with another key\. Give all its processes the same one, as R/,
+          ),
+        ])
+      }
+      const RESCIND_KEY = readFileSync(join(home.path, 'key'), 'utf8')
+      const same = await rescind(['client', 'list', ...config], at(second.path, { RESCIND_KEY }))
+      expect([same.exitCode, same.stdout]).toEqual([0, expect.stringContaining('app')])
+    },
+  )
 })
 
 describe('rescind client', () => {
