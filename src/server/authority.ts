@@ -1,5 +1,7 @@
 import { RescindError } from '../core/errors.ts'
 import type { EventRow, ReachCount } from '../store/authority/contract.ts'
+import { checkRevocation } from './check-request.ts'
+import { isObject } from './check-shape.ts'
 import type { Clients } from './clients.ts'
 import { type Core, type CoreOptions, createCore } from './core.ts'
 import type { Asked } from './events.ts'
@@ -7,6 +9,7 @@ import type { Explanation } from './explain.ts'
 import type { TokenAnswer } from './grant.ts'
 import type { Introspection } from './introspect.ts'
 import { type FetchContext, mountFetch } from './mounts/fetch.ts'
+import { parseReach } from './reach.ts'
 import type { Refusal } from './refusal.ts'
 import type { Revoked, RevokeReach } from './revoke.ts'
 import { createRouter, type RouterOptions } from './router.ts'
@@ -44,7 +47,11 @@ export interface Authority {
     request: { readonly clientId: string; readonly refreshToken: string; readonly scope?: string },
     asked?: Asked,
   ): Promise<TokenAnswer | Refusal>
-  /** Revokes one token as its client would, or all of a reach. Durable when it resolves. */
+  /**
+   * Revokes one token as its client would, or all of a reach. Durable when it resolves.
+   *
+   * @throws RescindError `usage` for a reach that is none: nothing is guessed, and nothing dies
+   */
   revoke(
     token: { readonly token: string; readonly clientId: string },
     asked?: Asked,
@@ -107,7 +114,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
       return core.issuing.rotate({ client, refreshToken, scope: scope ?? null, asked })
     },
     revoke: revokeOf(core) as Authority['revoke'],
-    count: core.revoking.count,
+    count: async (reach) => core.revoking.count(parseReach(reach, core.clock.now())),
     async introspect(token, clientId) {
       return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
     },
@@ -129,13 +136,16 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   }
 }
 
-function revokeOf({ revoking }: Core) {
+function revokeOf({ revoking, clock }: Core) {
   return async (
     what: RevokeReach | { readonly token: string; readonly clientId: string },
     asked = LIBRARY,
   ): Promise<Revoked | undefined> => {
-    if ('token' in what) return revoking.token({ ...what, asked })
-    await revoking.reach(what, 'library', asked)
+    if (isObject(what) && 'token' in what) {
+      checkRevocation(what)
+      return revoking.token({ ...what, asked })
+    }
+    await revoking.reach(parseReach(what, clock.now()), 'library', asked)
     return undefined
   }
 }

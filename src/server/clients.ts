@@ -4,6 +4,7 @@ import { Secret } from '../core/secret.ts'
 import type { ClientRow } from '../store/authority/contract.ts'
 import { type Client, type ClientSettings, clientSettings, isPublic } from './client-settings.ts'
 import { type Asked, eventOf } from './events.ts'
+import { isClientId } from './names.ts'
 import type { AuthorityParts } from './options.ts'
 import type { Revoking } from './revoke.ts'
 
@@ -11,7 +12,6 @@ import type { Revoking } from './revoke.ts'
 const SECRET_BYTES = 32
 /** Parsed settings kept at hand; a row of another version is parsed again. */
 const PARSED_MAX = 10_000
-const CLIENT_ID = /^[\x21-\x7e]{1,200}$/
 const SYSTEM: Asked = { actor: 'system' }
 
 /** What a new client may say of itself; everything has a default. */
@@ -78,7 +78,7 @@ export function createClients(
     get,
     list: async () => (await store.listClients()).map(clientOf),
     async add({ id, ...rest }, asked = SYSTEM) {
-      if (!CLIENT_ID.test(id)) {
+      if (!isClientId(id)) {
         throw new RescindError(
           'usage',
           `"${id}" cannot be a client id. Take 1 to 200 printable ASCII characters without spaces.`,

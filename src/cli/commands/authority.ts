@@ -3,6 +3,7 @@ import { formatCounted } from '../../core/counts.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { Core } from '../../server/core.ts'
 import type { Explanation } from '../../server/explain.ts'
+import { parseReach } from '../../server/reach.ts'
 import type { RevokeReach } from '../../server/revoke.ts'
 import { type AuthorityOptions, withAuthorityOptions } from '../authority-options.ts'
 import { confirmCount } from '../confirm-count.ts'
@@ -92,40 +93,21 @@ async function checkClient({ clients }: Core, id: string | undefined): Promise<v
 
 /** @throws RescindError `usage` when nothing was named, or what does not go together */
 function reachOf(options: ReachOptions, now: number): RevokeReach {
-  const { user, client, session, grant } = options
-  const wide = [user, client, options.issuedBefore].some((value) => value !== undefined)
-  const alone = [session, grant].filter((value) => value !== undefined).length
-  if (alone > 1 || (alone === 1 && wide)) {
-    throw new RescindError('usage', 'A --session or a --grant stands alone. Leave the others out.')
-  }
-  for (const value of [user, client, session]) {
-    if (value === '') throw new RescindError('usage', 'A user, client or session needs a name.')
-  }
-  if (session !== undefined) return { session }
-  if (grant !== undefined) return { grant }
-  const issuedBefore = momentOf(options.issuedBefore, now)
-  const before = issuedBefore === undefined ? {} : { issuedBefore }
-  if (user !== undefined) return { user, ...(client === undefined ? {} : { client }), ...before }
-  if (client !== undefined) return { client, ...before }
-  if (issuedBefore !== undefined) return { issuedBefore }
-  throw new RescindError(
-    'usage',
-    'Say what to revoke: --user, --client, both, --session, --grant or --issued-before.',
-  )
+  const { user, client, session, grant, issuedBefore } = options
+  const named = { user, client, session, grant, issuedBefore: momentOf(issuedBefore) }
+  const given = Object.entries(named).filter(([, value]) => value !== undefined)
+  return parseReach(Object.fromEntries(given), now)
 }
 
-function momentOf(text: string | undefined, now: number): Date | undefined {
+function momentOf(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined
   const isIso = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
   const moment = isIso ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(moment)) {
-    throw new RescindError(
-      'usage',
-      'The --issued-before is no moment. Write it like 2025-08-08, or 2025-08-08T12:00:00Z.',
-    )
-  }
-  if (moment <= now) return new Date(moment)
-  throw new RescindError('usage', 'The --issued-before lies ahead. Take a moment that is past.')
+  if (!Number.isNaN(moment)) return new Date(moment)
+  throw new RescindError(
+    'usage',
+    'The --issued-before is no moment. Write it like 2025-08-08, or 2025-08-08T12:00:00Z.',
+  )
 }
 
 function wordsOf({ user, client, session, grant, issuedBefore }: ReachOptions): string {

@@ -3,53 +3,22 @@ import { isRescindError } from '../../core/errors.ts'
 import type { AuthorityStore, EventRow } from '../../store/authority/contract.ts'
 import type { Core } from '../core.ts'
 import { publicEvent } from '../public-event.ts'
+import { parseReach } from '../reach.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import type { RevokeReach } from '../revoke.ts'
 import { jsonAnswer, methodAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { Caller, createBearerAuth } from '../wire/bearer.ts'
 import { parseForm } from '../wire/form.ts'
 import type { Handle } from '../wire/message.ts'
+import type { JsonObject } from '../wire/strict-json.ts'
 import { jsonEndpoint } from './json-endpoint.ts'
 
 const EVENTS_DEFAULT = 100
 /** A page of about half a megabyte. */
 const EVENTS_MAX = 1_000
 const POSITION = /^[\w-]{1,64}$/
-/** Longer than any id that a host gives a user or a session. */
-const NAME_LENGTH_MAX = 512
-const CLIENT_ID = /^[\x21-\x7e]{1,200}$/
-
-const name = (key: string) =>
-  z
-    .string(`${key} must be a string.`)
-    .refine(isName, `${key} must be a name of 1 to ${NAME_LENGTH_MAX} printable characters.`)
-
-const revocation = z.strictObject(
-  {
-    user: name('user').optional(),
-    client: z
-      .string('client must be a string.')
-      .regex(CLIENT_ID, 'client must be a client id.')
-      .optional(),
-    session: name('session').optional(),
-    grant: z
-      .int('grant must be the number of a grant.')
-      .positive('grant must be the number of a grant.')
-      .optional(),
-    issuedBefore: z.iso
-      .datetime({ offset: true, error: 'issuedBefore must be a moment like 2026-01-31T12:00:00Z.' })
-      .optional(),
-    dryRun: z.boolean('dryRun must be true or false.').optional(),
-  },
-  'Known keys are user, client, session, grant, issuedBefore and dryRun.',
-)
-type Revocation = z.infer<typeof revocation>
-
-/** Says whether a text can be the name of a user or a session: no control characters, no broken pairs. */
-export function isName(text: string): boolean {
-  const isShort = text.length > 0 && text.length <= NAME_LENGTH_MAX
-  return isShort && text.isWellFormed() && !/\p{Cc}/u.test(text)
-}
+/** A moment with its zone; without one it would be another moment on another server. */
+const moment = z.iso.datetime({ offset: true })
 
 /**
  * Revokes everything of a user, a client, both, a session, a grant, or all that was issued before a
@@ -60,41 +29,31 @@ export function serveAdminRevocation(
   authenticate: ReturnType<typeof createBearerAuth<Caller>>,
 ): Handle {
   return jsonEndpoint(authenticate, async ({ caller, body, request }) => {
-    const parsed = revocation.safeParse(body)
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues
-      return refusalAnswer(refuse('invalid_request', issue?.message ?? 'The body is wrong.'))
+    const { dryRun = false, ...named } = body
+    if (typeof dryRun !== 'boolean') {
+      return refusalAnswer(refuse('invalid_request', 'dryRun must be true or false.'))
     }
-    const reach = reachIn(parsed.data, clock.now())
+    const reach = reachIn(named, clock.now())
     if (isRefusal(reach)) return refusalAnswer(reach)
-    if (parsed.data.dryRun) {
-      return jsonAnswer({ counted: await revoking.count(reach), revoked: false })
-    }
+    if (dryRun) return jsonAnswer({ counted: await revoking.count(reach), revoked: false })
     await revoking.reach(reach, 'admin', { actor: caller.name, request: request.id })
     return jsonAnswer({ revoked: true })
   })
 }
 
-/** What the body names: exactly one thing, or a user at a client; a moment narrows the wide ones. */
-function reachIn(asked: Revocation, now: number): RevokeReach | Refusal {
-  const { user, client, session, grant } = asked
-  const issuedBefore = asked.issuedBefore === undefined ? undefined : new Date(asked.issuedBefore)
-  if (issuedBefore && issuedBefore.getTime() > now) {
-    // It would kill what is issued until then, too.
-    return refuse('invalid_request', 'issuedBefore must not lie in the future.')
+/** In JSON a moment is a text. */
+function reachIn(named: JsonObject, now: number): RevokeReach | Refusal {
+  const { issuedBefore } = named
+  if (issuedBefore !== undefined && !moment.safeParse(issuedBefore).success) {
+    return refuse('invalid_request', 'issuedBefore must be a moment like 2026-01-31T12:00:00Z.')
   }
-  const before = issuedBefore ? { issuedBefore } : {}
-  const isNarrow = session !== undefined || grant !== undefined
-  const isWide = user !== undefined || client !== undefined || issuedBefore !== undefined
-  if (isNarrow && (isWide || (session !== undefined && grant !== undefined))) {
-    return refuse('invalid_request', 'A session or a grant stands alone.')
+  const before = issuedBefore === undefined ? {} : { issuedBefore: new Date(String(issuedBefore)) }
+  try {
+    return parseReach({ ...named, ...before }, now)
+  } catch (error) {
+    if (!isRescindError(error, 'usage')) throw error
+    return refuse('invalid_request', error.message)
   }
-  if (session !== undefined) return { session }
-  if (grant !== undefined) return { grant }
-  if (user !== undefined) return { user, ...(client === undefined ? {} : { client }), ...before }
-  if (client !== undefined) return { client, ...before }
-  if (issuedBefore) return { issuedBefore }
-  return refuse('invalid_request', 'Name a user, client, session, grant or issuedBefore.')
 }
 
 /** Lists events after a position: `?after=&limit=`; `next` is where to go on. */

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { RescindError } from '../../core/errors.ts'
 import type { Core } from '../core.ts'
+import { isName } from '../names.ts'
+import { parseReach } from '../reach.ts'
 import { refuse } from '../refusal.ts'
 import { refusalAnswer } from '../wire/answers.ts'
 import type { Caller, createBearerAuth } from '../wire/bearer.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
-import { isName } from './admin.ts'
 import { jsonEndpoint } from './json-endpoint.ts'
 import { endpointPaths } from './paths.ts'
 import { createSignedAuth, type SigningCaller } from './signed-caller.ts'
@@ -55,7 +56,7 @@ export function serveGlobalRevocation(
   { callers, signers = [], resolveSubject }: GlobalRevocationOptions,
   authenticate: ReturnType<typeof createBearerAuth<GlobalRevocationCaller>>,
 ): Handle {
-  const { issuer, revoking } = core
+  const { issuer, revoking, clock } = core
   if (!resolveSubject && [...callers, ...signers].some(({ tenant }) => tenant !== null)) {
     throw new RescindError(
       'usage',
@@ -82,7 +83,9 @@ export function serveGlobalRevocation(
       return refusalAnswer(refuse('invalid_request', 'The user is not known.'), { status: 404 })
     }
     const asked = { actor: `caller:${caller.name}`, request: request.id }
-    await revoking.reach({ user }, 'global_token_revocation', asked)
+    // The user is the host's own word: an undefined one must not be answered as if it were dead.
+    const reach = parseReach({ user }, clock.now())
+    await revoking.reach(reach, 'global_token_revocation', asked)
     return NO_CONTENT
   })
 }
