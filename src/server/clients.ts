@@ -6,7 +6,7 @@ import { type Client, type ClientSettings, clientSettings, isPublic } from './cl
 import { type Asked, eventOf } from './events.ts'
 import { isClientId } from './names.ts'
 import type { AuthorityParts } from './options.ts'
-import type { Revoking } from './revoke.ts'
+import { MARK_KEPT_MIN_MS, type Revoking } from './revoke.ts'
 
 /** 256 bits: nothing slower than SHA-256 protects it better. */
 const SECRET_BYTES = 32
@@ -29,7 +29,7 @@ export interface Clients {
   add(client: NewClient, asked?: Asked): Promise<{ client: Client; secret: Secret | null }>
   /** Makes a new secret; the old ones are good for `overlapSeconds` more. */
   rotateSecret(id: string, overlapSeconds?: number, asked?: Asked): Promise<Secret>
-  /** Refuses the client from now on, and revokes all that it holds, in a constant number of writes. */
+  /** Refuses the client from now on, and revokes all that it holds, in one change. */
   disable(id: string, asked?: Asked): Promise<void>
 }
 
@@ -126,12 +126,19 @@ export function createClients(
       }
     },
     async disable(id, asked = SYSTEM) {
-      for (;;) {
-        const { enabled, version, id: _, ...settings } = await known(id)
-        const change = { settings, enabled: false, expected: version, what: 'disabled' }
-        if (!enabled || (await put(id, change, asked))) break
-      }
-      await revoking.reach({ client: id }, 'library', asked)
+      await known(id)
+      const at = clock.now()
+      const told = { at, cause: 'client_disabled', ...asked, clientId: id } as const
+      const committed = await store.commit({
+        ...{ type: 'disable_client', clientId: id, at },
+        keepUntil: at + MARK_KEPT_MIN_MS,
+        events: [
+          eventOf({ ...told, type: 'client.changed', detail: { what: 'disabled' } }),
+          eventOf({ ...told, type: 'reach.revoked' }),
+        ],
+      })
+      // It was disabled before: what a host has written for it since dies as well.
+      if (committed === 'conflict') await revoking.reach({ client: id }, 'client_disabled', asked)
     },
   }
 }

@@ -73,8 +73,8 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
     scope: detailOf(access.row).scope ?? grant.scope,
   })
   /**
-   * Writes a new grant down. Disabling a client writes the client first and its mark second, so that a
-   * grant which came too late for the mark finds the client disabled.
+   * Writes a new grant down. Disabling a client marks it in the same change, so that a grant which came
+   * too late for the mark finds the client disabled.
    *
    * @throws RescindError `client_unknown` when it is
    */

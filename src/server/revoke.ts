@@ -20,7 +20,7 @@ export type RevokeReach =
   | { readonly issuedBefore: Date }
 
 /** A grant that is being started meanwhile, on a machine whose clock differs, is there by then. */
-const MARK_KEPT_MIN_MS = 3_600_000
+export const MARK_KEPT_MIN_MS = 3_600_000
 
 /** Clients with another's token that were told of are remembered; past so many, the first is told of again. */
 const FOREIGN_TOLD_MAX = 10_000

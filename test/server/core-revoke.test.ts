@@ -317,7 +317,7 @@ describe('a client that is disabled', () => {
     await using world = await openWorld()
     await world.core.clients.disable('app')
     const happened = await eventsDuring(world, () => world.core.clients.disable('app'))
-    expect(happened).toEqual(['reach.revoked library'])
+    expect(happened).toEqual(['reach.revoked client_disabled'])
   })
 })
 

@@ -61,6 +61,18 @@ describe('explain: why a token is dead, by which cascade and request', () => {
     })
   })
 
+  it('one of a client that was disabled', async () => {
+    await using world = await openWorld()
+    const { refresh_token } = await issue(world)
+    world.clock.advance(1)
+    await world.core.clients.disable('app', ADMIN)
+    expect(await reasons(world, refresh_token)).toMatchObject({
+      ...{ state: 'dead', death: 'marked', cause: 'client_disabled', ...ADMIN },
+      cascade:
+        'The refresh token died with all of the client app: the client was disabled (admin).',
+    })
+  })
+
   it.each([
     [{ user: 'ada' }, 'all of the user ada'],
     [{ user: 'ada', client: 'app' }, 'all of the user ada at the client app'],

@@ -23,6 +23,7 @@ export const MARK_LOOK_MS = 24 * 3_600_000
  *    A grant is forgotten with its last token, and takes no token from then on.
  * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
  * 7. A mark is kept as long as a grant is there that it killed, and not much longer.
+ * 8. A client that is disabled holds nothing from before: it is never read as disabled without its mark.
  */
 export interface AuthorityStore {
   /** Where it is, for messages: a path or a host, never with a password. */
@@ -226,6 +227,18 @@ export type Change =
       readonly type: 'put_client'
       readonly client: Omit<ClientRow, 'version'>
       readonly expected: number | null
+      readonly events: readonly NewEvent[]
+    }
+  /**
+   * Disables a client and revokes all that it holds, as a mark does; conflicts when it is not there, or
+   * is disabled already.
+   */
+  | {
+      readonly type: 'disable_client'
+      readonly clientId: string
+      readonly at: number
+      /** As of a mark. */
+      readonly keepUntil: number
       readonly events: readonly NewEvent[]
     }
   /** Writes a note; conflicts when its version is another (null: when it exists). */

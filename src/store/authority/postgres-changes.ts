@@ -125,6 +125,17 @@ const END_GRANT: Kind<'end_grant'> = {
   ],
 }
 
+/** Sets marks, each with the epoch that `turn` drew: one number is enough for all of one transaction. */
+const setMarks = (asked: string) => `INSERT INTO rescind.mark AS m
+      (key, epoch, before, at, keep_until)
+      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at,
+        greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
+          THEN (SELECT max(expires_at) FROM rescind.grants) END)
+      FROM ${asked} ORDER BY key
+      ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
+        before = greatest(m.before, excluded.before), at = greatest(m.at, excluded.at),
+        keep_until = greatest(m.keep_until, excluded.keep_until)`
+
 const MARK: Kind<'mark'> = {
   // The row of the counter is locked until the commit: epochs grow in the order in which marks can be
   // seen, and a grant that was born at an epoch was born after every mark up to it.
@@ -135,19 +146,34 @@ const MARK: Kind<'mark'> = {
       AS a (key, before, at, keep_until) GROUP BY key),
     turn AS (UPDATE rescind.counter SET value = value + 1
       WHERE name = 'epoch' AND EXISTS (SELECT 1 FROM asked WHERE whole) RETURNING value),
-    done AS (INSERT INTO rescind.mark AS m (key, epoch, before, at, keep_until)
-      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at,
-        greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
-          THEN (SELECT max(expires_at) FROM rescind.grants) END)
-      FROM asked ORDER BY key
-      ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
-        before = greatest(m.before, excluded.before), at = greatest(m.at, excluded.at),
-        keep_until = greatest(m.keep_until, excluded.keep_until)),
+    done AS (${setMarks('asked')}),
     won AS (SELECT unnest($1::int[]) AS no)`,
   values: (changes) => [
     numbers(changes.map((_, no) => no)),
     changes.map(({ reach }) => markKey(reach)),
     numbers(changes.map(({ before }) => before)),
+    numbers(changes.map(({ at }) => at)),
+    numbers(changes.map(({ keepUntil }) => keepUntil)),
+  ],
+}
+
+const DISABLE_CLIENT: Kind<'disable_client'> = {
+  // All clients are locked before the counter is, which is why they are counted: who marks alone holds the
+  // counter, and waits for no client.
+  decide: `asked AS (SELECT DISTINCT ON (id) * FROM unnest($1::int[], $2::text[], $3::text[],
+      $4::bigint[], $5::bigint[]) AS a (no, id, key, at, keep_until) ORDER BY id, no),
+    changed AS (UPDATE rescind.client c SET enabled = false, version = c.version + 1 FROM asked a
+      WHERE c.id = a.id AND c.enabled RETURNING c.id),
+    turn AS (UPDATE rescind.counter SET value = value + 1
+      WHERE name = 'epoch' AND (SELECT count(*) FROM changed) > 0 RETURNING value),
+    marked AS (SELECT key, true AS whole, 0 AS before, at, keep_until
+      FROM asked JOIN changed USING (id)),
+    done AS (${setMarks('marked')}),
+    won AS (SELECT no FROM asked WHERE (id IN (SELECT id FROM changed)) IS TRUE)`,
+  values: (changes) => [
+    numbers(changes.map((_, no) => no)),
+    changes.map(({ clientId }) => clientId),
+    changes.map(({ clientId }) => markKey({ type: 'client', clientId })),
     numbers(changes.map(({ at }) => at)),
     numbers(changes.map(({ keepUntil }) => keepUntil)),
   ],
@@ -218,6 +244,7 @@ const KINDS: { readonly [T in ChangeType]: Kind<T> } = {
   end_token: END_TOKEN,
   end_grant: END_GRANT,
   mark: MARK,
+  disable_client: DISABLE_CLIENT,
   put_client: PUT_CLIENT,
   put_note: PUT_NOTE,
   use_once: USE_ONCE,

@@ -22,6 +22,8 @@ const FORGOTTEN_MIN = 8
  */
 const RECENT_ENDS_MAX = 2_000
 
+type MarkOf = Omit<Extract<Change, { type: 'mark' }>, 'type' | 'events'>
+
 export interface Applied {
   reserveIds(count: number): number
   /** Applies a change in the transaction that is open: whole, or not at all. */
@@ -63,6 +65,9 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const insertClient = run('INSERT INTO client VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING')
   const updateClient = run(
     'UPDATE client SET settings = ?, enabled = ?, version = version + 1 WHERE id = ? AND version = ?',
+  )
+  const disableClient = run(
+    'UPDATE client SET enabled = 0, version = version + 1 WHERE id = ? AND enabled = 1',
   )
   const insertNote = run('INSERT INTO note VALUES (?, ?, 1) ON CONFLICT DO NOTHING')
   const updateNote = run(
@@ -125,6 +130,14 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     const grant = lookups.grant(grantId)
     return grant !== null && !isGrantDead(grant)
   }
+  const mark = ({ reach, before, at, keepUntil }: MarkOf): boolean => {
+    const epoch = before === null ? bump('epoch', 1) + 1 : 0
+    const isExact = before === null && reach.type !== 'all'
+    const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
+    const kept = Math.max(keepUntil, last ?? 0)
+    forgetting.written(kept)
+    return setMark(markKey(reach), epoch, before ?? 0, at, kept)
+  }
   const apply = (change: Change): boolean => {
     switch (change.type) {
       case 'start_grant':
@@ -145,14 +158,12 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         return endToken(2, change.at, null, change.tokenId)
       case 'end_grant':
         return endGrant(change.at, change.grantId)
-      case 'mark': {
-        const { reach, before, at, keepUntil } = change
-        const epoch = before === null ? bump('epoch', 1) + 1 : 0
-        const isExact = before === null && reach.type !== 'all'
-        const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
-        const kept = Math.max(keepUntil, last ?? 0)
-        forgetting.written(kept)
-        return setMark(markKey(reach), epoch, before ?? 0, at, kept)
+      case 'mark':
+        return mark(change)
+      case 'disable_client': {
+        const { clientId, at, keepUntil } = change
+        if (!disableClient(clientId)) return false
+        return mark({ reach: { type: 'client', clientId }, before: null, at, keepUntil })
       }
       case 'put_client': {
         const { id, settings, enabled } = change.client

@@ -47,6 +47,27 @@ const growsOnTheDead: Breaking = (store) => ({
   },
 })
 
+/** Disables a client first, and revokes what it holds second. */
+const disablesInTwo: Breaking = (store) => ({
+  ...store,
+  async commit(change) {
+    const client = change.type === 'disable_client' && (await store.readClient(change.clientId))
+    if (client === false || !client?.enabled) return store.commit(change)
+    const { clientId, events, at, keepUntil } = change
+    const { version: expected, ...row } = client
+    const put = {
+      type: 'put_client',
+      client: { ...row, enabled: false },
+      expected,
+      events,
+    } as const
+    if ((await store.commit(put)) === 'conflict') return 'conflict'
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const reach = { type: 'client', clientId } as const
+    return store.commit({ type: 'mark', reach, before: null, at, keepUntil, events: [] })
+  },
+})
+
 /** Writes events beside the change, and not with it. */
 const tellsBeforehand: Breaking = (store) => ({
   ...store,
@@ -94,6 +115,11 @@ const BROKEN: readonly { title: string; breaking: Breaking; caughtBy: readonly s
     title: 'adds tokens where the grant is dead',
     breaking: growsOnTheDead,
     caughtBy: ['adds nothing to a grant that has ended', 'adds nothing to a grant that a mark'],
+  },
+  {
+    title: 'disables a client first and revokes second',
+    breaking: disablesInTwo,
+    caughtBy: ['no look-up sees a client disabled'],
   },
   {
     title: 'writes events beside the change',

@@ -8,7 +8,9 @@ import {
   type Reach,
 } from '../../../src/store/authority/contract.ts'
 import {
+  allEvents,
   type Check,
+  countDone,
   endingGrant,
   endingToken,
   grantRow,
@@ -53,6 +55,17 @@ const REACHES: readonly { reach: Reach; dead: readonly Name[] }[] = [
 function marking(reach: Reach, before: number | null = null): Change {
   const keepUntil = START + LIFE_MS
   return { type: 'mark', reach, before, at: START, keepUntil, events: [newEvent('all.revoked')] }
+}
+
+function putting(id: string, expected: number | null): Change {
+  const client = { id, settings: '{}', enabled: true }
+  return { type: 'put_client', client, expected, events: [newEvent('client.changed')] }
+}
+
+function disabling(clientId: string): Change {
+  const keepUntil = START + LIFE_MS
+  const events = [newEvent('client.changed', { clientId }), newEvent('all.revoked', { clientId })]
+  return { type: 'disable_client', clientId, at: START, keepUntil, events }
 }
 
 async function startAll(store: AuthorityStore, createdAt: number) {
@@ -106,6 +119,60 @@ export const MARK_CHECKS: readonly Check[] = [
       await store.commit(marking(reach, START + 1))
       expect(await isDead(store, old.shopAda.tokenId)).toBe(true)
       expect(await isDead(store, backdated.shopAda.tokenId)).toBe(true)
+    },
+  },
+  {
+    title:
+      'disabling a client marks it in the same change: once, with its events, for every process',
+    async run({ store, other }) {
+      await store.commit(putting('shop', null))
+      const grants = await startAll(store, START)
+      const disablings = Array.from({ length: 16 }, (_, no) =>
+        (no % 2 ? store : other).commit(disabling('shop')),
+      )
+      expect(countDone(await Promise.all(disablings))).toBe(1)
+      const read = await other.readClient('shop')
+      expect(read).toMatchObject({ id: 'shop', settings: '{}', enabled: false, version: 2 })
+      for (const name of NAMES) {
+        const isShops = GRANTS[name].clientId === 'shop'
+        expect(await isDead(other, grants[name].tokenId), name).toBe(isShops)
+      }
+      const [mark] = await store.readMarks(['c:shop'])
+      expect(mark).toMatchObject({ key: 'c:shop', before: 0, at: START })
+      const { tokenId } = await startGrant(store)
+      expect(await isDead(other, tokenId)).toBe(false)
+      expect(await store.commit(disabling('shop'))).toBe('conflict')
+      expect(await store.commit(disabling('nobody'))).toBe('conflict')
+      expect(await store.readMarks(['c:nobody'])).toEqual([])
+      expect(await isDead(other, tokenId)).toBe(false)
+      // Whoever had read the client before cannot enable it by what it writes.
+      expect(await other.commit(putting('shop', 1))).toBe('conflict')
+      // On PostgreSQL events wait for the transactions of others.
+      const told = async () => (await allEvents(store)).map(({ type }) => type)
+      const all = ['client.changed', 'client.changed', 'all.revoked']
+      await expect.poll(told, { timeout: 10_000 }).toEqual(all)
+    },
+  },
+  {
+    title: 'no look-up sees a client disabled and its old grants alive, however they meet',
+    async run({ store, other }) {
+      await store.commit(putting('shop', null))
+      const { tokenId } = await startGrant(store)
+      let isDone = false
+      const seen: boolean[] = []
+      const watch = async () => {
+        while (!isDone) {
+          const client = await other.readClient('shop')
+          if (client?.enabled === false) seen.push(await isDead(other, tokenId))
+        }
+      }
+      const watching = watch()
+      await store.commit(disabling('shop'))
+      expect((await other.readClient('shop'))?.enabled).toBe(false)
+      expect(await isDead(other, tokenId)).toBe(true)
+      isDone = true
+      await watching
+      expect(seen).not.toContain(false)
     },
   },
   {
