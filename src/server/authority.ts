@@ -1,6 +1,12 @@
 import { RescindError } from '../core/errors.ts'
 import type { EventRow, ReachCount } from '../store/authority/contract.ts'
-import { checkRevocation } from './check-request.ts'
+import {
+  checkGranted,
+  checkIssue,
+  checkRevocation,
+  checkRotation,
+  checkToken,
+} from './check-request.ts'
 import { isObject } from './check-shape.ts'
 import type { Clients } from './clients.ts'
 import { type Core, type CoreOptions, createCore } from './core.ts'
@@ -27,8 +33,10 @@ export interface AuthorityOptions extends CoreOptions, RouterOptions {
 /** Who gets tokens, for hosts that keep their own login and consent. */
 export interface IssueRequest {
   readonly clientId: string
+  /** Not the client's own id: a token whose `sub` is its `client_id` is of the client itself. */
   readonly userId: string
   readonly sessionId?: string | undefined
+  /** Within the scope that the client registered. */
   readonly scope: string
   readonly audience?: string | undefined
   /** Without one there is no refresh token. */
@@ -40,7 +48,11 @@ const LIBRARY: Asked = { actor: 'library' }
 /** The issuing side: grants and tokens that we issued, and their revocation. */
 export interface Authority {
   readonly issuer: string
-  /** Starts a grant and returns its tokens. @throws RescindError `client_unknown` */
+  /**
+   * Starts a grant and returns its tokens.
+   *
+   * @throws RescindError `client_unknown`; `usage` for names that are none, or a scope that is not the client's
+   */
   issue(request: IssueRequest, asked?: Asked): Promise<TokenAnswer>
   /** Changes a refresh token into new tokens. */
   rotate(
@@ -59,7 +71,7 @@ export interface Authority {
   revoke(reach: RevokeReach, asked?: Asked): Promise<void>
   /** Counts what a revocation would kill now: its time grows with the count, that of a revocation does not. */
   count(reach: RevokeReach): Promise<ReachCount>
-  /** Says what a token is; as a client may see it, where one is named. */
+  /** Says what a token is; as a client may see it, where one is named. @throws RescindError `usage` without a token */
   introspect(token: string, clientId?: string): Promise<Introspection>
   /** Says why a token is dead, or that it is alive; takes its fingerprint, or the token. Null where none is known. */
   explain(what: string): Promise<Explanation | null>
@@ -105,17 +117,23 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   }
   return {
     issuer: core.issuer,
-    async issue({ clientId, refreshable = true, ...request }, asked = LIBRARY) {
+    async issue(given, asked = LIBRARY) {
+      checkIssue(given)
+      const { clientId, refreshable = true, ...request } = given
       const client = await clientOf(clientId)
-      return core.issuing.start({ ...request, client, refreshable, asked })
+      const scope = checkGranted(request.userId, client, request.scope)
+      return core.issuing.start({ ...request, scope, client, refreshable, asked })
     },
-    async rotate({ clientId, refreshToken, scope = undefined }, asked = LIBRARY) {
+    async rotate(given, asked = LIBRARY) {
+      checkRotation(given)
+      const { clientId, refreshToken, scope } = given
       const client = await clientOf(clientId)
       return core.issuing.rotate({ client, refreshToken, scope: scope ?? null, asked })
     },
     revoke: revokeOf(core) as Authority['revoke'],
     count: async (reach) => core.revoking.count(parseReach(reach, core.clock.now())),
     async introspect(token, clientId) {
+      checkToken(token)
       return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
     },
     explain: core.explain,

@@ -1,17 +1,100 @@
-import { checkShape, type KeyCheck } from './check-shape.ts'
-import { CLIENT_ID } from './names.ts'
+import { RescindError } from '../core/errors.ts'
+import { checkShape, type KeyCheck, optional } from './check-shape.ts'
+import type { Client } from './client-settings.ts'
+import type { AuthorizeAsk, Authorized } from './endpoints/authorize.ts'
+import { CLIENT_ID, NAME } from './names.ts'
+import { SCOPE, scopeWithin } from './scope.ts'
 
-/** A token as it is presented may be anything, but for no text at all. */
-const PRESENTED: KeyCheck = {
-  isGood: (value) => typeof value === 'string' && value !== '',
+/** A token as it is presented may be any text: what is none of ours is unknown. */
+const TOKEN: KeyCheck = {
+  isGood: (value) => typeof value === 'string',
   needs: 'needs the text of a token',
+}
+const SCOPES: KeyCheck = {
+  isGood: (value) => value === '' || (typeof value === 'string' && SCOPE.test(value)),
+  needs: 'needs scopes in one text, separated by single spaces',
+}
+const FLAG: KeyCheck = {
+  isGood: (value) => typeof value === 'boolean',
+  needs: 'must be true or false',
+}
+
+const ISSUE = {
+  clientId: CLIENT_ID,
+  userId: NAME,
+  sessionId: optional(NAME),
+  scope: SCOPES,
+  audience: optional(NAME),
+  refreshable: optional(FLAG),
+}
+const ROTATION = { clientId: CLIENT_ID, refreshToken: TOKEN, scope: optional(SCOPES) }
+const REVOCATION = { token: TOKEN, clientId: CLIENT_ID }
+const AUTHORIZED = { userId: NAME, sessionId: optional(NAME), scope: optional(SCOPES) }
+
+/**
+ * Refuses to issue for anybody but a user and a client that are named.
+ *
+ * @throws RescindError `usage`
+ */
+export function checkIssue(given: unknown): void {
+  checkShape(given, ISSUE)
+}
+
+/** @throws RescindError `usage` */
+export function checkRotation(given: unknown): void {
+  checkShape(given, ROTATION)
 }
 
 /**
- * Refuses to revoke one token without the token, its client, or with a reach beside it.
+ * Refuses to revoke one token without the token, without its client, or with a reach beside it.
  *
  * @throws RescindError `usage`
  */
 export function checkRevocation(given: unknown): void {
-  checkShape(given, { token: PRESENTED, clientId: CLIENT_ID })
+  checkShape(given, REVOCATION)
+}
+
+/** @throws RescindError `usage` */
+export function checkToken(token: unknown): void {
+  checkShape({ token }, { token: TOKEN })
+}
+
+/**
+ * Returns what a host grants a client, or refuses a scope that the client may not have, and a user who
+ * is named like it: a resource server takes a token whose `sub` is its `client_id` for the client's own.
+ *
+ * @throws RescindError `usage`
+ * @see https://www.rfc-editor.org/rfc/rfc9700#section-4.15
+ */
+export function checkGranted(
+  userId: string,
+  { id, scope }: Pick<Client, 'id' | 'scope'>,
+  asked: string | null,
+): string {
+  if (userId === id) {
+    throw new RescindError(
+      'usage',
+      `The user "${userId}" is named like the client that is to act for it, so that nobody could tell their tokens apart. Name one of them otherwise.`,
+    )
+  }
+  const granted = scopeWithin({ scope }, asked)
+  if (granted !== null) return granted
+  throw new RescindError(
+    'usage',
+    `The scope "${asked}" is more than the client "${id}" may have: "${scope}". Grant that, or a part of it.`,
+  )
+}
+
+/**
+ * Returns what a host's `authorize` decided, or refuses it.
+ *
+ * @throws RescindError `usage`
+ */
+export function checkAuthorized(
+  decided: Authorized,
+  { client, scope: asked }: Pick<AuthorizeAsk, 'client' | 'scope'>,
+): Authorized & { readonly scope: string } {
+  checkShape(decided, AUTHORIZED, 'In what "authorize" returned,')
+  const { userId, sessionId, scope = null } = decided
+  return { userId, sessionId, scope: checkGranted(userId, { id: client.id, scope: asked }, scope) }
 }

@@ -211,6 +211,20 @@ describe('RFC 6749 section 4.1.2.1: what is redirected, with state and RFC 9207 
     expect(told(await authorizeAt(world)).error).toBe('server_error')
     expect(world.trouble).toHaveLength(3)
   })
+
+  it.each<[string, object, RegExp]>([
+    ['a user that is an object', { userId: { id: 'ada' } }, /userId needs a name/],
+    ['a session that is an object', { userId: 'ada', sessionId: {} }, /sessionId needs a name/],
+    ['a misspelt session', { userId: 'ada', sessionID: 's1' }, /no key sessionID/],
+    ['a scope that is a list', { userId: 'ada', scope: ['read'] }, /scope needs/],
+    ['a user who is named like the client', { userId: 'app' }, /"app" is named like the client/],
+  ])('a host that returns %s: no code, and the host is told', async (_, decided, says) => {
+    await using world = await open(async () => decided as never)
+    expect(told(await authorizeAt(world))).toMatchObject({ error: 'server_error' })
+    const message = expect.stringMatching(says)
+    expect(world.trouble).toMatchObject([{ code: 'usage', message }])
+    expect(await world.events()).not.toContain('grant.started')
+  })
 })
 
 describe('RFC 8252 section 7.3: any port of loopback, and nothing else', () => {

@@ -1,13 +1,14 @@
-import { isRescindError, RescindError } from '../../core/errors.ts'
+import { isRescindError } from '../../core/errors.ts'
+import { checkAuthorized } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import { isRefusal, type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
+import { SCOPE, scopeWithin } from '../scope.ts'
 import { methodAnswer } from '../wire/answers.ts'
 import { type Form, parseForm } from '../wire/form.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { hostRequest, wireAnswer } from './host-messages.ts'
 import { refusalPage } from './refusal-page.ts'
-import { SCOPE, scopeWithin } from './token.ts'
 
 /** A login form with the parameters of the request in it. */
 const BODY_BYTES_MAX = 65_536
@@ -172,14 +173,7 @@ async function codeFor(
   },
 ): Promise<string> {
   const { trusted, ask, form, decided, request } = given
-  const { userId, sessionId } = decided
-  const scope = scopeWithin(ask, decided.scope ?? null)
-  if (typeof userId !== 'string' || userId === '' || scope === null) {
-    throw new RescindError(
-      'usage',
-      'What "authorize" returned names no user, or a scope that was not asked for. Return {userId, sessionId?, scope?}.',
-    )
-  }
+  const { userId, sessionId, scope } = checkAuthorized(decided, ask)
   return issuing.startWithCode({
     ...{ client: trusted.client, userId, sessionId, scope, audience: ask.resource ?? undefined },
     ...{ redirectUri: trusted.redirectUri, challenge: form.get('code_challenge') ?? '' },

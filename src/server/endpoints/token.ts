@@ -4,6 +4,7 @@ import type { Core } from '../core.ts'
 import type { TokenAnswer } from '../grant.ts'
 import type { Observer } from '../observer.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
+import { SCOPE, scopeWithin } from '../scope.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { Form } from '../wire/form.ts'
 import type { WireAnswer } from '../wire/message.ts'
@@ -11,8 +12,6 @@ import type { ClientRequest } from './client-endpoint.ts'
 
 /** RFC 7636 section 4.1. */
 const VERIFIER = /^[\w.~-]{43,128}$/
-/** RFC 6749 section 3.3: one space between scopes. */
-export const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/
 
 /**
  * The token endpoint: authorization codes with PKCE, refresh tokens, client credentials.
@@ -72,13 +71,6 @@ async function grantFor(
       return issuing.clientCredentials(client, allowed, form.get('resource'), asked)
     }
   }
-}
-
-/** Returns the scope to grant: what was asked for, or all that the client may have; null when it asks for more. */
-export function scopeWithin(client: Pick<Client, 'scope'>, asked: string | null): string | null {
-  if (asked === null) return client.scope
-  const allowed = new Set(client.scope.split(' '))
-  return asked.split(' ').every((part) => allowed.has(part)) ? asked : null
 }
 
 /** The S256 challenge of a verifier (RFC 7636 section 4.2). */
