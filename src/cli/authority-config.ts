@@ -2,8 +2,12 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
-import type { AccessTokenCascade, Lifetimes } from '../server/options.ts'
-import type { SigningAlg } from '../server/signing-keys.ts'
+import {
+  ACCESS_TOKEN_CASCADES,
+  type AccessTokenCascade,
+  type Lifetimes,
+} from '../server/options.ts'
+import { SIGNING_ALGS, type SigningAlg } from '../server/signing-keys.ts'
 
 const DURATION = /^(\d+) *(s|m|h|d)$/
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
@@ -18,7 +22,9 @@ const address = z
 
 /** The section `authority` of `rescind.yaml`. */
 export const authoritySchema = z.strictObject({
-  issuer: z.string().describe('The issuer identifier: https://login.example.com'),
+  issuer: z
+    .string('write the issuer identifier, like https://login.example.com')
+    .describe('The issuer identifier: https://login.example.com'),
   listen: address
     .default('127.0.0.1:9400')
     .describe('Where it listens; a proxy that ends TLS stands before it'),
@@ -43,10 +49,10 @@ export const authoritySchema = z.strictObject({
     .default({})
     .describe('How long things live, like 10m or 30d'),
   accessTokenCascade: z
-    .enum(['token', 'grant'])
+    .enum(ACCESS_TOKEN_CASCADES)
     .default('token')
     .describe('What an access token takes down when it is revoked'),
-  signingAlg: z.enum(['RS256', 'ES256', 'EdDSA']).default('ES256'),
+  signingAlg: z.enum(SIGNING_ALGS).default('ES256'),
   tokenBrand: z
     .string()
     .regex(/^[a-z0-9]{1,16}$/, 'write 1 to 16 lower case letters and digits')

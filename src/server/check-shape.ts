@@ -19,16 +19,16 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /**
- * Refuses an object with a key that is not known: one that is misspelt must not be read as left out.
+ * Refuses an object with a key that another one has not: one that is misspelt must not be read as left out.
  * The sentence is fit for the wire.
  *
  * @throws RescindError `usage`
  */
-export function checkKeys(given: Readonly<Record<string, unknown>>, shape: Shape): void {
-  const unknown = Object.keys(given).find((key) => !Object.hasOwn(shape, key))
+export function checkKeys(given: object, known: object): void {
+  const unknown = Object.keys(given).find((key) => !Object.hasOwn(known, key))
   if (unknown === undefined) return
   const named = /^\w{1,40}$/.test(unknown) ? `There is no key ${unknown}` : 'A key is not known'
-  throw new RescindError('usage', `${named}. Known are ${Object.keys(shape).join(', ')}.`)
+  throw new RescindError('usage', `${named}. Known are ${Object.keys(known).join(', ')}.`)
 }
 
 /**

@@ -1,27 +1,19 @@
 import { webcrypto } from 'node:crypto'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { RescindError } from '../core/errors.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
 import { createSealer } from '../store/sealing.ts'
+import { checkIssuer, checkLifetimes, checkOptions } from './check-options.ts'
 import { checkCompareAndSet, checkOwner } from './check-store.ts'
 import { type Clients, createClients } from './clients.ts'
 import { createExplain } from './explain.ts'
 import { createIntrospection } from './introspect.ts'
 import { createIssuing, type Issuing } from './issue.ts'
 import { createJwtTokens } from './jwt.ts'
-import {
-  type AccessTokenCascade,
-  type AuthorityParts,
-  DEFAULT_LIFETIMES,
-  type Lifetimes,
-} from './options.ts'
+import type { AccessTokenCascade, AuthorityParts, Lifetimes } from './options.ts'
 import { createRevoking, type Revoking } from './revoke.ts'
 import { createSigningKeys, type SigningAlg, type SigningKeys } from './signing-keys.ts'
 import { createTokenFormat, TOKEN_BRAND } from './token-format.ts'
 import { createTokens, type Tokens } from './tokens.ts'
-
-const KEY_BYTES = 32
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 export interface CoreOptions {
   /** The issuer identifier (RFC 8414 section 2): https, or http on loopback; no query, no fragment. */
@@ -55,20 +47,18 @@ export interface Core extends AuthorityParts {
  * Puts the parts of an authority together, and refuses what could not keep its promises.
  *
  * @param isStoreKnown whether the store is one of ours, and need not be tried out
- * @throws RescindError `usage` for a wrong issuer, key or lifetime; `store_unfit` for a store without
+ * @throws RescindError `usage` for a wrong option; `key_invalid`; `store_unfit` for a store without
  * compare-and-set; `issuer_mismatch`, `key_mismatch`, `brand_mismatch` when it is another authority's
  */
 export async function createCore(options: CoreOptions, isStoreKnown = false): Promise<Core> {
+  checkOptions(options)
   const issuer = checkIssuer(options.issuer)
-  if (!(options.key instanceof Uint8Array) || options.key.length !== KEY_BYTES) {
-    throw new RescindError('key_invalid', `An authority needs a key of ${KEY_BYTES} bytes ("key").`)
-  }
   const clock = options.clock ?? systemClock
   const parts: AuthorityParts = {
     issuer,
     store: options.store,
     clock,
-    lifetimes: checkLifetimes({ ...DEFAULT_LIFETIMES, ...options.lifetimes }),
+    lifetimes: checkLifetimes(options.lifetimes),
     accessTokenCascade: options.accessTokenCascade ?? 'token',
     random:
       options.random ?? ((bytes) => webcrypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>)),
@@ -94,40 +84,4 @@ export async function createCore(options: CoreOptions, isStoreKnown = false): Pr
     explain: createExplain(parts, tokens, keys),
     clients: createClients(parts, revoking),
   }
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc8414#section-2 */
-function checkIssuer(issuer: string | undefined): string {
-  if (typeof issuer !== 'string' || issuer === '') {
-    throw new RescindError('usage', 'An authority needs its issuer, as "issuer": an https URL.')
-  }
-  if (!URL.canParse(issuer)) {
-    throw new RescindError('url_invalid', `The issuer "${issuer}" is not a URL.`)
-  }
-  const { protocol, hostname, search, hash } = new URL(issuer)
-  if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.has(hostname))) {
-    throw new RescindError(
-      'url_plain_http',
-      `The issuer ${issuer} must be https; plain http is for loopback alone.`,
-    )
-  }
-  if (search !== '' || hash !== '' || issuer.endsWith('?') || issuer.endsWith('#')) {
-    throw new RescindError(
-      'url_invalid',
-      `The issuer ${issuer} must have no query and no fragment.`,
-    )
-  }
-  return issuer.replace(/\/$/, '')
-}
-
-function checkLifetimes(lifetimes: Lifetimes): Lifetimes {
-  for (const [name, seconds] of Object.entries(lifetimes)) {
-    if (!Number.isFinite(seconds) || seconds < 0 || (seconds === 0 && name !== 'refreshGrace')) {
-      throw new RescindError(
-        'usage',
-        `The lifetime "${name}" must be a number of seconds above zero.`,
-      )
-    }
-  }
-  return lifetimes
 }

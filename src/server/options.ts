@@ -22,7 +22,8 @@ export const DEFAULT_LIFETIMES: Lifetimes = {
 }
 
 /** Whether an access token at `/revoke` takes down itself alone, or its whole grant (RFC 7009 section 2.1 leaves it open). */
-export type AccessTokenCascade = 'token' | 'grant'
+export const ACCESS_TOKEN_CASCADES = ['token', 'grant'] as const
+export type AccessTokenCascade = (typeof ACCESS_TOKEN_CASCADES)[number]
 
 /** What every part of the authority is given. */
 export interface AuthorityParts {

@@ -26,7 +26,8 @@ const SYSTEM: Asked = { actor: 'system' }
 const PLACE = { tenant: 'authority', column: 'note.signing_keys' }
 
 /** RFC 9068 section 2.1 wants RS256 of everybody; ES256 is five times as fast. */
-export type SigningAlg = 'RS256' | 'ES256' | 'EdDSA'
+export const SIGNING_ALGS = ['RS256', 'ES256', 'EdDSA'] as const
+export type SigningAlg = (typeof SIGNING_ALGS)[number]
 
 interface StoredKey {
   readonly kid: string

@@ -261,7 +261,14 @@ describe('the id of a request', () => {
 describe('rescind serve refuses at start, with one sentence', () => {
   const AT_HOME = 'issuer: http://127.0.0.1:9400'
   test.each<[string, string[], string[], string, number]>([
-    ['no issuer', ['listen: 127.0.0.1:0'], [], 'authority.issuer', 2],
+    [
+      'no issuer',
+      ['listen: 127.0.0.1:0'],
+      [],
+      '"authority.issuer": write the issuer identifier, like https://login.example.com.',
+      2,
+    ],
+    ['an issuer that is a number', ['issuer: 7'], [], 'write the issuer identifier', 2],
     ['an http issuer that is not loopback', ['issuer: http://as.example'], [], 'must be https', 2],
     ['an issuer that is no URL', ['issuer: nonsense'], [], 'is not a URL', 2],
     ['--dev-login for the world', ['issuer: https://as.example'], ['--dev-login'], 'anybody', 2],

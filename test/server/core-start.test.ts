@@ -11,13 +11,17 @@ import { handClock, ISSUER, KEY } from './core-world.ts'
 /** One sentence or two, that begins with a capital, ends with a full stop, and shows no inside. */
 const SENTENCE = /^[A-Z][^\n]{20,300}\.$/
 
+const isOpened = (store: unknown): store is AuthorityStore =>
+  typeof store === 'object' && store !== null && 'close' in store
+
 async function start(options: Partial<CoreOptions> = {}): Promise<unknown> {
   const clock = handClock()
-  const store = options.store ?? (await openSqliteAuthorityStore(':memory:', { clock }))
+  const own = await openSqliteAuthorityStore(':memory:', { clock })
   try {
-    return await createCore({ issuer: ISSUER, key: KEY, clock, ...options, store })
+    return await createCore({ issuer: ISSUER, key: KEY, clock, store: own, ...options })
   } finally {
-    await store.close()
+    await own.close()
+    if (isOpened(options.store)) await options.store.close()
   }
 }
 
@@ -29,7 +33,7 @@ const refusalOf = (work: Promise<unknown>) =>
 
 interface WrongOptions {
   readonly title: string
-  readonly options: Partial<Record<keyof CoreOptions, unknown>>
+  readonly options: Readonly<Record<string, unknown>>
   readonly code: string
   readonly says: RegExp
 }
@@ -80,6 +84,60 @@ const WRONG: readonly WrongOptions[] = [
     code: 'usage',
     says: /"accessToken"/,
   })),
+  ...['grnt', '', null, true].map((accessTokenCascade) => ({
+    title: `the cascade ${JSON.stringify(accessTokenCascade)}`,
+    options: { accessTokenCascade },
+    code: 'usage',
+    says: /accessTokenCascade must be one of token, grant/,
+  })),
+  ...['HS256', 'none', 'es256'].map((signingAlg) => ({
+    title: `signing by ${signingAlg}`,
+    options: { signingAlg },
+    code: 'usage',
+    says: /signingAlg must be one of RS256, ES256, EdDSA/,
+  })),
+  ...['', 'Acme', 'a_b', 'a'.repeat(17), 7].map((tokenBrand) => ({
+    title: `the brand ${JSON.stringify(tokenBrand)}`,
+    options: { tokenBrand },
+    code: 'usage',
+    says: /tokenBrand must be 1 to 16 lower case letters and digits/,
+  })),
+  ...[{}, null, 'authority.db'].map((store) => ({
+    title: `${JSON.stringify(store)} for a store`,
+    options: { store },
+    code: 'usage',
+    says: /store must be a store, as openSqliteAuthorityStore/,
+  })),
+  {
+    title: 'a misspelt option',
+    options: { accessTokenCascad: 'grant' },
+    code: 'usage',
+    says: /no key accessTokenCascad\. .*accessTokenCascade/,
+  },
+  {
+    title: 'a misspelt lifetime',
+    options: { lifetimes: { accesToken: 60 } },
+    code: 'usage',
+    says: /no key accesToken\. .*accessToken/,
+  },
+  {
+    title: 'lifetimes as text',
+    options: { lifetimes: '10m' },
+    code: 'usage',
+    says: /lifetimes must/,
+  },
+  {
+    title: 'a login that is no function',
+    options: { authorize: {} },
+    code: 'usage',
+    says: /authorize must be a function/,
+  },
+  {
+    title: 'an admin key that is not in a list',
+    options: { adminKeys: 'key' },
+    code: 'usage',
+    says: /adminKeys must be a list/,
+  },
 ]
 
 describe('wrong options fail at start, in one clear sentence', () => {
@@ -96,6 +154,17 @@ describe('wrong options fail at start, in one clear sentence', () => {
     ['http on IPv6 loopback', 'http://[::1]:8080'],
   ])('an issuer that is right: %s', async (_, issuer) => {
     expect((await refusalOf(start({ issuer }))).code).toBe('none')
+  })
+  test('nothing at all', async () => {
+    for (const given of [undefined, null, 'https://as.example']) {
+      const refusal = await refusalOf(createCore(given as never))
+      expect(refusal).toMatchObject({ code: 'usage', message: expect.stringMatching(/issuer/) })
+      expect(refusal.message).toMatch(SENTENCE)
+    }
+  })
+  test('no store', async () => {
+    const refusal = await refusalOf(createCore({ issuer: ISSUER, key: KEY } as never))
+    expect(refusal).toMatchObject({ code: 'usage', message: expect.stringMatching(/store must/) })
   })
   test('a grace of 0 is right', async () => {
     expect((await refusalOf(start({ lifetimes: { refreshGrace: 0 } }))).code).toBe('none')
