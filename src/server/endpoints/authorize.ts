@@ -3,6 +3,7 @@ import { checkAuthorized } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import { isRefusal, type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
+import { resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { methodAnswer } from '../wire/answers.ts'
 import { type Form, parseForm } from '../wire/form.ts'
@@ -149,17 +150,11 @@ function askIn(form: Form, client: Client): AuthorizeAsk | Refusal {
   const isScope = asked === null || SCOPE.test(asked)
   const scope = isScope ? scopeWithin(client, asked) : null
   if (scope === null) return refuse('invalid_scope', 'The client may not ask for this scope.')
-  const resource = form.get('resource') ?? null
-  if (resource !== null && !isResource(resource)) {
-    return refuse('invalid_target', 'The resource must be an absolute URI without a fragment.')
-  }
+  const resource = form.get('resource')
+  const flaw = resourceFlaw(resource)
+  if (flaw) return flaw
   const { id, name } = client
-  return { client: { id, name }, scope, resource, parameters: form }
-}
-
-/** @see https://www.rfc-editor.org/rfc/rfc8707#section-2 */
-function isResource(resource: string): boolean {
-  return URL.canParse(resource) && !resource.includes('#')
+  return { client: { id, name }, scope, resource: resource ?? null, parameters: form }
 }
 
 async function codeFor(

@@ -4,6 +4,7 @@ import type { Core } from '../core.ts'
 import type { TokenAnswer } from '../grant.ts'
 import type { Observer } from '../observer.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
+import { grantedResourceFlaw, resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { Form } from '../wire/form.ts'
@@ -29,11 +30,12 @@ export function serveTokens(core: Core, observer?: Observer) {
 }
 
 async function grantFor(
-  { issuing }: Core,
+  core: Core,
   client: Client,
   form: Form,
   asked: { readonly actor: string; readonly request?: string | undefined },
 ): Promise<TokenAnswer | Refusal> {
+  const { issuing } = core
   const type = form.get('grant_type')
   if (type === undefined) return missing('grant_type')
   if (!isGrantType(type)) {
@@ -45,6 +47,9 @@ async function grantFor(
   const scope = form.get('scope') ?? null
   if (scope !== null && !SCOPE.test(scope))
     return refuse('invalid_scope', 'The scope is malformed.')
+  const resource = form.get('resource')
+  const flawFor = (presented: string) =>
+    resource === undefined ? null : grantedResourceFlaw(core, resource, { presented, client })
   switch (type) {
     case 'authorization_code': {
       const code = form.get('code')
@@ -53,12 +58,14 @@ async function grantFor(
       const verifier = form.get('code_verifier')
       if (verifier === undefined) return missing('code_verifier')
       const challenge = VERIFIER.test(verifier) ? challengeOf(verifier) : null
-      return issuing.redeem({ code, client, redirectUri, challenge, asked })
+      return (
+        (await flawFor(code)) ?? issuing.redeem({ code, client, redirectUri, challenge, asked })
+      )
     }
     case 'refresh_token': {
       const refreshToken = form.get('refresh_token')
       if (refreshToken === undefined) return missing('refresh_token')
-      return issuing.rotate({ refreshToken, client, scope, asked })
+      return (await flawFor(refreshToken)) ?? issuing.rotate({ refreshToken, client, scope, asked })
     }
     case 'client_credentials': {
       if (isPublic(client)) {
@@ -68,7 +75,7 @@ async function grantFor(
       if (allowed === null) {
         return refuse('invalid_scope', 'The client may not ask for this scope.')
       }
-      return issuing.clientCredentials(client, allowed, form.get('resource'), asked)
+      return resourceFlaw(resource) ?? issuing.clientCredentials(client, allowed, resource, asked)
     }
   }
 }
