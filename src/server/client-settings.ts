@@ -15,6 +15,7 @@ export type GrantType = (typeof GRANT_TYPES)[number]
 
 const REDIRECT_URI =
   'a redirect address is an absolute URI in ASCII without a fragment, and not one that a browser runs'
+const JWKS = 'public keys stand in a set: {"keys":[…]}'
 /** What a browser would run, or show as ours. */
 const RUNNABLE = /^(javascript|data|vbscript|blob|about):/i
 
@@ -37,7 +38,7 @@ export const clientSettings = z.strictObject({
   authMethod: z.enum(CLIENT_AUTH_METHODS).default('client_secret_basic'),
   secrets: z.array(secret).default([]),
   /** Public keys of `private_key_jwt`. */
-  jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
+  jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown(), JWKS), JWKS) }, JWKS).optional(),
   /** SHA-256 thumbprints of client certificates, base64url (RFC 8705). */
   certificates: z.array(z.string()).default([]),
   grantTypes: z.array(z.enum(GRANT_TYPES)).default(['authorization_code', 'refresh_token']),

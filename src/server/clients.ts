@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import type { ClientRow } from '../store/authority/contract.ts'
+import { keysFlaw } from './client-keys.ts'
 import { type Client, type ClientSettings, clientSettings, isPublic } from './client-settings.ts'
 import { type Asked, eventOf } from './events.ts'
 import { isClientId } from './names.ts'
@@ -85,17 +86,10 @@ export function createClients(
         )
       }
       const made = makeSecret()
-      const checked = clientSettings.safeParse(rest)
-      if (!checked.success) {
-        const [issue] = checked.error.issues
-        throw new RescindError(
-          'usage',
-          `Client "${id}": ${issue?.path.join('.')}: ${issue?.message}.`,
-        )
-      }
-      const hasSecret = checked.data.authMethod.startsWith('client_secret')
+      const checked = checkSettings(id, rest)
+      const hasSecret = checked.authMethod.startsWith('client_secret')
       const entry = { hash: made.hash, createdAt: clock.now(), expiresAt: null }
-      const settings = { ...checked.data, secrets: hasSecret ? [entry] : [] }
+      const settings = { ...checked, secrets: hasSecret ? [entry] : [] }
       const change = { settings, enabled: true, expected: null, what: 'added' }
       if (!(await put(id, change, asked))) {
         throw new RescindError('usage', `There is a client "${id}" already. Choose another id.`)
@@ -141,6 +135,20 @@ export function createClients(
       if (committed === 'conflict') await revoking.reach({ client: id }, 'client_disabled', asked)
     },
   }
+}
+
+/** @throws RescindError `usage` for what is none, or by which the client could never prove itself */
+function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings {
+  const wrong = (why: string) => new RescindError('usage', `Client "${id}": ${why}.`)
+  const { success, data, error } = clientSettings.safeParse(given)
+  if (!success) {
+    const [issue] = error.issues
+    throw wrong(`${issue?.path.join('.')}: ${issue?.message}`)
+  }
+  if (data.authMethod === 'private_key_jwt' && !data.jwks) throw wrong('its jwks is missing')
+  const flaw = data.jwks ? keysFlaw(data.jwks) : null
+  if (flaw !== null) throw wrong(flaw)
+  return data
 }
 
 interface Put {

@@ -1,4 +1,5 @@
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { generateKeyPairSync } from 'node:crypto'
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
@@ -215,6 +216,89 @@ describe('RFC 7523 section 3: private_key_jwt', () => {
     const other = await sign()
     const statuses = await Promise.all(Array.from({ length: 8 }, () => revoke(other)))
     expect(statuses.filter((status) => status === 200)).toHaveLength(1)
+  })
+})
+
+describe('RFC 7523: the keys of a client that proves itself by private_key_jwt', () => {
+  const pairOf = async (alg: string, options = {}) => {
+    const pair = await generateKeyPair(alg, { extractable: true, ...options })
+    return { ...pair, jwk: await exportJWK(pair.publicKey) }
+  }
+  const sign = (world: EndpointWorld, privateKey: CryptoKey, header = {}) =>
+    new SignJWT({ iss: 'jwt', sub: 'jwt', aud: world.origin, jti: crypto.randomUUID() })
+      .setExpirationTime(Math.floor(world.clock.now() / 1000) + 60)
+      .setProtectedHeader({ alg: 'ES256', ...header })
+      .sign(privateKey)
+  const statusOf = async (world: EndpointWorld, client_assertion: string) => {
+    const form = { token: 'x', client_assertion_type: ASSERTION_TYPE, client_assertion }
+    return (await world.post('/revoke', form)).status
+  }
+  const adding = (world: EndpointWorld, keys: unknown) => {
+    const jwks = { keys } as never
+    return world.addClient({ id: 'jwt', authMethod: 'private_key_jwt', jwks })
+  }
+
+  it('of keys without a kid, any may have signed (RFC 7515 section 6)', async () => {
+    await using world = await openEndpoints()
+    const pairs = [await pairOf('ES256'), await pairOf('ES256'), await pairOf('ES256')]
+    await adding(
+      world,
+      pairs.slice(0, 2).map(({ jwk }) => jwk),
+    )
+    const statuses: number[] = []
+    for (const { privateKey } of pairs) {
+      statuses.push(await statusOf(world, await sign(world, privateKey)))
+    }
+    expect(statuses).toEqual([200, 200, 401])
+    const once = await sign(world, (pairs[1] as { privateKey: CryptoKey }).privateKey)
+    expect([await statusOf(world, once), await statusOf(world, once)]).toEqual([200, 401])
+  })
+
+  it('a key in the store that is none refuses, and is no 500', async () => {
+    await using world = await openEndpoints()
+    const { jwk, privateKey } = await pairOf('ES256')
+    await adding(world, [jwk])
+    const row = (await world.store.readClient('jwt')) ?? expect.fail('no client')
+    const bad = [{ ...jwk, x: 'AAAA' }, { kty: 'EC', crv: 'P-256' }, { kty: 'what' }, {}]
+    for (const [index, key] of bad.entries()) {
+      const settings = JSON.stringify({ ...JSON.parse(row.settings), jwks: { keys: [key] } })
+      await world.store.commit({
+        ...{ type: 'put_client', expected: row.version + index, events: [] },
+        client: { id: 'jwt', enabled: true, settings },
+      })
+      expect(await statusOf(world, await sign(world, privateKey))).toBe(401)
+    }
+    expect(world.trouble).toEqual([])
+  })
+
+  it('what is no public key for signatures is refused when it is added', async () => {
+    await using world = await openEndpoints()
+    const { jwk, privateKey } = await pairOf('ES256')
+    const weak = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    const wrong: readonly [string, unknown, RegExp][] = [
+      ['a private key', [jwk, await exportJWK(privateKey)], /key 2 of its jwks is secret\./],
+      ['a symmetric key', [{ kty: 'oct', k: 'geheim' }], /key 1 of its jwks is secret\./],
+      ['a point that is not on the curve', [{ ...jwk, x: jwk.y }], /key 1 .*cannot be used/],
+      ['a key without its numbers', [{ kty: 'EC', crv: 'P-256' }], /cannot be used/],
+      ['a key of no kind', [{}], /cannot be used/],
+      ['another curve', [(await pairOf('ES384')).jwk], /P-256/],
+      ['another algorithm', [{ ...jwk, alg: 'ES384' }], /cannot be used/],
+      ['a weak RSA key', [weak.publicKey.export({ format: 'jwk' })], /2048 bits/],
+      ['keys for encryption alone', [{ ...jwk, use: 'enc' }], /no public key for signatures/],
+      ['no keys', [], /no public key for signatures/],
+      ['no list', jwk, /jwks\.keys: public keys stand in a set/],
+      ['a text for a key', ['key'], /jwks\.keys\.0: public keys stand in a set/],
+    ]
+    for (const [title, keys, says] of wrong) {
+      const refusal = await adding(world, keys).catch((error: unknown) => error)
+      const message = expect.stringMatching(says)
+      expect(refusal, title).toMatchObject({ code: 'usage', message })
+      expect(String(refusal), title).not.toMatch(/geheim|[\w-]{43}/)
+    }
+    await expect(
+      world.addClient({ id: 'jwt', authMethod: 'private_key_jwt' }),
+    ).rejects.toMatchObject({ code: 'usage', message: 'Client "jwt": its jwks is missing.' })
+    expect(await world.authority.clients.list()).toEqual([])
   })
 })
 

@@ -175,17 +175,13 @@ function introspection(whose: string): NonNullable<NewClient['introspect']> {
 
 function readKeys(io: Io, file: string): NonNullable<NewClient['jwks']> {
   try {
-    const jwks = JSON.parse(readFileSync(resolve(io.cwd, file), 'utf8')) as NewClient['jwks']
-    if (Array.isArray(jwks?.keys) && jwks.keys.every((key) => !('d' in key) && !('k' in key))) {
-      return jwks
-    }
+    return JSON.parse(readFileSync(resolve(io.cwd, file), 'utf8'))
   } catch {
-    // The sentence below is for a file that is not there, and for one that is none.
+    throw new RescindError(
+      'usage',
+      `The file ${file} of --jwks cannot be read as a set of public keys: {"keys":[…]}.`,
+    )
   }
-  throw new RescindError(
-    'usage',
-    `The file ${file} of --jwks cannot be read as a set of public keys: {"keys":[…]}.`,
-  )
 }
 
 async function list({ output }: Context, { clients }: Core): Promise<void> {

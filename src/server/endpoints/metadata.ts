@@ -1,3 +1,4 @@
+import { ASSERTION_ALGS } from '../client-keys.ts'
 import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import { jsonAnswer, methodAnswer } from '../wire/answers.ts'
@@ -6,7 +7,6 @@ import type { EndpointPaths } from './paths.ts'
 
 /** Metadata and keys change seldom; a client that keeps them for so long learns soon enough. */
 const KEPT_S = 300
-const ASSERTION_ALGS = ['RS256', 'PS256', 'ES256', 'EdDSA']
 
 /** Which of the endpoints that need an option of the host's are there. */
 export interface OptionalEndpoints {

@@ -1,12 +1,20 @@
 import { createHash } from 'node:crypto'
-import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, jwtVerify } from 'jose'
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  decodeJwt,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  jwtVerify,
+} from 'jose'
 import type { AuthorityStore } from '../../store/authority/contract.ts'
+import { ASSERTION_ALGS } from '../client-keys.ts'
 import type { Client } from '../client-settings.ts'
 
 /** An assertion that lives longer must be remembered longer; this bounds both. */
 const LIFETIME_MAX_S = 3_600
 const CLOCK_SKEW_S = 5
-const ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
@@ -36,7 +44,7 @@ export async function isAssertionGood(
     audience: audiences,
     issuer: client.id,
     subject: client.id,
-    algorithms: ALGORITHMS,
+    algorithms: ASSERTION_ALGS,
     clockTolerance: CLOCK_SKEW_S,
     requiredClaims: ['exp', 'jti'],
     currentDate: new Date(now),
@@ -53,12 +61,30 @@ async function verified(
   assertion: string,
   jwks: JSONWebKeySet,
   options: Parameters<typeof jwtVerify>[2],
-) {
+): Promise<JWTPayload | null> {
   try {
-    const { payload } = await jwtVerify(assertion, createLocalJWKSet(jwks), options)
-    return payload
+    return (await jwtVerify(assertion, createLocalJWKSet(jwks), options)).payload
   } catch (error) {
-    if (error instanceof errors.JOSEError || error instanceof TypeError) return null
-    throw error
+    // Keys without a name: any of them may have signed (RFC 7515 section 6).
+    if (error instanceof errors.JWKSMultipleMatchingKeys) {
+      for await (const key of error) {
+        const payload = await verifiedBy(assertion, key, options)
+        if (payload) return payload
+      }
+    }
+    // No store is asked here: whatever fails, of the assertion or of a key, proves nothing.
+    return null
+  }
+}
+
+async function verifiedBy(
+  assertion: string,
+  key: CryptoKey,
+  options: Parameters<typeof jwtVerify>[2],
+): Promise<JWTPayload | null> {
+  try {
+    return (await jwtVerify(assertion, key, options)).payload
+  } catch {
+    return null
   }
 }
