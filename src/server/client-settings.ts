@@ -5,7 +5,7 @@ export const CLIENT_AUTH_METHODS = [
   'client_secret_basic',
   'client_secret_post',
   'private_key_jwt',
-  'tls_client_auth',
+  'self_signed_tls_client_auth',
   'none',
 ] as const
 export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number]
@@ -15,6 +15,7 @@ export type GrantType = (typeof GRANT_TYPES)[number]
 
 const REDIRECT_URI =
   'a redirect address is an absolute URI in ASCII without a fragment, and not one that a browser runs'
+const THUMBPRINT = 'a certificate is known by its SHA-256 thumbprint, in base64url'
 const JWKS = 'public keys stand in a set: {"keys":[…]}'
 /** What a browser would run, or show as ours. */
 const RUNNABLE = /^(javascript|data|vbscript|blob|about):/i
@@ -39,8 +40,8 @@ export const clientSettings = z.strictObject({
   secrets: z.array(secret).default([]),
   /** Public keys of `private_key_jwt`. */
   jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown(), JWKS), JWKS) }, JWKS).optional(),
-  /** SHA-256 thumbprints of client certificates, base64url (RFC 8705). */
-  certificates: z.array(z.string()).default([]),
+  /** SHA-256 thumbprints of self-signed client certificates, base64url (RFC 8705 section 2.2). */
+  certificates: z.array(z.string().regex(/^[\w-]{43}$/, THUMBPRINT)).default([]),
   grantTypes: z.array(z.enum(GRANT_TYPES)).default(['authorization_code', 'refresh_token']),
   redirectUris: z.array(z.string().refine(isRedirectUri, REDIRECT_URI)).default([]),
   /** Origins of browser applications that may read answers (CORS). */

@@ -146,6 +146,9 @@ function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings
     throw wrong(`${issue?.path.join('.')}: ${issue?.message}`)
   }
   if (data.authMethod === 'private_key_jwt' && !data.jwks) throw wrong('its jwks is missing')
+  if (data.authMethod === 'self_signed_tls_client_auth' && data.certificates.length === 0) {
+    throw wrong('its certificates are missing')
+  }
   const flaw = data.jwks ? keysFlaw(data.jwks) : null
   if (flaw !== null) throw wrong(flaw)
   return data

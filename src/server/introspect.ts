@@ -19,7 +19,6 @@ export interface ActiveToken {
   readonly aud?: string
   readonly sid?: string
   readonly jti?: string
-  readonly cnf?: Readonly<Record<string, string>>
 }
 
 const INACTIVE: Introspection = { active: false }
@@ -52,7 +51,7 @@ function maySee({ id, introspect }: Client, { grant }: TokenView, { aud }: Token
   return grant.clientId === id || (aud !== undefined && introspect.includes(aud))
 }
 
-function activeOf(issuer: string, view: TokenView, { scope, aud, cnf }: TokenDetail): ActiveToken {
+function activeOf(issuer: string, view: TokenView, { scope, aud }: TokenDetail): ActiveToken {
   const { grant } = view
   const expiresAt = Math.min(view.expiresAt, grant.expiresAt)
   return {
@@ -66,6 +65,5 @@ function activeOf(issuer: string, view: TokenView, { scope, aud, cnf }: TokenDet
     ...(view.kind === 'access' ? { token_type: 'Bearer' as const } : {}),
     ...(aud === undefined ? {} : { aud }),
     ...(grant.sessionId === null ? {} : { sid: grant.sessionId }),
-    ...(cnf === undefined ? {} : { cnf }),
   }
 }

@@ -37,7 +37,6 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
         exp: Math.floor(row.expiresAt / 1000),
         jti,
         ...(grant.sessionId === null ? {} : { sid: grant.sessionId }),
-        ...(detail.cnf ? { cnf: detail.cnf } : {}),
       }
       return new SignJWT(claims).setProtectedHeader({ alg, kid, typ: 'at+jwt' }).sign(privateKey)
     },

@@ -44,6 +44,7 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   const has = {
     authorize: options.authorize !== undefined,
     globalRevocation: options.globalRevocation !== undefined,
+    certificates: options.certificates !== undefined,
   }
   const cors = createCors(core.clients, core.clock)
   const aboutToken = (serve: (request: TokenRequest) => Promise<WireAnswer>) =>

@@ -19,8 +19,6 @@ export interface TokenDetail {
   /** Of a code: where it may be redeemed, and the challenge (RFC 7636). */
   readonly redirectUri?: string | undefined
   readonly challenge?: string | undefined
-  /** The key or certificate that it is bound to (RFC 7800). */
-  readonly cnf?: Readonly<Record<string, string>> | undefined
 }
 
 /** A token that was made and not yet written down. */

@@ -398,7 +398,11 @@ describe('rescind client', () => {
     ['an origin with a path', ['add', 'a', '--origin', 'https://a/b'], 'web origin'],
     ['keys that are not there', ['add', 'a', '--jwks', 'no.json'], '--jwks'],
     ['no keys for private_key_jwt', ['add', 'a', '--auth', 'private_key_jwt'], '--jwks'],
-    ['no certificate for mTLS', ['add', 'a', '--auth', 'tls_client_auth'], '--certificate'],
+    [
+      'no certificate for mTLS',
+      ['add', 'a', '--auth', 'self_signed_tls_client_auth'],
+      '--certificate',
+    ],
     ['a client that is not there', ['rotate-secret', 'a'], 'There is no client "a"'],
     ['disabling one that is not there', ['disable', 'a'], 'There is no client "a"'],
   ])('%s is one sentence', async (_, args, sentence) => {

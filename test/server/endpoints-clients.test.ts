@@ -307,7 +307,11 @@ describe('RFC 8705 section 2.2: a certificate by the header of a trusted proxy',
   const thumbprint = thumbprintOf(encodeURIComponent(CERTIFICATE)) ?? ''
   async function statusOf(trustedProxies: readonly string[], certificate?: string, more = {}) {
     await using world = await openEndpoints({ certificates: { header, trustedProxies } })
-    await world.addClient({ id: 'm', authMethod: 'tls_client_auth', certificates: [thumbprint] })
+    await world.addClient({
+      id: 'm',
+      authMethod: 'self_signed_tls_client_auth',
+      certificates: [thumbprint],
+    })
     const response = await world.call('/revoke', {
       method: 'POST',
       headers: {
@@ -330,6 +334,21 @@ describe('RFC 8705 section 2.2: a certificate by the header of a trusted proxy',
     ['a broken escape', ['127.0.0.1'], '%zz', 401],
   ])('%s', async (_, trusted, certificate, status) => {
     expect(await statusOf(trusted, certificate)).toBe(status)
+  })
+
+  it.each([
+    ['no certificate', []],
+    ['a thumbprint in hex', [Buffer.from(thumbprint, 'base64url').toString('hex')]],
+    ['the certificate itself', [CERTIFICATE]],
+  ])('a client with %s could never prove itself, and is refused', async (_, certificates) => {
+    await using world = await openEndpoints()
+    const adding = world.addClient({
+      ...{ id: 'm', authMethod: 'self_signed_tls_client_auth', certificates },
+    })
+    await expect(adding).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining('certificate'),
+    })
   })
 
   it('X-Forwarded-For makes nobody a trusted proxy', async () => {

@@ -36,6 +36,33 @@ describe('RFC 8414: the metadata', () => {
   })
 })
 
+describe('RFC 8414 section 2: the metadata says what is there, and no more', () => {
+  const metadataOf = async (options: Parameters<typeof openEndpoints>[0]) => {
+    await using world = await openEndpoints(options)
+    const response = await world.call('/.well-known/oauth-authorization-server')
+    return (await response.json()) as Record<string, readonly string[]>
+  }
+  it('certificates where a proxy tells of them, by the term of RFC 8705 section 2.2.1', async () => {
+    const certificates = { header: 'x-client-cert', trustedProxies: ['127.0.0.1'] }
+    const [without, withThem] = [await metadataOf({}), await metadataOf({ certificates })]
+    for (const endpoint of ['token', 'revocation', 'introspection']) {
+      const name = `${endpoint}_endpoint_auth_methods_supported`
+      const method = 'self_signed_tls_client_auth'
+      expect(withThem[name]).toEqual(expect.arrayContaining([method]))
+      expect(without[name]).toEqual(withThem[name]?.filter((one) => one !== method))
+    }
+    // The certificates of clients are compared with those that are known, and no issuer of theirs is.
+    expect(JSON.stringify(withThem)).not.toContain('"tls_client_auth"')
+  })
+  it.each([undefined, 'RS256', 'ES256', 'EdDSA'] as const)(
+    'the algorithm that signs introspection: %s (RFC 9701 section 7)',
+    async (signingAlg) => {
+      const { introspection_signing_alg_values_supported: algs } = await metadataOf({ signingAlg })
+      expect(algs).toEqual([signingAlg ?? 'ES256'])
+    },
+  )
+})
+
 describe('/jwks and /health', () => {
   it('no private half of a key is shown', async () => {
     await using world = await openEndpoints()

@@ -290,7 +290,11 @@ describe('a certificate is believed of the proxy at the socket, whoever the clie
     const authority = await openAuthority({ certificates: { header, trustedProxies: [trusted] } })
     const certificate = encodeURIComponent(CERTIFICATE)
     const certificates = [thumbprintOf(certificate) ?? '']
-    await authority.clients.add({ id: 'app', authMethod: 'tls_client_auth', certificates })
+    await authority.clients.add({
+      id: 'app',
+      authMethod: 'self_signed_tls_client_auth',
+      certificates,
+    })
     const form = { client_id: 'app', token: 'x' }
     const headers = { [header]: certificate, 'x-forwarded-for': from }
     const naive = express().set('trust proxy', true).use(mountExpress(authority.handle))

@@ -133,8 +133,11 @@ function newClient(io: Io, id: string, options: AddOptions): NewClient {
   if (auth === 'private_key_jwt' && options.jwks === undefined) {
     throw new RescindError('usage', 'A client with private_key_jwt needs its public keys: --jwks.')
   }
-  if (auth === 'tls_client_auth' && certificate === undefined) {
-    throw new RescindError('usage', 'A client with tls_client_auth needs a --certificate.')
+  if (auth === 'self_signed_tls_client_auth' && certificate === undefined) {
+    throw new RescindError(
+      'usage',
+      'A client with self_signed_tls_client_auth needs a --certificate.',
+    )
   }
   return {
     id,

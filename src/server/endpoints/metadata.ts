@@ -8,16 +8,22 @@ import type { EndpointPaths } from './paths.ts'
 /** Metadata and keys change seldom; a client that keeps them for so long learns soon enough. */
 const KEPT_S = 300
 
-/** Which of the endpoints that need an option of the host's are there. */
-export interface OptionalEndpoints {
+/** What of all that needs an option of the host's is there. */
+export interface Optional {
   readonly authorize: boolean
   readonly globalRevocation: boolean
+  /** A proxy says which certificate a client showed. */
+  readonly certificates: boolean
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc8414#section-2 */
-export function metadataOf(core: Core, paths: EndpointPaths, has: OptionalEndpoints) {
+export async function metadataOf(core: Core, paths: EndpointPaths, has: Optional) {
   const at = (path: string) => new URL(path, core.issuer).href
-  const methods = [...CLIENT_AUTH_METHODS]
+  const methods = CLIENT_AUTH_METHODS.filter(
+    (method) => method !== 'self_signed_tls_client_auth' || has.certificates,
+  )
+  // Two of them while a new key of another kind takes over.
+  const { keys } = await core.keys.published()
   const confidential = methods.filter((method) => method !== 'none')
   return {
     issuer: core.issuer,
@@ -39,7 +45,7 @@ export function metadataOf(core: Core, paths: EndpointPaths, has: OptionalEndpoi
     revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
     introspection_endpoint_auth_methods_supported: confidential,
     introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
-    introspection_signing_alg_values_supported: ['RS256', 'ES256', 'EdDSA'],
+    introspection_signing_alg_values_supported: [...new Set(keys.map(({ alg }) => alg))],
   }
 }
 

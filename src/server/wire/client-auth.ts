@@ -134,7 +134,8 @@ async function isProven(
     case 'id':
       if (isPublic(client)) return true
       return (
-        client.authMethod === 'tls_client_auth' && hasCertificate(request, client, certificates)
+        client.authMethod === 'self_signed_tls_client_auth' &&
+        hasCertificate(request, client, certificates)
       )
   }
 }
