@@ -61,28 +61,39 @@ export function checkOptions(options: CoreOptions): void {
   throw new RescindError('key_invalid', `An authority needs a key of ${KEY_BYTES} bytes ("key").`)
 }
 
-/** @see https://www.rfc-editor.org/rfc/rfc8414#section-2 */
+/**
+ * Returns the issuer as it was given, to the letter: clients compare it (RFC 8414 section 3.3).
+ *
+ * @throws RescindError `usage`, `url_invalid`, `url_plain_http`
+ * @see https://www.rfc-editor.org/rfc/rfc8414#section-2
+ */
 export function checkIssuer(issuer: string | undefined): string {
   if (typeof issuer !== 'string' || issuer === '') {
     throw new RescindError('usage', 'An authority needs its issuer, as "issuer": an https URL.')
   }
-  if (!URL.canParse(issuer)) {
-    throw new RescindError('url_invalid', `The issuer "${issuer}" is not a URL.`)
+  if (!/^https?:\/\/[\x21-\x7e]+$/.test(issuer) || !URL.canParse(issuer)) {
+    throw new RescindError(
+      'url_invalid',
+      `The issuer "${issuer}" is not a URL that begins with https:// and has no spaces.`,
+    )
   }
-  const { protocol, hostname, search, hash } = new URL(issuer)
-  if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.has(hostname))) {
+  const { protocol, hostname } = new URL(issuer)
+  if (/^\w+:\/\/[^/?#]*@/.test(issuer)) {
+    throw new RescindError('url_invalid', 'The issuer must have no user and no password in it.')
+  }
+  if (protocol !== 'https:' && !LOOPBACK.has(hostname)) {
     throw new RescindError(
       'url_plain_http',
       `The issuer ${issuer} must be https; plain http is for loopback alone.`,
     )
   }
-  if (search !== '' || hash !== '' || issuer.endsWith('?') || issuer.endsWith('#')) {
+  if (/[?#]/.test(issuer)) {
     throw new RescindError(
       'url_invalid',
       `The issuer ${issuer} must have no query and no fragment.`,
     )
   }
-  return issuer.replace(/\/$/, '')
+  return issuer
 }
 
 /**

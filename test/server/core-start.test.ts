@@ -65,6 +65,25 @@ const WRONG: readonly WrongOptions[] = [
     code: 'url_invalid',
     says: /no fragment/,
   },
+  ...['https://ada:geheim@as.example', 'https://ada@as.example', 'https://@as.example'].map(
+    (issuer) => ({
+      title: `an issuer with userinfo: ${issuer}`,
+      options: { issuer },
+      code: 'url_invalid',
+      says: /^(?!.*geheim).*no user and no password/,
+    }),
+  ),
+  ...[
+    ' https://as.example',
+    'https://as.example/a b',
+    'https:as.example',
+    'HTTPS://as.example',
+  ].map((issuer) => ({
+    title: `an issuer that clients could not compare: "${issuer}"`,
+    options: { issuer },
+    code: 'url_invalid',
+    says: /is not a URL/,
+  })),
   { title: 'no key', options: { key: undefined }, code: 'key_invalid', says: /32 bytes/ },
   {
     title: 'a short key',
@@ -150,6 +169,7 @@ describe('wrong options fail at start, in one clear sentence', () => {
     ['https', 'https://as.example'],
     ['https with a path', 'https://as.example/tenant1'],
     ['http on loopback', 'http://127.0.0.1:8080'],
+    ['https with a slash at its end', 'https://as.example/'],
     ['http on localhost', 'http://localhost:8080'],
     ['http on IPv6 loopback', 'http://[::1]:8080'],
   ])('an issuer that is right: %s', async (_, issuer) => {
@@ -207,11 +227,13 @@ describe('a store on disk', () => {
     expect(refusal.message).toContain(ISSUER)
     expect(refusal.message).toContain('https://other.example')
   })
-  test('of the same issuer is opened again, also with a slash at its end', async () => {
+  test('of the same issuer is opened again; with a slash at its end it is another (RFC 8414 section 3.3)', async () => {
     using home = tempHome()
+    const codes: string[] = []
     for (const issuer of [ISSUER, `${ISSUER}/`, ISSUER]) {
-      expect((await refusalOf(start({ issuer, store: await open(home.path) }))).code).toBe('none')
+      codes.push((await refusalOf(start({ issuer, store: await open(home.path) }))).code)
     }
+    expect(codes).toEqual(['none', 'issuer_mismatch', 'none'])
   })
   test('two issuers at the same time: one is refused', async () => {
     using home = tempHome()

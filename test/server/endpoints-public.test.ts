@@ -7,15 +7,19 @@ import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import { FORM, openEndpoints } from './endpoints-world.ts'
 
 describe('RFC 8414: the metadata', () => {
-  it.each(['', '/tenant', '/a/b/'])('of an issuer with the path "%s"', async (path) => {
+  it.each(['', '/', '/tenant', '/a/b/'])('of an issuer with the path "%s"', async (path) => {
     await using world = await openEndpoints({
       path,
       authorize: async () => null,
       globalRevocation: { callers: [] },
     })
     const { issuer } = world.authority
+    // To the letter as it was configured (section 3.3).
+    expect(issuer).toBe(`${world.origin}${path}`)
+    const base = issuer.replace(/\/$/, '')
     const request = { algorithm: 'oauth2', [oauth.allowInsecureRequests]: true } as const
     const response = await oauth.discoveryRequest(new URL(issuer), request)
+    expect(((await response.clone().json()) as { issuer: string }).issuer).toBe(issuer)
     const server = await oauth.processDiscoveryResponse(new URL(issuer), response)
     const endpoints = [
       server.authorization_endpoint,
@@ -26,7 +30,8 @@ describe('RFC 8414: the metadata', () => {
       server.global_token_revocation_endpoint as string,
     ]
     for (const endpoint of endpoints) {
-      expect(endpoint?.startsWith(`${issuer}/`)).toBe(true)
+      expect(endpoint?.startsWith(`${base}/`)).toBe(true)
+      expect(endpoint?.slice(base.length)).not.toContain('//')
       // Each is there: whatever is wrong with a bare request, it is not its address.
       expect((await fetch(endpoint ?? '', { redirect: 'manual' })).status).not.toBe(404)
     }
