@@ -10,7 +10,15 @@ import { missingNeed } from './needs.ts'
 import { openSender } from './sender.ts'
 import { GROUPS } from './table.ts'
 import { findTarget, type Target } from './target.ts'
-import { CaseEnd, pass, sentenceOf, VERDICTS, type Verdict, type VerdictName } from './verdict.ts'
+import {
+  CaseEnd,
+  pass,
+  sentenceOf,
+  unclear,
+  VERDICTS,
+  type Verdict,
+  type VerdictName,
+} from './verdict.ts'
 import { openWorld, type World } from './world.ts'
 
 /** Rounds of each race case: a window of one in fifty is seen with a chance of two in three. */
@@ -258,7 +266,8 @@ async function runCase(
 
 async function judge(world: World, entry: ConformanceCase): Promise<Verdict> {
   try {
-    return (await entry.run(world)) ?? pass()
+    const verdict = (await entry.run(world)) ?? pass()
+    return world.doubts.length === 0 ? verdict : unclear(world.doubts.join(' '))
   } catch (error) {
     if (error instanceof CaseEnd) return error.verdict
     if (world.signal?.aborted) return { verdict: 'skipped', why: 'The run was stopped in it.' }

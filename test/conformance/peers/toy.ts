@@ -56,8 +56,11 @@ const SLOW_MS = 3
 const BODY_CHARACTERS_MAX = 64 * 1024
 const REDIRECT = 'https://client.example.com/cb'
 
-/** Starts a small authorization server that is right, but for one defect. */
-export async function startToy(defect?: Defect): Promise<Peer> {
+/**
+ * Starts a small authorization server that is right, but for one defect. One that is blind shows nobody
+ * whether a token lives: access tokens alone, no introspection and no resource.
+ */
+export async function startToy(defect?: Defect, { isBlind = false } = {}): Promise<Peer> {
   const server = await listen(() => getRequestListener(toy(defect)))
   const { origin } = server
   const config = conformanceSchema.parse({
@@ -65,7 +68,7 @@ export async function startToy(defect?: Defect): Promise<Peer> {
       authorization: `${origin}/authorize`,
       token: `${origin}/token`,
       revocation: `${origin}/revoke`,
-      introspection: `${origin}/introspect`,
+      ...(!isBlind && { introspection: `${origin}/introspect` }),
     },
     clients: Object.fromEntries(
       Object.entries(TOY_CLIENTS).map(([id, auth]) => [
@@ -74,16 +77,18 @@ export async function startToy(defect?: Defect): Promise<Peer> {
       ]),
     ),
     tokens: {
-      user: {
-        by: 'code',
-        redirectUri: REDIRECT,
-        scope: 'read write',
-        fields: { user: 'ann' },
-        secondUser: { user: 'bob' },
-      },
+      ...(!isBlind && {
+        user: {
+          by: 'code',
+          redirectUri: REDIRECT,
+          scope: 'read write',
+          fields: { user: 'ann' },
+          secondUser: { user: 'bob' },
+        },
+      }),
       service: { by: 'client_credentials' },
     },
-    resource: { url: `${origin}/resource` },
+    ...(!isBlind && { resource: { url: `${origin}/resource` } }),
   })
   return { config, close: server.close }
 }
