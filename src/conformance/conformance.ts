@@ -305,6 +305,16 @@ function shown(url: URL | undefined): string | null {
   return url === undefined ? null : printableUrl(url)
 }
 
+/** The musts of a report that were tested and could not be decided. */
+export function undecidedMusts(report: ConformanceReport): readonly CaseResult[] {
+  return report.results.filter(isUndecidedMust)
+}
+
+/** Says whether a result is that of a must which was tested and could not be decided. */
+export function isUndecidedMust({ verdict, level }: CaseResult): boolean {
+  return verdict === 'inconclusive' && level === 'must'
+}
+
 /** Says whether a report has a failure that counts: of a must, or of a should where asked. */
 export function hasFailed(report: ConformanceReport, strict: boolean): boolean {
   return report.results.some(
