@@ -28,7 +28,9 @@ const FORGET: Statement = {
     gone AS (DELETE FROM rescind.grants
       WHERE id = ANY(${expired('grants', 'id', 'expires_at')}) RETURNING id),
     grant_ends AS (DELETE FROM rescind.grant_end WHERE id = ANY(ARRAY(SELECT id FROM gone))),
-    marks AS (DELETE FROM rescind.mark WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
+    marks AS (DELETE FROM rescind.mark
+      WHERE key = ANY(${expired('mark', 'key', 'keep_until')}) RETURNING key),
+    settings AS (DELETE FROM rescind.mark_setting WHERE key = ANY(ARRAY(SELECT key FROM marks))),
     names AS (DELETE FROM rescind.used_once
       WHERE key = ANY(${expired('used_once', 'key', 'keep_until')})),
     events AS (DELETE FROM rescind.event WHERE ctid = ANY(ARRAY(SELECT ctid FROM rescind.event

@@ -16,22 +16,24 @@ export interface Forgetting {
  */
 export function createForgetting(database: DatabaseSync, eventsKeptMs: number): Forgetting {
   const prepare = (sql: string) => database.prepare(sql)
-  const delete_ = (table: string) => prepare(`DELETE FROM ${table} WHERE id = ?`)
-  // A row and what ended it go together.
+  const delete_ = (table: string, key = 'id') => prepare(`DELETE FROM ${table} WHERE ${key} = ?`)
+  // A row goes together with what ended it, and a mark with its settings.
   const ended = [
     {
       expired: prepare('SELECT id FROM token WHERE expires_at <= ? LIMIT ?'),
-      deletes: ['token_end_recent', 'token_end', 'token'].map(delete_),
+      deletes: ['token_end_recent', 'token_end', 'token'].map((table) => delete_(table)),
     },
     {
       expired: prepare('SELECT id FROM "grant" WHERE expires_at <= ? LIMIT ?'),
-      deletes: ['grant_end', '"grant"'].map(delete_),
+      deletes: ['grant_end', '"grant"'].map((table) => delete_(table)),
+    },
+    {
+      expired: prepare('SELECT key AS id FROM mark WHERE keep_until <= ? LIMIT ?'),
+      deletes: ['mark_setting', 'mark'].map((table) => delete_(table, 'key')),
     },
   ]
-  const keyed = ['used_once', 'mark'].map((table) =>
-    prepare(`DELETE FROM ${table} WHERE key IN
-      (SELECT key FROM ${table} WHERE keep_until <= ? LIMIT ?)`),
-  )
+  const usedOnce = prepare(`DELETE FROM used_once WHERE key IN
+    (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)`)
   // Events come in the order of their numbers, and nearly in that of their moments.
   const oldEvents = prepare(`DELETE FROM event WHERE seq IN (SELECT seq FROM
     (SELECT seq, at FROM event ORDER BY seq LIMIT ?2) WHERE at <= ?1)`)
@@ -44,12 +46,12 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
   const forgetSome = (now: number, limit: number): number => {
     let count = 0
     for (const { expired, deletes } of ended) {
-      for (const { id } of expired.all(now, limit) as { id: number }[]) {
+      for (const { id } of expired.all(now, limit) as { id: number | string }[]) {
         for (const statement of deletes) statement.run(id)
         count += 1
       }
     }
-    for (const statement of keyed) count += Number(statement.run(now, limit).changes)
+    count += Number(usedOnce.run(now, limit).changes)
     return count + Number(oldEvents.run(now - eventsKeptMs, limit).changes)
   }
   return {

@@ -59,7 +59,8 @@ export function createLookups(database: DatabaseSync) {
   const grantById = prepare(
     `SELECT ${GRANT_COLUMNS} FROM "grant" g LEFT JOIN grant_end ge ON ge.id = g.id WHERE g.id = ?`,
   )
-  const markByKey = prepare('SELECT key, epoch, before, at FROM mark WHERE key = ?')
+  const markByKey = prepare('SELECT key, epoch, before FROM mark WHERE key = ?')
+  const settingsByKey = prepare('SELECT key, epoch, before, at FROM mark_setting WHERE key = ?')
   const anyMark = prepare('SELECT 1 FROM mark LIMIT 1')
   const clientById = prepare('SELECT id, settings, enabled, version FROM client WHERE id = ?')
   const allClients = prepare('SELECT id, settings, enabled, version FROM client ORDER BY id')
@@ -138,11 +139,7 @@ export function createLookups(database: DatabaseSync) {
       return cells ? { value: cells[0] as string, version: cells[1] as number } : null
     },
     marks: (keys: readonly string[]): readonly MarkRow[] =>
-      keys.flatMap((key) => {
-        const row = markByKey.one(key)
-        if (!row) return []
-        return [{ key, epoch: row[1] as number, before: row[2] as number, at: row[3] as number }]
-      }),
+      keys.flatMap((key) => settingsByKey.all(key).map(markRow)),
     events: (after: string | null, limit: number): readonly EventRow[] =>
       eventsAfter.all(readPosition(after), limit).map(eventRow),
     eventsAt: (at: number, limit: number): readonly EventRow[] =>
@@ -203,6 +200,15 @@ function tokenEnd(state: unknown, at: unknown, successorId: unknown): TokenEnd |
     state: state === 1 ? 'used' : 'revoked',
     at: at as number,
     successorId: successorId as number | null,
+  }
+}
+
+function markRow([key, epoch, before, at]: Cells): MarkRow {
+  return {
+    key: key as string,
+    epoch: epoch as number,
+    before: before as number,
+    at: at as number,
   }
 }
 
