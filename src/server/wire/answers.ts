@@ -59,8 +59,9 @@ export function throttledAnswer(seconds: number): WireAnswer {
 }
 
 /**
- * Returns the answer to an error: 503 when the store is in trouble, where the state is what it was or
- * complete, so that the request may be sent again (RFC 7009 section 2.2.1); 500 for what should not be.
+ * Returns the answer to an error: 503 when the store is in trouble, and 500 for what should not be. A
+ * change is there whole or not at all, and its answer may have been lost: the client sends the request
+ * again, which does no harm (RFC 7009 section 2.2.1).
  */
 export function troubleAnswer(error: unknown): WireAnswer {
   // The client was disabled while its request was under way.
@@ -71,7 +72,8 @@ export function troubleAnswer(error: unknown): WireAnswer {
   const answer = isStore
     ? refusalAnswer({
         error: 'temporarily_unavailable',
-        error_description: 'The store is in trouble; nothing was decided. Send the request again.',
+        error_description:
+          'The store is in trouble, and it is not known whether this was done. Send the request again.',
       })
     : refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
   if (!isStore) return answer
