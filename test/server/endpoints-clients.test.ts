@@ -124,7 +124,7 @@ describe('RFC 7009 section 2.3: CORS by the registered origins of a client', () 
 })
 
 describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
-  it('for that client, with Retry-After; others at the same address go on', async () => {
+  it('for that client, with Retry-After; others at the same address go on, and so does who knows it', async () => {
     await using world = await openEndpoints()
     const app = { id: 'app', secret: await world.addClient({ id: 'app' }) }
     const other = { id: 'other', secret: await world.addClient({ id: 'other' }) }
@@ -133,13 +133,48 @@ describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
       const wrong = await world.post('/revoke', form, { id: 'app', secret: `guess${tries}` })
       expect(wrong.status).toBe(401)
     }
-    const slowed = await world.post('/revoke', form, app)
+    const guess = { id: 'app', secret: 'one more' }
+    const slowed = await world.post('/revoke', form, guess)
     expect(slowed.status).toBe(429)
     expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect((await world.post('/introspect', form, app)).status).toBe(429)
+    expect((await world.post('/introspect', form, guess)).status).toBe(429)
     expect((await world.post('/revoke', form, other)).status).toBe(200)
-    world.clock.advance(61)
+    // Guessing must not lock out the client, nor does its own success give the guesser new tries.
     expect((await world.post('/revoke', form, app)).status).toBe(200)
+    expect((await world.post('/revoke', form, guess)).status).toBe(429)
+    world.clock.advance(61)
+    expect((await world.post('/revoke', form, guess)).status).toBe(401)
+  })
+
+  it.each([
+    ['in the body', { client_id: 'spa', client_secret: 'x' }, undefined],
+    ['in the header', {}, { id: 'spa', secret: 'x' }],
+  ])(
+    'a secret of a public client, which has none, %s: the client goes on',
+    async (_, form, basic) => {
+      await using world = await openEndpoints()
+      await world.addClient({ id: 'spa', authMethod: 'none' })
+      const { refresh_token: token } = await world.issue('spa')
+      const statuses: number[] = []
+      for (let tries = 0; tries < 11; tries += 1) {
+        statuses.push((await world.post('/revoke', { ...form, token }, basic)).status)
+      }
+      expect(statuses).toEqual([...Array(10).fill(401), 429])
+      expect(await world.isActive(token)).toEqual([true])
+      expect((await world.post('/revoke', { client_id: 'spa', token })).status).toBe(200)
+      expect(await world.isActive(token)).toEqual([false])
+    },
+  )
+
+  it('an id alone guesses at nothing, and is not counted', async () => {
+    await using world = await openEndpoints()
+    const secret = await world.addClient({ id: 'app' })
+    for (let tries = 0; tries < 11; tries += 1) {
+      const form = { token: 'x', client_id: 'app' }
+      expect((await world.post('/revoke', form)).status).toBe(401)
+    }
+    const wrong = { id: 'app', secret: `${secret}x` }
+    expect((await world.post('/revoke', { token: 'x' }, wrong)).status).toBe(401)
   })
 })
 

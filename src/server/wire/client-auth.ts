@@ -52,17 +52,14 @@ export function createClientAuth(parts: ClientAuthParts) {
     const presented = presentedIn(request, form)
     if (presented === null) return failure(usedHeader)
     if ('error' in presented) return { answer: refusalAnswer(presented) }
-    const { clientId } = presented
-    const wait = throttle.waitOf(clientId, request.address)
-    if (wait > 0) return { answer: throttledAnswer(wait) }
+    const { clientId, type } = presented
     const client = await core.clients.get(clientId)
-    const isGood = client?.enabled === true && (await isProven(parts, request, presented, client))
-    if (isGood) {
-      throttle.succeeded(clientId, request.address)
-      return { client }
-    }
-    throttle.failed(clientId, request.address)
-    return failure(usedHeader)
+    // Before the throttle is asked: whoever guesses must not lock out the client that knows.
+    if (client?.enabled && (await isProven(parts, request, presented, client))) return { client }
+    // An id alone guesses at nothing.
+    if (type === 'id') return failure(usedHeader)
+    const wait = throttle.failed(clientId, request.address)
+    return wait > 0 ? { answer: throttledAnswer(wait) } : failure(usedHeader)
   }
 }
 
