@@ -1,7 +1,10 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
+import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import { type EndpointWorld, FORM, openEndpoints } from './endpoints-world.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -113,6 +116,34 @@ describe('RFC 7009 section 2.3: CORS by the registered origins of a client', () 
     expect(await world.isActive(token)).toEqual([false])
   })
 
+  it.each([
+    ['503 of a store in trouble', new RescindError('store_down', 'It is down.'), 503],
+    ['500', new Error('a mistake of ours'), 500],
+  ])('lets a page read a %s, whichever it is', async (_, trouble, status) => {
+    let isDown = false
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const down = async () => {
+        throw trouble
+      }
+      return {
+        ...store,
+        readClient: (id: string) => (isDown ? down() : store.readClient(id)),
+        listClients: () => (isDown ? down() : store.listClients()),
+      }
+    }
+    await using world = await openEndpoints({ openStore })
+    await world.addClient({ id: 'spa', authMethod: 'none', origins: [ORIGIN] })
+    const preflight = () =>
+      world.call('/revoke', { method: 'OPTIONS', headers: { origin: ORIGIN } })
+    expect(allowed(await preflight())).toBe(ORIGIN)
+    isDown = true
+    world.clock.advance(60)
+    const response = await revokeFrom(world, ORIGIN, { client_id: 'spa', token: 'x' })
+    expect([response.status, allowed(response)]).toEqual([status, '*'])
+    expect(allowed(await preflight())).toBe(ORIGIN)
+  })
+
   it('lets everybody read the metadata and the keys', async () => {
     await using world = await open()
     for (const path of ['/jwks', '/.well-known/oauth-authorization-server']) {
@@ -175,6 +206,24 @@ describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
     }
     const wrong = { id: 'app', secret: `${secret}x` }
     expect((await world.post('/revoke', { token: 'x' }, wrong)).status).toBe(401)
+  })
+})
+
+describe('RFC 9110 section 15.5.2: a 401 names a way to authenticate', () => {
+  it.each([
+    ['/token', { client_id: 'app', client_secret: 'x', grant_type: 'client_credentials' }],
+    ['/revoke', { client_id: 'app', client_secret: 'x', token: 'x' }],
+    ['/revoke', { client_id: 'nobody', token: 'x' }],
+    ['/revoke', { token: 'x' }],
+    ['/introspect', { client_id: 'app', client_secret: 'x', token: 'x' }],
+    ['/introspect', { client_id: 'spa', token: 'x' }],
+  ])('%s with %o', async (path, form) => {
+    await using world = await openEndpoints()
+    await world.addClient({ id: 'app', authMethod: 'client_secret_post' })
+    await world.addClient({ id: 'spa', authMethod: 'none' })
+    const response = await world.post(path, form as Record<string, string>)
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
   })
 })
 
