@@ -17,6 +17,7 @@ export interface JwtTokens {
 
 /** @see https://www.rfc-editor.org/rfc/rfc9068#section-2.2 */
 export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
+  const knownKeys = keepKeySet(keys)
   return {
     async sign({ row, grant, detail, jti }) {
       const { kid, alg, privateKey } = await keys.current()
@@ -36,8 +37,7 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
     },
     async verify(text) {
       try {
-        const known = createLocalJWKSet(await keys.published())
-        const { payload } = await jwtVerify(text, known, {
+        const { payload } = await jwtVerify(text, await knownKeys(), {
           issuer,
           typ: 'at+jwt',
           // An expired token is still known: what it is worth is judged by its row.
@@ -49,6 +49,18 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
         throw error
       }
     },
+  }
+}
+
+/** A key set keeps the keys that it has imported: it is made anew only when other keys are published. */
+function keepKeySet({ published }: SigningKeys) {
+  let kept = { kids: '', keySet: createLocalJWKSet({ keys: [] }) }
+  return async () => {
+    const set = await published()
+    // A key is never changed: its id stands for it.
+    const kids = set.keys.map(({ kid }) => kid).join()
+    if (kids !== kept.kids) kept = { kids, keySet: createLocalJWKSet(set) }
+    return kept.keySet
   }
 }
 

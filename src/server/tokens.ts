@@ -58,6 +58,11 @@ export interface Tokens {
   childSecret: TokenFormat['childSecret']
 }
 
+/** Says whether a text may be a JWT of ours: to read one, its signature must be checked. */
+export function isLikeJwt(text: string): boolean {
+  return text.startsWith('eyJ')
+}
+
 export function createTokens(
   { store, random }: AuthorityParts,
   format: TokenFormat,
@@ -65,7 +70,7 @@ export function createTokens(
 ): Tokens {
   const nextSecret = secretPool(random)
   const parse: Tokens['parse'] = async (text) => {
-    const isJwt = text.startsWith('eyJ')
+    const isJwt = isLikeJwt(text)
     const jti = isJwt ? await jwts.verify(text) : null
     const parsed = jti === null ? format.read(text) : format.readBody('access', jti)
     return parsed && { ...parsed, isJwt }

@@ -209,6 +209,35 @@ describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
   })
 })
 
+describe('a token is looked up while its client proves itself, a JWT only then', () => {
+  it.each([
+    ['opaque', 1],
+    ['jwt', 0],
+  ] as const)('%s: %i look-ups for a stranger', async (accessTokenFormat, expected) => {
+    let looks = 0
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const readToken = (id: number) => {
+        looks += 1
+        return store.readToken(id)
+      }
+      return { ...store, readToken }
+    }
+    await using world = await openEndpoints({ openStore })
+    const secret = await world.addClient({ id: 'app', accessTokenFormat })
+    const { access_token: token } = await world.issue('app')
+    for (const path of ['/revoke', '/introspect']) {
+      looks = 0
+      const wrong = await world.post(path, { token }, { id: 'app', secret: 'wrong' })
+      expect([wrong.status, looks]).toEqual([401, expected])
+    }
+    looks = 0
+    expect((await world.post('/revoke', { token }, { id: 'app', secret })).status).toBe(200)
+    expect(looks).toBe(1)
+    expect(await world.isActive(token)).toEqual([false])
+  })
+})
+
 describe('RFC 9110 section 15.5.2: a 401 names a way to authenticate', () => {
   it.each([
     ['/token', { client_id: 'app', client_secret: 'x', grant_type: 'client_credentials' }],
