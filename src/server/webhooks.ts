@@ -87,7 +87,10 @@ export function startWebhooks(parts: AuthorityParts, webhooks: readonly Webhook[
     async enable(url) {
       const endpoint = endpoints.find(({ webhook }) => webhook.url === url)
       if (!endpoint) {
-        throw new RescindError('usage', 'There is no webhook of this address. List them first.')
+        throw new RescindError(
+          'usage',
+          'There is no webhook of this address. List them with: webhooks.status().',
+        )
       }
       for (;;) {
         const kept = await endpoint.note.read()
