@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { conformanceSchema } from '../../../src/conformance/config.ts'
+import { CERTIFICATE } from '../../support/client-certificate.ts'
 import { listen, type Peer } from './peer.ts'
-import { authenticateToy, TOY_CLIENTS, TOY_SECRET } from './toy-clients.ts'
+import { authenticateToy, CERTIFICATE_HEADER, TOY_CLIENTS, TOY_SECRET } from './toy-clients.ts'
 
 /** What the toy does wrong, one at a time. Without a defect it does what every must and should asks. */
 export type Defect =
@@ -73,7 +74,13 @@ export async function startToy(defect?: Defect, { isBlind = false } = {}): Promi
     clients: Object.fromEntries(
       Object.entries(TOY_CLIENTS).map(([id, auth]) => [
         id,
-        { id, auth, ...(auth !== 'none' && { secret: TOY_SECRET }) },
+        {
+          ...{ id, auth },
+          ...(auth.startsWith('client_secret') && { secret: TOY_SECRET }),
+          ...(auth === 'tls_client_auth' && {
+            certificate: { header: CERTIFICATE_HEADER, pem: CERTIFICATE },
+          }),
+        },
       ]),
     ),
     tokens: {
