@@ -10,6 +10,7 @@ export {
   hasFailed,
   type RunStart,
   runConformance,
+  undecidedMusts,
 } from './conformance/conformance.ts'
 export type { Evidence } from './conformance/evidence.ts'
 export { ERRORS, type ErrorCode, EXIT, type ExitCode, RescindError } from './core/errors.ts'

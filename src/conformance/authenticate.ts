@@ -54,7 +54,25 @@ export async function authenticate(
       return { headers: {}, pairs: [...id, ['client_secret', secretOf(client)]] }
     case 'private_key_jwt':
       return withAssertion(client, await signAssertion(client, target, random))
+    case 'tls_client_auth':
+      return { headers: certificateHeader(client), pairs: id }
   }
+}
+
+/**
+ * Writes a certificate as a proxy that ends TLS hands it on: PEM, percent-encoded.
+ *
+ * @param pem another than the client's own
+ * @throws RescindError `config_invalid`
+ * @see RFC 8705 section 2
+ */
+export function certificateHeader(client: ClientConfig, pem?: string): Record<string, string> {
+  if (client.certificate === undefined) {
+    const message = `The client ${client.id} authenticates by ${client.auth} and has no certificate: add it.`
+    throw new RescindError('config_invalid', message)
+  }
+  const { header, pem: own } = client.certificate
+  return { [header.toLowerCase()]: encodeURIComponent(pem ?? asSecret(own).reveal()) }
 }
 
 /**

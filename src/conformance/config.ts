@@ -9,6 +9,7 @@ export const ROLES = {
   c2: 'a second confidential client',
   cp: 'a confidential client that authenticates in the body (client_secret_post)',
   cj: 'a confidential client that authenticates by private_key_jwt',
+  cm: 'a client that authenticates by a certificate (tls_client_auth)',
   p1: 'a public client',
   p2: 'a second public client',
   rs1: 'a resource server that may introspect the tokens of the others',
@@ -60,10 +61,23 @@ const command = z.strictObject({
 const client = z.strictObject({
   id: z.string().min(1),
   auth: z
-    .enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'])
+    .enum([
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      'tls_client_auth',
+      'none',
+    ])
     .describe('How it authenticates'),
   secret: secretText.optional(),
   key: secretText.optional().describe('The private key, PEM or JWK, for private_key_jwt'),
+  certificate: z
+    .strictObject({
+      header: z.string().describe('The header in which the server has it from its proxy'),
+      pem: secretText.describe('The certificate itself, PEM'),
+    })
+    .optional()
+    .describe('The certificate for tls_client_auth, where the run stands in for the proxy'),
   redirectUri: z.string().optional(),
   scope: z.string().optional(),
 })

@@ -10,7 +10,15 @@ import { missingNeed } from './needs.ts'
 import { openSender } from './sender.ts'
 import { GROUPS } from './table.ts'
 import { findTarget, type Target } from './target.ts'
-import { CaseEnd, pass, sentenceOf, VERDICTS, type Verdict, type VerdictName } from './verdict.ts'
+import {
+  CaseEnd,
+  pass,
+  sentenceOf,
+  unclear,
+  VERDICTS,
+  type Verdict,
+  type VerdictName,
+} from './verdict.ts'
 import { openWorld, type World } from './world.ts'
 
 /** Rounds of each race case: a window of one in fifty is seen with a chance of two in three. */
@@ -258,7 +266,8 @@ async function runCase(
 
 async function judge(world: World, entry: ConformanceCase): Promise<Verdict> {
   try {
-    return (await entry.run(world)) ?? pass()
+    const verdict = (await entry.run(world)) ?? pass()
+    return world.doubts.length === 0 ? verdict : unclear(world.doubts.join(' '))
   } catch (error) {
     if (error instanceof CaseEnd) return error.verdict
     if (world.signal?.aborted) return { verdict: 'skipped', why: 'The run was stopped in it.' }
@@ -294,6 +303,16 @@ function count(results: readonly CaseResult[]): Record<VerdictName, number> {
 
 function shown(url: URL | undefined): string | null {
   return url === undefined ? null : printableUrl(url)
+}
+
+/** The musts of a report that were tested and could not be decided. */
+export function undecidedMusts(report: ConformanceReport): readonly CaseResult[] {
+  return report.results.filter(isUndecidedMust)
+}
+
+/** Says whether a result is that of a must which was tested and could not be decided. */
+export function isUndecidedMust({ verdict, level }: CaseResult): boolean {
+  return verdict === 'inconclusive' && level === 'must'
 }
 
 /** Says whether a report has a failure that counts: of a must, or of a should where asked. */

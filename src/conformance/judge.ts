@@ -78,10 +78,11 @@ export async function refusesAndSpares(
   return answer
 }
 
-/** Says what has become of a token: the look that does not use it up, else by use. */
+/** Says what has become of a token: the look that does not use it up, else by use, else a doubt. */
 export async function lifeByUse(world: World, token: HeldToken): Promise<Life> {
+  if (token.kind !== 'refresh') return await watchOf(world).lifeOrDoubt(token)
   const seen = await watchOf(world).life(token)
-  if (seen !== 'unseen' || token.kind !== 'refresh') return seen
+  if (seen !== 'unseen') return seen
   return (await world.refresh(token)).status === 200 ? 'alive' : 'dead'
 }
 

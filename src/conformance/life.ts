@@ -1,7 +1,7 @@
 import type { HttpResponse } from '../core/http.ts'
 import type { Role } from './config.ts'
 import { brief, type HeldToken, parseObject } from './grant.ts'
-import { fail, unclear } from './verdict.ts'
+import { fail } from './verdict.ts'
 import type { World } from './world.ts'
 
 /** Between two looks at a token that should be dead by now. */
@@ -22,13 +22,18 @@ export interface LifeWatch {
   sees(token: HeldToken): Promise<boolean>
   /** Looks without using the token up. */
   life(token: HeldToken): Promise<Life>
+  /** The same; where nothing sees the token, the case is not decided by it. */
+  lifeOrDoubt(token: HeldToken): Promise<Life>
   /**
+   * Where nothing can see it, the case is not decided by it.
+   *
    * @param when "after its revocation"
-   * @throws CaseEnd `fail` when it lives, `inconclusive` when nothing can see it
+   * @throws CaseEnd `fail` when it lives
    */
   expectDead(token: HeldToken, when: string): Promise<void>
   /**
-   * Where nothing sees a refresh token, it is used to see whether it works.
+   * Where nothing sees a refresh token, it is used to see whether it works; where nothing sees another
+   * one, the case is not decided by it.
    *
    * @throws CaseEnd `fail` when it is dead
    */
@@ -79,6 +84,11 @@ function openWatch(world: World): LifeWatch {
   return {
     sees: async (token) => (await looksFor(token)).length > 0,
     life: (token) => life(token),
+    async lifeOrDoubt(token) {
+      const now = await life(token)
+      if (now === 'unseen') world.doubt(unseen(token))
+      return now
+    },
     async expectDead(token, when) {
       const now = await settled(token)
       if (now === 'alive') fail(`The ${token.kind} token of ${token.role} is still active ${when}.`)
@@ -88,7 +98,7 @@ function openWatch(world: World): LifeWatch {
           fail(`The refresh token of ${token.role} still gives new tokens ${when}.`)
         }
       } else if (now === 'unseen') {
-        unclear(`Nothing shows whether the ${token.kind} token lives: add a resource, or rs1.`)
+        world.doubt(unseen(token))
       }
     },
     async expectAlive(token, when) {
@@ -96,8 +106,7 @@ function openWatch(world: World): LifeWatch {
       if (now === 'dead') fail(`The ${token.kind} token of ${token.role} is dead ${when}.`)
       if (now === 'alive') return
       if (token.kind !== 'refresh') {
-        world.note(`Nothing shows whether the ${token.kind} token of ${token.role} lives.`)
-        return
+        return world.doubt(unseen(token))
       }
       const answer = await world.refresh(token)
       if (answer.status !== 200) {
@@ -106,6 +115,9 @@ function openWatch(world: World): LifeWatch {
     },
   }
 }
+
+const unseen = ({ kind, role }: HeldToken): string =>
+  `Nothing shows whether the ${kind} token of ${role} lives: add a resource, or rs1.`
 
 /** Tries each look on a fresh token of the same kind: one that does not see it alive is no look. */
 async function calibrate(world: World, like: HeldToken): Promise<readonly Look[]> {

@@ -27,7 +27,13 @@ export interface World extends WorldOptions, Caller, TokenDesk {
   /** Something to say beside the verdict. */
   note(sentence: string): void
   readonly notes: readonly string[]
-  /** Forgets notes and evidence so far: a new case begins. */
+  /**
+   * What could not be seen: a case that finds nothing wrong is inconclusive for it, and one that does
+   * has failed all the same.
+   */
+  doubt(why: string): void
+  readonly doubts: readonly string[]
+  /** Forgets notes, doubts and evidence so far: a new case begins. */
   startOver(): void
 }
 
@@ -35,6 +41,7 @@ export interface World extends WorldOptions, Caller, TokenDesk {
 export function openWorld(options: WorldOptions): World {
   const { config, sender, book } = options
   let notes: string[] = []
+  let doubts: string[] = []
   for (const client of Object.values(config.clients)) {
     if (client?.secret !== undefined) book.add(asSecret(client.secret), 'client-secret')
     if (client?.key !== undefined) book.add(asSecret(client.key), 'client-key')
@@ -50,10 +57,17 @@ export function openWorld(options: WorldOptions): World {
     note(sentence) {
       notes = [...new Set([...notes, sentence])]
     },
+    get doubts() {
+      return doubts
+    },
+    doubt(why) {
+      doubts = [...new Set([...doubts, why])]
+    },
     startOver() {
       book.startOver()
       sender.forget()
       notes = []
+      doubts = []
     },
   }
 }

@@ -9,7 +9,7 @@ export const EXIT = {
   denied: 3,
   /** The plan was refused: stale, altered, another tenant's, over its limit. */
   planRefused: 4,
-  /** Finished, and something is not proven dead. */
+  /** Finished, and something is not proven: a token not dead, or a must of a server not kept. */
   notProven: 5,
   /** Stopped by the breaker or a signal; resumable. */
   stopped: 6,

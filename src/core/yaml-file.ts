@@ -1,12 +1,12 @@
-import { closest, distance } from 'fastest-levenshtein'
+import { distance } from 'fastest-levenshtein'
 import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { type ErrorCode, RescindError } from './errors.ts'
 
 /** A file of configuration is written by hand; anything larger is a mistake. */
 const FILE_BYTES_MAX = 1024 * 1024
-/** A key this far from a known one is no slip of the finger. */
-const TYPO_DISTANCE_MAX = 4
+/** A key this far from a known one, by its length, is no slip of the finger. */
+const TYPO_SHARE_MAX = 0.5
 
 /**
  * Reads YAML against a schema. The first thing that is wrong becomes one sentence with line and
@@ -82,14 +82,27 @@ function explain(issue: z.core.$ZodIssue, path: readonly PropertyKey[], schema: 
   if (issue.code !== 'unrecognized_keys') return `${where}: ${issue.message}.`
   const key = String(path.at(-1))
   const known = knownKeys(schema, issue.path)
-  const nearest = known.length > 0 ? closest(key, [...known]) : ''
+  const nearest = nearestKey(key, known)
   const hint =
-    nearest && distance(key, nearest) <= TYPO_DISTANCE_MAX
+    nearest !== undefined
       ? ` Did you mean "${nearest}"?`
       : known.length > 0
         ? ` Known here: ${known.join(', ')}.`
         : ''
   return `there is no key ${where}.${hint}`
+}
+
+/** The known key that a misspelt one is nearest to, or whose beginning it is: `acess` is `accessToken`. */
+function nearestKey(key: string, known: readonly string[]): string | undefined {
+  const farness = (one: string) => {
+    const beginning = distance(key, one.slice(0, key.length + 1))
+    // Between a whole key and the beginning of another, the whole one is meant.
+    return Math.min(distance(key, one), beginning + 0.5)
+  }
+  const [nearest] = known
+    .map((one) => ({ one, far: farness(one) }))
+    .sort((one, other) => one.far - other.far)
+  return nearest && nearest.far <= TYPO_SHARE_MAX * key.length ? nearest.one : undefined
 }
 
 /** A path as people count: `kill 1: app.name` for the first of a list. */

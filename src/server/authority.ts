@@ -113,7 +113,10 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   const clientOf = async (id: string) => {
     const client = await core.clients.get(id)
     if (client?.enabled) return client
-    throw new RescindError('client_unknown', `There is no enabled client "${id}". List them first.`)
+    throw new RescindError(
+      'client_unknown',
+      `There is no enabled client "${id}". List them with: rescind client list, or clients.list().`,
+    )
   }
   return {
     issuer: core.issuer,

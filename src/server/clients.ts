@@ -55,7 +55,10 @@ export function createClients(
   const known = async (id: string): Promise<Client> => {
     const client = await get(id)
     if (!client) {
-      throw new RescindError('client_unknown', `There is no client "${id}". List them first.`)
+      throw new RescindError(
+        'client_unknown',
+        `There is no client "${id}". List them with: rescind client list, or clients.list().`,
+      )
     }
     return client
   }

@@ -1,6 +1,8 @@
 import {
+  type AuthorityStore,
   type EventRow,
   type GrantView,
+  isGrantDead,
   type MarkRow,
   markKeysOf,
   type TokenKind,
@@ -22,7 +24,7 @@ export interface Explanation {
   readonly kind: TokenKind
   readonly state: 'alive' | 'dead'
   readonly death: Death | null
-  /** When it died; of a mark that was set again, the last time. Null while it is alive. */
+  /** When it died: of several deaths, the first. Null while it is alive. */
   readonly at: Date | null
   readonly issuedAt: Date
   readonly expiresAt: Date
@@ -48,7 +50,7 @@ export function createExplain(
   tokens: Tokens,
   keys: Pick<SigningKeys, 'list'>,
 ) {
-  const { store, clock } = parts
+  const { store } = parts
   const find = async (what: string): Promise<TokenView | null> => {
     const id = idOfFingerprint(what)
     if (id === null) {
@@ -61,9 +63,7 @@ export function createExplain(
   return async (what: string): Promise<Explanation | null> => {
     const view = await find(what)
     if (!view) return null
-    const death = deathOf(view, clock.now())
-    const mark = death === 'marked' ? await markOn(parts, view.grant) : null
-    const at = death === null ? null : diedAt(view, death, mark)
+    const { death, at, mark } = await firstDeath(parts, view)
     const events = at === null ? [] : await store.eventsAt(at, EVENTS_MAX)
     const event = events.find((one) => isAbout(one, view, death, mark)) ?? null
     const { grant } = view
@@ -91,26 +91,37 @@ async function isSignerGone(keys: Pick<SigningKeys, 'list'>, view: TokenView): P
   return view.issuedAt < first
 }
 
-/** The mark that killed a grant; of several, the one that was set first. */
-async function markOn({ store }: AuthorityParts, grant: GrantView): Promise<MarkRow | null> {
-  const marks = await store.readMarks(markKeysOf(grant))
-  const deadly = marks.filter(({ epoch, before }) => epoch > grant.born || grant.createdAt < before)
-  return deadly.sort((one, other) => one.at - other.at)[0] ?? null
+interface Died {
+  readonly death: Death | null
+  readonly at: number | null
+  /** The mark that killed its grant, as it was set then. */
+  readonly mark: MarkRow | null
 }
 
-function diedAt(view: TokenView, death: Death, mark: MarkRow | null): number | null {
-  switch (death) {
-    case 'grant_ended':
-      return view.grant.endedAt
-    case 'marked':
-      return mark?.at ?? null
-    case 'used':
-    case 'revoked':
-      return view.end?.at ?? null
-    case 'expired':
-      return Math.min(view.expiresAt, view.grant.expiresAt)
+/** A token can die several times over; what killed it is the first, and of one moment the widest. */
+async function firstDeath({ store, clock }: AuthorityParts, view: TokenView): Promise<Died> {
+  const now = clock.now()
+  const { end, grant } = view
+  const expiresAt = Math.min(view.expiresAt, grant.expiresAt)
+  const deaths: (Died & { readonly at: number })[] = []
+  if (grant.endedAt !== null) deaths.push({ death: 'grant_ended', at: grant.endedAt, mark: null })
+  for (const mark of await deadlyMarks(store, grant)) {
+    deaths.push({ death: 'marked', at: mark.at, mark })
   }
+  if (end) deaths.push({ death: end.state, at: end.at, mark: null })
+  if (expiresAt <= now) deaths.push({ death: 'expired', at: expiresAt, mark: null })
+  const [first] = deaths.sort((one, other) => one.at - other.at)
+  return first ?? { death: deathOf(view, now), at: null, mark: null }
 }
+
+/** The settings of marks that kill a grant. */
+async function deadlyMarks(store: AuthorityStore, grant: GrantView): Promise<readonly MarkRow[]> {
+  if (!isMarked(grant)) return []
+  const marks = await store.readMarks(markKeysOf(grant))
+  return marks.filter(({ epoch, before }) => isMarked({ ...grant, marks: { epoch, before } }))
+}
+
+const isMarked = (grant: GrantView): boolean => isGrantDead({ ...grant, endedAt: null })
 
 /** Says whether an event of the moment of death is the one that tells of it. */
 function isAbout(
@@ -155,7 +166,7 @@ function sentence(
         ? `The ${name} was revoked, and its whole grant with it: ${why}.`
         : `The ${name} died with its grant ${view.grant.id}: ${why}.`
     case 'marked':
-      return `The ${name} died with ${reachWords(mark?.key ?? 'a')}: ${why}.`
+      return `The ${name} died with ${mark === null ? 'a revocation of many' : reachWords(mark.key)}: ${why}.`
     case 'used':
       return view.kind === 'code'
         ? 'The code was redeemed; it works once.'

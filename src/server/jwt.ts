@@ -1,4 +1,4 @@
-import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { createLocalJWKSet, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { GrantRow, TokenRow } from '../store/authority/contract.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import type { TokenDetail } from './tokens.ts'
@@ -17,13 +17,7 @@ export interface JwtTokens {
 
 /** @see https://www.rfc-editor.org/rfc/rfc9068#section-2.2 */
 export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
-  let opened: { readonly jwks: JSONWebKeySet; readonly find: ReturnType<typeof createLocalJWKSet> }
-  /** Keys are read from the store for each token, and imported when they have changed. */
-  const knownKeys = async () => {
-    const jwks = await keys.published()
-    if (opened?.jwks !== jwks) opened = { jwks, find: createLocalJWKSet(jwks) }
-    return opened.find
-  }
+  const knownKeys = keepKeySet(keys)
   return {
     async sign({ row, grant, detail, jti }) {
       const { kid, alg, privateKey } = await keys.current()
@@ -54,6 +48,18 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
         throw error
       }
     },
+  }
+}
+
+/** A key set keeps the keys that it has imported: it is made anew only when other keys are published. */
+function keepKeySet({ published }: SigningKeys) {
+  let kept = { kids: '', keySet: createLocalJWKSet({ keys: [] }) }
+  return async () => {
+    const set = await published()
+    // A key is never changed: its id stands for it.
+    const kids = set.keys.map(({ kid }) => kid).join()
+    if (kids !== kept.kids) kept = { kids, keySet: createLocalJWKSet(set) }
+    return kept.keySet
   }
 }
 

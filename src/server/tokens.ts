@@ -56,6 +56,11 @@ export interface Tokens {
   childSecret: TokenFormat['childSecret']
 }
 
+/** Says whether a text may be a JWT of ours: to read one, its signature must be checked. */
+export function isLikeJwt(text: string): boolean {
+  return text.startsWith('eyJ')
+}
+
 export function createTokens(
   { store, random }: AuthorityParts,
   format: TokenFormat,
@@ -72,7 +77,7 @@ export function createTokens(
     return parsed && { ...parsed, isJwt: false }
   }
   const parse: Tokens['parse'] = async (text) =>
-    looksLikeJwt(text) ? parseJwt(text) : parseOpaque(text)
+    isLikeJwt(text) ? parseJwt(text) : parseOpaque(text)
   const find: Tokens['find'] = async ({ id, kind, hash, isJwt }) => {
     const view = await store.readToken(id)
     if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
@@ -96,15 +101,10 @@ export function createTokens(
     parse,
     find,
     async look(text) {
-      const presented = looksLikeJwt(text) ? await parseJwt(text) : parseOpaque(text)
+      const presented = isLikeJwt(text) ? await parseJwt(text) : parseOpaque(text)
       return presented && presented.kind !== 'code' ? find(presented) : null
     },
   }
-}
-
-/** A JWT begins with its header, which is JSON; no token of ours does. */
-function looksLikeJwt(text: string): boolean {
-  return text.startsWith('eyJ')
 }
 
 /** Returns what is particular to a token. */

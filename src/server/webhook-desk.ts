@@ -50,7 +50,10 @@ export function createWebhookDesk(endpoints: readonly WebhookEndpoint[]): Webhoo
   const find = (url: string): WebhookEndpoint => {
     const endpoint = endpoints.find(({ webhook }) => webhook.url === url)
     if (endpoint) return endpoint
-    throw new RescindError('usage', 'There is no webhook of this address. List them first.')
+    throw new RescindError(
+      'usage',
+      'There is no webhook of this address. List them with: webhooks.status().',
+    )
   }
   return {
     status: () => Promise.all(endpoints.map(statusOf)),

@@ -284,6 +284,20 @@ describe('rescind serve refuses at start, with one sentence', () => {
     ['an address without a port', [AT_HOME, 'listen: 127.0.0.1'], [], '127.0.0.1:9400', 2],
     ['a lifetime without a unit', [AT_HOME, 'lifetimes: { code: 60 }'], [], 'lifetimes.code', 2],
     ['a misspelt key', [AT_HOME, 'isuer: x'], [], 'Did you mean "issuer"?', 2],
+    [
+      'the misspelt beginning of a key',
+      [AT_HOME, 'lifetimes: { acess: 5m }'],
+      [],
+      'Did you mean "accessToken"?',
+      2,
+    ],
+    [
+      'a key that is like none',
+      [AT_HOME, 'lifetimes: { login: 5m }'],
+      [],
+      'Known here: code, accessToken, refreshToken, grant, refreshGrace.',
+      2,
+    ],
     ['a password in the file', [AT_HOME, 'store: postgres://a:geheim@h/d'], [], '${env:NAME}', 2],
     ['a key in the file', [AT_HOME, 'adminKeys: [geheim]'], [], 'adminKeys 1', 2],
     ['a key that is short', [AT_HOME, 'adminKeys: ["${env:SHORT}"]'], [], 'too short', 2],
@@ -403,7 +417,11 @@ describe('rescind client', () => {
       ['add', 'a', '--auth', 'self_signed_tls_client_auth'],
       '--certificate',
     ],
-    ['a client that is not there', ['rotate-secret', 'a'], 'There is no client "a"'],
+    [
+      'a client that is not there',
+      ['rotate-secret', 'a'],
+      'There is no client "a". List them with: rescind client list',
+    ],
     ['disabling one that is not there', ['disable', 'a'], 'There is no client "a"'],
   ])('%s is one sentence', async (_, args, sentence) => {
     const ran = await run('client', ...args)

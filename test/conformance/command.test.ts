@@ -6,6 +6,8 @@ import { rescind as runCli } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
 import { OIDC_SECRET, startOidcPeer } from './peers/oidc-provider.ts'
 import type { Peer } from './peers/peer.ts'
+import { startToy } from './peers/toy.ts'
+import { TOY_SECRET } from './peers/toy-clients.ts'
 
 const folder = tempHome()
 const home = folder.path
@@ -53,6 +55,44 @@ describe('rescind conformance', () => {
 
   test('--strict counts a failed should', async () => {
     expect((await run(['--only', '22', '--strict'])).exitCode).toBe(5)
+  })
+
+  describe('musts that could not be decided', () => {
+    const why = 'Nothing shows whether the access token of c1 lives: add a resource, or rs1.'
+    let blind: Peer
+    beforeAll(async () => {
+      blind = await startToy(undefined, { isBlind: true })
+      const { endpoints, clients, tokens } = blind.config
+      writeFileSync(join(home, 'blind.yaml'), JSON.stringify({ endpoints, clients, tokens }))
+    })
+    afterAll(() => blind?.close())
+
+    const runBlind = (...more: readonly string[]) =>
+      runCli(['conformance', '--config', 'blind.yaml', ...more], { home })
+
+    test('are counted in the first line, with the reason, and are exit 0', async () => {
+      const { exitCode, stdout } = await runBlind('--only', '1,30,69,202')
+      const [headline, , , , ...rest] = stdout.split('\n')
+      expect(headline).toBe('4 cases tested, and none failed; 3 musts could not be decided')
+      expect(rest.join(' ')).toContain(`Not decided: cases 1, 202, 69: ${why}`)
+      expect(exitCode).toBe(0)
+    })
+
+    test('are exit 5 with --strict, and errors in JUnit', async () => {
+      const args = ['--only', '30,69', '--html', 'blind.html', '--junit', 'blind.xml']
+      expect((await runBlind(...args, '--strict')).exitCode).toBe(5)
+      const junit = readFileSync(join(home, 'blind.xml'), 'utf8')
+      expect(junit).toContain(`<error message="${why}">`)
+      expect(junit).toContain('failures="0" errors="1"')
+      expect(readFileSync(join(home, 'blind.html'), 'utf8')).toContain(
+        `Not decided: case 69: ${why}`,
+      )
+      expect(junit).not.toContain(TOY_SECRET)
+    })
+
+    test('without one, --strict is exit 0', async () => {
+      expect((await runBlind('--only', '30', '--strict')).exitCode).toBe(0)
+    })
   })
 
   test('a failed must is exit 5, with the request and the answer', async () => {

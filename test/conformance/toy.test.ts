@@ -27,7 +27,7 @@ const DEFECTS: readonly (readonly [Defect, readonly number[]])[] = [
   ['kills all logins', [6, 43, 76, 78, 94, 202]],
   ['revokes by GET', [3]],
   ['reads the query', [5, 52]],
-  ['takes any secret', [46, 48, 51, 56]],
+  ['takes any secret', [46, 48, 51, 56, 63]],
   ['refuses unknown tokens', [30, 31, 34, 39, 40, 70]],
   ['tells why it is inactive', [116, 117]],
   ['lets anybody introspect', [120, 122]],
@@ -77,6 +77,37 @@ describe('a server with one defect fails the cases that are about it, and no oth
       expect(what).not.toBe('')
       expect(evidence.length).toBeGreaterThan(0)
     }
+  })
+})
+
+describe('where nothing shows whether a token lives, no case says that it does', () => {
+  /** Cases that end with a look at a token, which must live, or must be dead, or may be either. */
+  const LOOKS = [1, 12, 18, 39, 40, 43, 69, 202]
+
+  const run = async (defect: Defect | undefined, only: readonly number[]) => {
+    const peer = await startToy(defect, { isBlind: true })
+    try {
+      return (await runConformance({ config: peer.config, settleMs: 0, only })).results
+    } finally {
+      await peer.close()
+    }
+  }
+
+  test.each(LOOKS)('case %i', async (id) => {
+    const [result] = await run(undefined, [id])
+    expect(result?.verdict).toBe('inconclusive')
+    expect(result?.what).toMatch(/^Nothing shows whether the access token of c1 lives: add a/)
+  })
+
+  test('case 69, and it is dead: the 200 of the thief proves nothing', async () => {
+    const [result] = await run('kills foreign tokens', [69])
+    expect(result).toMatchObject({ level: 'must', verdict: 'inconclusive' })
+    expect(result?.what).not.toMatch(/token lives\./)
+  })
+
+  test('what is wrong with the answer itself is still a failure', async () => {
+    const results = await run('refuses unknown tokens', [39, 40])
+    expect(results.map(({ verdict }) => verdict)).toEqual(['fail', 'fail'])
   })
 })
 

@@ -1,5 +1,5 @@
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   activity,
   eventsDuring,
@@ -42,6 +42,22 @@ describe('an access token as a JWT (RFC 9068)', () => {
     expect(await activity(world, access_token)).toEqual([true])
     world.clock.advance(600)
     expect(await activity(world, access_token)).toEqual([false])
+  })
+  test('a key is imported once for all that it signed, and a new one when it comes', async () => {
+    await using world = await openWorld()
+    const tokens = [await issueJwt(world), await issueJwt(world)].map((pair) => pair.access_token)
+    const imports = vi.spyOn(crypto.subtle, 'importKey')
+    try {
+      expect(await activity(world, ...tokens, ...tokens)).toEqual([true, true, true, true])
+      expect(await activity(world, ...tokens)).toEqual([true, true])
+      expect(imports).toHaveBeenCalledTimes(1)
+      const { signsFrom } = await world.core.keys.rotate()
+      world.clock.advance((signsFrom.getTime() - world.clock.now()) / 1000)
+      const { access_token: later } = await issueJwt(world)
+      expect(await activity(world, later, tokens[0] as string)).toEqual([true, true])
+    } finally {
+      imports.mockRestore()
+    }
   })
   test('is revoked by itself, at once, on every process, and tells of it once', async () => {
     await using world = await openWorld()

@@ -2,7 +2,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
+import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import { type EndpointWorld, FORM, openEndpoints } from './endpoints-world.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -114,6 +117,34 @@ describe('RFC 7009 section 2.3: CORS by the registered origins of a client', () 
     expect(await world.isActive(token)).toEqual([false])
   })
 
+  it.each([
+    ['503 of a store in trouble', new RescindError('store_down', 'It is down.'), 503],
+    ['500', new Error('a mistake of ours'), 500],
+  ])('lets a page read a %s, whichever it is', async (_, trouble, status) => {
+    let isDown = false
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const down = async () => {
+        throw trouble
+      }
+      return {
+        ...store,
+        readClient: (id: string) => (isDown ? down() : store.readClient(id)),
+        listClients: () => (isDown ? down() : store.listClients()),
+      }
+    }
+    await using world = await openEndpoints({ openStore })
+    await world.addClient({ id: 'spa', authMethod: 'none', origins: [ORIGIN] })
+    const preflight = () =>
+      world.call('/revoke', { method: 'OPTIONS', headers: { origin: ORIGIN } })
+    expect(allowed(await preflight())).toBe(ORIGIN)
+    isDown = true
+    world.clock.advance(60)
+    const response = await revokeFrom(world, ORIGIN, { client_id: 'spa', token: 'x' })
+    expect([response.status, allowed(response)]).toEqual([status, '*'])
+    expect(allowed(await preflight())).toBe(ORIGIN)
+  })
+
   it('lets everybody read the metadata and the keys', async () => {
     await using world = await open()
     for (const path of ['/jwks', '/.well-known/oauth-authorization-server']) {
@@ -125,7 +156,7 @@ describe('RFC 7009 section 2.3: CORS by the registered origins of a client', () 
 })
 
 describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
-  it('for that client, with Retry-After; others at the same address go on', async () => {
+  it('for that client, with Retry-After; others at the same address go on, and so does who knows it', async () => {
     await using world = await openEndpoints()
     const app = { id: 'app', secret: await world.addClient({ id: 'app' }) }
     const other = { id: 'other', secret: await world.addClient({ id: 'other' }) }
@@ -134,13 +165,95 @@ describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
       const wrong = await world.post('/revoke', form, { id: 'app', secret: `guess${tries}` })
       expect(wrong.status).toBe(401)
     }
-    const slowed = await world.post('/revoke', form, app)
+    const guess = { id: 'app', secret: 'one more' }
+    const slowed = await world.post('/revoke', form, guess)
     expect(slowed.status).toBe(429)
     expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect((await world.post('/introspect', form, app)).status).toBe(429)
+    expect((await world.post('/introspect', form, guess)).status).toBe(429)
     expect((await world.post('/revoke', form, other)).status).toBe(200)
-    world.clock.advance(61)
+    // Guessing must not lock out the client, nor does its own success give the guesser new tries.
     expect((await world.post('/revoke', form, app)).status).toBe(200)
+    expect((await world.post('/revoke', form, guess)).status).toBe(429)
+    world.clock.advance(61)
+    expect((await world.post('/revoke', form, guess)).status).toBe(401)
+  })
+
+  it.each([
+    ['in the body', { client_id: 'spa', client_secret: 'x' }, undefined],
+    ['in the header', {}, { id: 'spa', secret: 'x' }],
+  ])(
+    'a secret of a public client, which has none, %s: the client goes on',
+    async (_, form, basic) => {
+      await using world = await openEndpoints()
+      await world.addClient({ id: 'spa', authMethod: 'none' })
+      const { refresh_token: token } = await world.issue('spa')
+      const statuses: number[] = []
+      for (let tries = 0; tries < 11; tries += 1) {
+        statuses.push((await world.post('/revoke', { ...form, token }, basic)).status)
+      }
+      expect(statuses).toEqual([...Array(10).fill(401), 429])
+      expect(await world.isActive(token)).toEqual([true])
+      expect((await world.post('/revoke', { client_id: 'spa', token })).status).toBe(200)
+      expect(await world.isActive(token)).toEqual([false])
+    },
+  )
+
+  it('an id alone guesses at nothing, and is not counted', async () => {
+    await using world = await openEndpoints()
+    const secret = await world.addClient({ id: 'app' })
+    for (let tries = 0; tries < 11; tries += 1) {
+      const form = { token: 'x', client_id: 'app' }
+      expect((await world.post('/revoke', form)).status).toBe(401)
+    }
+    const wrong = { id: 'app', secret: `${secret}x` }
+    expect((await world.post('/revoke', { token: 'x' }, wrong)).status).toBe(401)
+  })
+})
+
+describe('a token is looked up while its client proves itself, a JWT only then', () => {
+  it.each([
+    ['opaque', 1],
+    ['jwt', 0],
+  ] as const)('%s: %i look-ups for a stranger', async (accessTokenFormat, expected) => {
+    let looks = 0
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      const readToken = (id: number) => {
+        looks += 1
+        return store.readToken(id)
+      }
+      return { ...store, readToken }
+    }
+    await using world = await openEndpoints({ openStore })
+    const secret = await world.addClient({ id: 'app', accessTokenFormat })
+    const { access_token: token } = await world.issue('app')
+    for (const path of ['/revoke', '/introspect']) {
+      looks = 0
+      const wrong = await world.post(path, { token }, { id: 'app', secret: 'wrong' })
+      expect([wrong.status, looks]).toEqual([401, expected])
+    }
+    looks = 0
+    expect((await world.post('/revoke', { token }, { id: 'app', secret })).status).toBe(200)
+    expect(looks).toBe(1)
+    expect(await world.isActive(token)).toEqual([false])
+  })
+})
+
+describe('RFC 9110 section 15.5.2: a 401 names a way to authenticate', () => {
+  it.each([
+    ['/token', { client_id: 'app', client_secret: 'x', grant_type: 'client_credentials' }],
+    ['/revoke', { client_id: 'app', client_secret: 'x', token: 'x' }],
+    ['/revoke', { client_id: 'nobody', token: 'x' }],
+    ['/revoke', { token: 'x' }],
+    ['/introspect', { client_id: 'app', client_secret: 'x', token: 'x' }],
+    ['/introspect', { client_id: 'spa', token: 'x' }],
+  ])('%s with %o', async (path, form) => {
+    await using world = await openEndpoints()
+    await world.addClient({ id: 'app', authMethod: 'client_secret_post' })
+    await world.addClient({ id: 'spa', authMethod: 'none' })
+    const response = await world.post(path, form as Record<string, string>)
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
   })
 })
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
+import type { Change } from '../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import { FORM, openEndpoints } from './endpoints-world.ts'
 
@@ -92,6 +93,35 @@ describe('/jwks and /health', () => {
     isDown = true
     const response = await world.call('/health')
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+  })
+
+  it('RFC 7009 section 2.2.1: a 503 whose change was done says that it may have been, and is sent again', async () => {
+    let losesReply = false
+    const openStore = async (clock: Clock) => {
+      const store = await openSqliteAuthorityStore(':memory:', { clock })
+      return {
+        ...store,
+        async commit(change: Change) {
+          const committed = await store.commit(change)
+          if (change.type !== 'end_grant' || !losesReply) return committed
+          throw new RescindError('store_down', 'The reply was lost.')
+        },
+      }
+    }
+    await using world = await openEndpoints({ openStore })
+    await world.addClient({ id: 'app', authMethod: 'none' })
+    const { refresh_token: token } = await world.issue('app')
+    losesReply = true
+    const lost = await world.post('/revoke', { client_id: 'app', token })
+    expect([lost.status, lost.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(await lost.json()).toEqual({
+      error: 'temporarily_unavailable',
+      error_description:
+        'The store is in trouble, and it is not known whether this was done. Send the request again.',
+    })
+    losesReply = false
+    expect((await world.post('/revoke', { client_id: 'app', token })).status).toBe(200)
+    expect(await world.isActive(token)).toEqual([false])
   })
 
   it('trouble is told with the request that it befell', async () => {

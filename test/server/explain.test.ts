@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { postgresKind, SQLITE } from '../store/authority/kinds.ts'
+import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import {
   code,
   granted,
+  handClock,
   issue,
   openWorld,
   redeem,
@@ -11,6 +14,13 @@ import {
 } from './core-world.ts'
 
 const ADMIN = { actor: 'admin', request: 'req-7' }
+const EVENTS_KEPT_MS = 86_400_000
+
+const { missing } = await findPostgres()
+const KINDS = [SQLITE, ...(missing === undefined ? [postgresKind(newDatabase)] : [])]
+
+// Skipped only where no PostgreSQL can be started: the title says why.
+if (missing !== undefined) it.skip(`explain on PostgreSQL${missing}`)
 
 async function reasons({ core }: World, token: string) {
   const explained = await core.explain(token)
@@ -136,5 +146,78 @@ describe('explain: why a token is dead, by which cascade and request', () => {
     for (const unknown of ['', 'nonsense', 'fp_0', `fp_${'f'.repeat(24)}`, forged]) {
       expect(await world.core.explain(unknown)).toBeNull()
     }
+  })
+})
+
+/** The ways to die; each is told who asks. */
+const DEATHS = {
+  'its revocation': ({ core }: World, access: string, actor: string) =>
+    core.revoking.token({ token: access, clientId: 'app', asked: { actor } }),
+  'the end of its grant': async ({ core }: World, access: string, actor: string) => {
+    const grant = (await core.explain(access))?.grantId ?? 0
+    await core.revoking.reach({ grant }, 'admin', { actor })
+  },
+  'a mark on its user': ({ core }: World, _access: string, actor: string) =>
+    core.revoking.reach({ user: 'ada' }, 'admin', { actor }),
+  'a mark on its client': ({ core }: World, _access: string, actor: string) =>
+    core.revoking.reach({ client: 'app' }, 'admin', { actor }),
+  'a mark on its session': ({ core }: World, _access: string, actor: string) =>
+    core.revoking.reach({ session: 's 1' }, 'admin', { actor }),
+  'a mark on all before a moment': ({ core, clock }: World, _access: string, actor: string) =>
+    core.revoking.reach({ issuedBefore: new Date(clock.now()) }, 'admin', { actor }),
+  'its expiry': async ({ clock }: World) => clock.advance(600),
+}
+type Way = keyof typeof DEATHS
+const WAYS = Object.keys(DEATHS) as Way[]
+const PAIRS = WAYS.flatMap((first) => WAYS.map((second) => ({ first, second })))
+
+describe.each(KINDS)('explain: a token that died twice, on $name', (kind) => {
+  const openOn = async () => {
+    const place = await kind.create()
+    // Its clock stands still: nothing is forgotten.
+    const options = { clock: handClock(), eventsKeptMs: EVENTS_KEPT_MS }
+    const world = await openWorld({ store: await place.open(options) })
+    const close = () => world[Symbol.asyncDispose]().then(() => place.remove())
+    return { ...world, [Symbol.asyncDispose]: close }
+  }
+
+  it.each(PAIRS)('$first, then $second: the first is told', async ({ first, second }) => {
+    await using world = await openOn()
+    const { access_token } = await issue(world, { session: 's 1' })
+    world.clock.advance(1)
+    await DEATHS[first](world, access_token, 'the first')
+    const told = await world.core.explain(access_token)
+    const hasAsker = first !== 'its expiry'
+    expect(told).toMatchObject({ state: 'dead', actor: hasAsker ? 'the first' : null })
+    if (hasAsker) expect(told?.at).toEqual(new Date(world.clock.now()))
+    world.clock.advance(8)
+    await DEATHS[second](world, access_token, 'the second')
+    expect(await world.core.explain(access_token)).toEqual(told)
+  })
+
+  it('a mark that was set before its grant began, and twice after: the first of those', async () => {
+    await using world = await openOn()
+    const mark = async (actor: string) => {
+      world.clock.advance(60)
+      await world.core.revoking.reach({ user: 'ada' }, 'admin', { actor })
+      return new Date(world.clock.now())
+    }
+    await mark('before')
+    const { access_token } = await issue(world)
+    const at = await mark('the first')
+    await mark('the second')
+    expect(await world.core.explain(access_token)).toMatchObject({ at, actor: 'the first' })
+  })
+
+  it('a refresh token that was used up, and then its grant ended', async () => {
+    await using world = await openOn()
+    const { refresh_token } = await issue(world)
+    world.clock.advance(1)
+    await rotate(world, refresh_token)
+    const told = await world.core.explain(refresh_token)
+    world.clock.advance(60)
+    await rotate(world, refresh_token)
+    expect(await world.core.explain(refresh_token)).toEqual(told)
+    expect(told).toMatchObject({ death: 'used', cause: 'refresh' })
   })
 })

@@ -121,6 +121,8 @@ const honoAt =
     return { url, [Symbol.asyncDispose]: async () => void server.close() }
   }
 
+const nodeAlone: Host = ({ handle }) => listen(mountNode(handle))
+
 const HOSTS: readonly (readonly [string, Host])[] = [
   ['Express 5 at the root', expressAt()],
   ['Express 5 under a path', expressAt('/auth')],
@@ -201,6 +203,56 @@ describe.each(HOSTS)('%s, with an issuer that has a path', (_, host) => {
     expect(head.headers.get('content-type')).toContain('application/json')
     const get = await fetch(`${hosted.url}/auth/revoke?token=x`)
     expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
+    await authority.close()
+  })
+})
+
+describe('the cookies of a login page of the host, a line each (RFC 6265 section 3)', () => {
+  const COOKIES = ['session=a; Path=/; HttpOnly', 'csrf=b; Expires=Thu, 01 Jan 2037 00:00:00 GMT']
+  const query = new URLSearchParams({
+    ...{ client_id: 'app', redirect_uri: 'https://app.example/callback', response_type: 'code' },
+    ...{ code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM' },
+    code_challenge_method: 'S256',
+  })
+  const openWithLogin = async () => {
+    const authority = await openAuthority({
+      authorize: async () => {
+        const headers = COOKIES.map((cookie) => ['set-cookie', cookie] as [string, string])
+        return new Response('<form>', { headers })
+      },
+    })
+    const redirectUris = ['https://app.example/callback']
+    await authority.clients.add({ id: 'app', authMethod: 'none', redirectUris })
+    return authority
+  }
+  const cookiesOf = async (answer: Response) => [
+    answer.status,
+    await answer.text(),
+    answer.headers.getSetCookie(),
+  ]
+
+  test.each([...HOSTS, ['node:http', nodeAlone] as const])('%s', async (_, host) => {
+    const authority = await openWithLogin()
+    await using hosted = await host(authority)
+    const page = await fetch(`${hosted.url}/auth/authorize?${query}`)
+    expect(await cookiesOf(page)).toEqual([200, '<form>', COOKIES])
+    await authority.close()
+  })
+  test('fetch', async () => {
+    const authority = await openWithLogin()
+    const page = await authority.fetch(new Request(`https://login.example/auth/authorize?${query}`))
+    expect(await cookiesOf(page)).toEqual([200, '<form>', COOKIES])
+    await authority.close()
+  })
+  test('Express, with a cookie of a middleware before', async () => {
+    const authority = await openWithLogin()
+    const app = express().use((_, response, next) => {
+      response.cookie('own', '1')
+      next()
+    }, mountExpress(authority.handle))
+    await using hosted = await listen(app)
+    const page = await fetch(`${hosted.url}/auth/authorize?${query}`)
+    expect(page.headers.getSetCookie()).toEqual(['own=1; Path=/', ...COOKIES])
     await authority.close()
   })
 })

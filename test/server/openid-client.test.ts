@@ -77,9 +77,10 @@ describe.each(CASES)('openid-client, by %s, with %s access tokens', (...one) => 
     const next = await refresh(app, (await logIn(app)).refresh_token)
     const told = { active: true, sub: 'ada', client_id: 'app', scope: 'read' }
     expect(await openid.tokenIntrospection(api, next.access_token)).toMatchObject(told)
-    // A public client cannot prove that a token is its own.
+    // A public client cannot prove that a token is its own: a 401, of which the client tells the challenge.
     const own = openid.tokenIntrospection(app, next.access_token)
-    if (method === 'none') await expect(own).rejects.toMatchObject({ error: 'invalid_client' })
+    const challenged = { code: 'OAUTH_WWW_AUTHENTICATE_CHALLENGE', status: 401 }
+    if (method === 'none') await expect(own).rejects.toMatchObject(challenged)
     else expect(await own).toMatchObject(told)
   })
 

@@ -12,6 +12,7 @@ import {
   runConformance,
   SAMPLES_DEFAULT,
   SAMPLES_MAX,
+  undecidedMusts,
 } from '../../conformance/conformance.ts'
 import { renderConformanceHtml } from '../../conformance/report/html.ts'
 import { renderConformanceJunit } from '../../conformance/report/junit.ts'
@@ -54,7 +55,7 @@ export function conformanceCommand(io: Io): Command {
     )
     .option('--only <numbers>', 'these cases alone: 24,25,99', caseNumbers)
     .option('--brute-force', 'run the cases that send many wrong secrets and tokens too')
-    .option('--strict', 'a failed should counts as a failed must')
+    .option('--strict', 'a failed should, and a must that could not be decided, are exit 5 too')
     .option('--junit <file>', 'write JUnit XML')
     .option('--html <file>', 'write one HTML file that stands alone')
     .action((options: ConformanceCliOptions) => conformance(io, options))
@@ -83,7 +84,10 @@ async function conformance(io: Io, options: ConformanceCliOptions): Promise<void
   io.exitCode = exitCodeOf(report, options.strict ?? false)
 }
 
-/** 0: no must failed (strict: no should either). 5: one did. 6: stopped. 1: the server went away. */
+/**
+ * `notProven`: a must failed (strict: a should too, or a must could not be decided). `stopped`: by a
+ * signal. `unexpected`: the server went away.
+ */
 function exitCodeOf(report: ConformanceReport, strict: boolean): ExitCode {
   if (hasFailed(report, strict)) return EXIT.notProven
   switch (report.stopped) {
@@ -92,7 +96,7 @@ function exitCodeOf(report: ConformanceReport, strict: boolean): ExitCode {
     case 'unreachable':
       return EXIT.unexpected
     case null:
-      return EXIT.ok
+      return strict && undecidedMusts(report).length > 0 ? EXIT.notProven : EXIT.ok
   }
 }
 

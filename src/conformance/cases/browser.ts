@@ -96,7 +96,7 @@ const jsonp: ConformanceCase = {
     })
     if (answer.body.includes('alert(1)'))
       fail('The name of the callback is repeated without a check.')
-    const life = await watchOf(world).life(token)
+    const life = await watchOf(world).lifeOrDoubt(token)
     if (life === 'dead') return deviation('GET with a callback revokes.')
     return pass(`It is answered with ${answer.status}.`)
   },

@@ -15,6 +15,7 @@ import {
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip } from '../verdict.ts'
 import type { World } from '../world.ts'
+import { certificate } from './certificate.ts'
 
 /** Wrong secrets that are sent to see whether anything slows them down. */
 const GUESSES = 50
@@ -341,7 +342,7 @@ const throttleEnd: ConformanceCase = {
   },
 }
 
-/** The cases of client authentication by password, and by none. */
+/** The cases of client authentication by password, by certificate, and by none. */
 export const CLIENT_AUTHENTICATION: CaseGroup = {
   title: 'Client authentication',
   cases: [
@@ -355,6 +356,7 @@ export const CLIENT_AUTHENTICATION: CaseGroup = {
     twoMethods,
     noCredentials,
     idOnly,
+    certificate,
     publicGood,
     publicWithSecret,
     publicUnknown,

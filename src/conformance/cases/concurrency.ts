@@ -120,7 +120,9 @@ async function survivesInOrder(world: World, revoked: 'refresh' | 'access'): Pro
 
 async function survives(world: World, grant: Grant, born: Grant | undefined): Promise<boolean> {
   const access = [grant.access, ...(born ? [born.access] : [])]
-  for (const token of access) if ((await watchOf(world).life(token)) === 'alive') return true
+  for (const token of access) {
+    if ((await watchOf(world).lifeOrDoubt(token)) === 'alive') return true
+  }
   const last = born?.refresh ?? grant.refresh
   return last !== undefined && (await lifeByUse(world, last)) === 'alive'
 }

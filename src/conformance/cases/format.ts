@@ -146,7 +146,7 @@ const bearerPrefix: ConformanceCase = {
     const token = await anyToken(world, 'c1')
     const answer = await world.revoke({ as: 'c1', token: `Bearer ${token.value.reveal()}` })
     expectNoCrash(answer, 'A token with a prefix')
-    const life = await watchOf(world).life(token)
+    const life = await watchOf(world).lifeOrDoubt(token)
     if (life === 'dead') return deviation('The prefix is taken off, and the token revoked.')
     return deviation(`It is an unknown token (${answer.status}).`)
   },

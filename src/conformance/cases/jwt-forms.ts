@@ -41,13 +41,18 @@ export function forgedJwts(token: string, world: World): readonly (readonly [str
   ]
 }
 
-/** Returns a JWT that is well signed, by nobody that the server knows. */
-export async function foreignJwt(world: World): Promise<string> {
-  return await new SignJWT({ client_id: 'other', scope: 'read' })
+/**
+ * Returns a JWT that is well signed, by nobody that the server knows.
+ *
+ * @param like a token whose claims it copies, but for the issuer, where it is a JWT
+ */
+export async function foreignJwt(world: World, like = ''): Promise<string> {
+  const claims = isJwt(like)
+    ? decode(like.split('.')[1] as string)
+    : { client_id: 'other', scope: 'read', sub: 'ann', jti: world.unique() }
+  return await new SignJWT({ ...claims })
     .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })
     .setIssuer('https://another-issuer.example.com')
-    .setSubject('ann')
-    .setJti(world.unique())
     .setExpirationTime(Math.floor(world.clock.now() / 1000) + 600)
     .sign(createSecretKey(Buffer.from(world.unique())))
 }

@@ -22,12 +22,6 @@ const ROWS: readonly Row[] = [
     'No adapter makes such tokens yet; a command that prints them, as tokens.user, tests them as others.',
   ],
   [
-    63,
-    'must',
-    'mTLS: the right certificate is taken, another refused',
-    'Client certificates are not spoken yet.',
-  ],
-  [
     64,
     'hardening',
     'An expired client secret is refused; both are good while a secret is rotated',

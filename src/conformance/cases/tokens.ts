@@ -248,12 +248,15 @@ const forgedJwt: ConformanceCase = {
 
 const foreignIssuer: ConformanceCase = {
   id: 40,
-  title: 'A JWT of another issuer is unknown',
+  title: 'A JWT of another issuer is unknown, and changes nothing',
   level: 'must',
   cites: [answers],
-  needs: ['revocation', 'client:c1'],
+  needs: ['revocation', 'token:c1'],
   async run(world) {
-    const answer = await world.revoke({ as: 'c1', token: await foreignJwt(world) })
+    const token = await accessToken(world)
+    const forged = await foreignJwt(world, token.value.reveal())
+    const answer = await world.revoke({ as: 'c1', token: forged })
+    await watchOf(world).expectAlive(token, 'after a JWT of another issuer was revoked')
     if (isUnsupported(answer)) return pass('Every JWT is refused: unsupported_token_type.')
     expectOk(answer, 'A JWT of another issuer')
     return undefined

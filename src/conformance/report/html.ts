@@ -8,6 +8,7 @@ import {
   headlineOf,
   LEVEL_WORDS,
   stopSentence,
+  undecidedSentence,
   VERDICT_NOUNS,
   VERDICT_WORDS,
   wordsOf,
@@ -87,7 +88,7 @@ function head(report: ConformanceReport): Markup {
 
 function summary(report: ConformanceReport): Markup {
   const { issuer, revocation } = report.target
-  const stopped = stopSentence(report)
+  const caveats = [stopSentence(report), undecidedSentence(report)]
   const figures = VERDICTS.map(
     (name) => html`<div><dt>${VERDICT_NOUNS[name]}</dt><dd>${report.totals[name]}</dd></div>`,
   )
@@ -95,7 +96,7 @@ function summary(report: ConformanceReport): Markup {
 <p class="eyebrow">Conformance of ${issuer ?? revocation ?? 'a server'}, ${report.startedAt.slice(0, 16).replace('T', ' ')} UTC</p>
 <h1>${headlineOf(report)}</h1>
 <dl class="figures">${figures}</dl>
-${stopped === undefined ? null : html`<p class="caveat">${stopped}</p>`}
+${caveats.map((caveat) => (caveat === undefined ? null : html`<p class="caveat">${caveat}</p>`))}
 </header>
 `
 }

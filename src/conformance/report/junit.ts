@@ -1,10 +1,11 @@
 import { escapeHtml } from '../../core/html.ts'
-import type { CaseResult, ConformanceReport } from '../conformance.ts'
+import { type CaseResult, type ConformanceReport, isUndecidedMust } from '../conformance.ts'
 import { byGroup, citesOf, LEVEL_WORDS, wordsOf } from './words.ts'
 
 /**
  * Writes a report as JUnit XML, which build servers read: a suite a group, a test a case. A failure of
- * a must is a failure; of a should too where the run is strict; others are in the output of the test.
+ * a must is a failure, and where the run is strict that of a should too, and a must that could not be
+ * decided is an error; others are in the output of the test.
  */
 export function renderConformanceJunit(report: ConformanceReport, strict: boolean): string {
   const suites = byGroup(report).map(([group, results]) => suite(group, results, strict))
@@ -20,6 +21,7 @@ function suite(group: string, results: readonly CaseResult[], strict: boolean): 
   const counts = {
     tests: results.length,
     failures: results.filter((result) => isFailure(result, strict)).length,
+    errors: results.filter((result) => isError(result, strict)).length,
     skipped: results.filter(({ verdict }) => verdict === 'skipped').length,
   }
   const attributes = Object.entries(counts).map(([name, count]) => `${name}="${count}"`)
@@ -40,8 +42,11 @@ function outcome(result: CaseResult, strict: boolean): string {
     case 'pass':
       return ''
     case 'skipped':
-    case 'inconclusive':
       return `<skipped message="${words}"/>`
+    case 'inconclusive':
+      return isError(result, strict)
+        ? `<error message="${words}">${xml(shown)}</error>`
+        : `<skipped message="${words}"/>`
     case 'deviation':
       return `<system-out>${words}</system-out>`
     case 'fail':
@@ -53,6 +58,10 @@ function outcome(result: CaseResult, strict: boolean): string {
 
 function isFailure({ verdict, level }: CaseResult, strict: boolean): boolean {
   return verdict === 'fail' && (level === 'must' || (strict && level === 'should'))
+}
+
+function isError(result: CaseResult, strict: boolean): boolean {
+  return strict && isUndecidedMust(result)
 }
 
 /** XML 1.0 has no place for most controls, not even escaped. */

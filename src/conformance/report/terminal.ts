@@ -9,6 +9,7 @@ import {
   headlineOf,
   LEVEL_WORDS,
   stopSentence,
+  undecidedSentence,
   VERDICT_NOUNS,
   VERDICT_WORDS,
   wordsOf,
@@ -33,6 +34,8 @@ export function renderConformanceTerminal(
   const lines = [color.bold(headlineOf(report)), ...totals(report), '']
   const stopped = stopSentence(report)
   if (stopped) lines.push(color.yellow(stopped), '')
+  const undecided = undecidedSentence(report)
+  if (undecided) lines.push(...hangWidth('', color.yellow(visible(undecided)), options.columns), '')
   for (const result of failuresOf(report)) lines.push(...failure(result, options), '')
   for (const [group, results] of byGroup(report)) {
     lines.push(color.bold(group))

@@ -1,5 +1,5 @@
 import type { Level } from '../case.ts'
-import type { CaseResult, ConformanceReport } from '../conformance.ts'
+import { type CaseResult, type ConformanceReport, undecidedMusts } from '../conformance.ts'
 import type { VerdictName } from '../verdict.ts'
 
 /** A verdict in a word. */
@@ -43,8 +43,14 @@ export function failuresOf(report: ConformanceReport): readonly CaseResult[] {
     .toSorted((a, b) => LEVEL_ORDER[a.level] - LEVEL_ORDER[b.level])
 }
 
-/** Says in a sentence what a report comes to. */
+/** Says in a sentence what a report comes to: what failed, and how many musts are still open. */
 export function headlineOf(report: ConformanceReport): string {
+  const open = undecidedMusts(report).length
+  if (open === 0) return failuresIn(report)
+  return `${failuresIn(report)}; ${open} ${open === 1 ? 'must' : 'musts'} could not be decided`
+}
+
+function failuresIn(report: ConformanceReport): string {
   const tested = report.results.filter(({ verdict }) => verdict !== 'skipped')
   const failures = failuresOf(report)
   const of = (level: Level) => failures.filter((result) => result.level === level).length
@@ -55,6 +61,17 @@ export function headlineOf(report: ConformanceReport): string {
     .filter(({ count }) => count > 0)
     .map(({ level, count }) => `${count} ${LEVEL_WORDS[level]}`)
   return `${failures.length} of ${tested.length} cases failed: ${parts.join(', ')}`
+}
+
+/** Says which musts could not be decided and why, a sentence a reason; undefined where all were. */
+export function undecidedSentence(report: ConformanceReport): string | undefined {
+  const byReason = Map.groupBy(undecidedMusts(report), ({ what }) => what)
+  if (byReason.size === 0) return undefined
+  const parts = [...byReason].map(([why, results]) => {
+    const ids = results.map(({ id }) => id).join(', ')
+    return `${results.length === 1 ? 'case' : 'cases'} ${ids}: ${why}`
+  })
+  return `Not decided: ${parts.join(' ')}`
 }
 
 /** Says why a run ended early, or undefined. */

@@ -1,7 +1,7 @@
 import type { TokenView } from '../../store/authority/contract.ts'
 import type { Client } from '../client-settings.ts'
 import { refuse } from '../refusal.ts'
-import type { Tokens } from '../tokens.ts'
+import { isLikeJwt, type Tokens } from '../tokens.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { createClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
@@ -39,7 +39,8 @@ export function clientEndpoint(
 
 /**
  * Returns a client endpoint that is about the token in its form. Look-ups change nothing, so that the
- * token's and the client's go together; what was found is used only when the client is who it says.
+ * token's and the client's go together; what was found is used only when the client is who it says. That
+ * of a JWT waits: checking a signature is too much work to do for strangers.
  */
 export function tokenEndpoint(
   authenticate: ReturnType<typeof createClientAuth>,
@@ -49,13 +50,15 @@ export function tokenEndpoint(
 ): Handle {
   const begin = (form: Form) => {
     const token = form.get('token')
-    const look = token === undefined ? undefined : tokens.look(token)
+    if (token === undefined || isLikeJwt(token)) return undefined
+    const look = tokens.look(token)
     // Its trouble is told below, and to nobody when the client is refused.
-    look?.catch(() => {})
+    look.catch(() => {})
     return look
   }
   return formEndpoint(authenticate, cors, begin, async (request, look) => {
-    if (look) return serve({ ...request, view: await look })
+    const token = request.form.get('token')
+    if (token !== undefined) return serve({ ...request, view: await (look ?? tokens.look(token)) })
     return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
   })
 }

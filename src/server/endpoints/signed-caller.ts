@@ -70,13 +70,9 @@ export function createSignedAuth(
     const signer = jwt === undefined ? undefined : known.get(claimedIssuer(jwt) ?? '')
     if (jwt === undefined || !signer) return null
     const { caller, find } = signer
-    const wait = throttle.waitOf(caller.issuer, address)
+    if (await isGood(jwt, caller.issuer, find)) return { caller }
+    const wait = throttle.failed(caller.issuer, address)
     if (wait > 0) return { answer: throttledAnswer(wait) }
-    if (await isGood(jwt, caller.issuer, find)) {
-      throttle.succeeded(caller.issuer, address)
-      return { caller }
-    }
-    throttle.failed(caller.issuer, address)
     return {
       answer: refusalAnswer(
         { error: 'invalid_client', error_description: 'The assertion is not good, or was used.' },

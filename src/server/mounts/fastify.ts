@@ -20,7 +20,7 @@ export interface FastifyRequestView {
 
 export interface FastifyReplyView {
   code(status: number): unknown
-  headers(headers: Record<string, string>): unknown
+  headers(headers: Record<string, string | string[]>): unknown
   send(body: string | undefined): unknown
 }
 
@@ -41,11 +41,12 @@ export function mountFastify(handle: Handle) {
       const { raw, originalUrl: url, ip: address } = request
       const answer = await handle(hostedRequest(raw, { url, address }))
       if (answer === NO_ENDPOINT) return undefined
-      const { status, headers, body } = answer
+      const { status, headers, body, cookies } = answer
       // What is left of a body that is not wanted is not waited for.
       const isCutShort = !raw.complete && status >= 400
       reply.code(status)
       reply.headers({ ...headers, ...(isCutShort ? { connection: 'close' } : {}) })
+      if (cookies?.length) reply.headers({ 'set-cookie': [...cookies] })
       reply.send(body === '' ? undefined : body)
       return reply
     })

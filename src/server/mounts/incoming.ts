@@ -35,7 +35,8 @@ export function writeAnswer(
   { status, headers, body, cookies }: WireAnswer,
 ): void {
   if (!incoming.complete && status >= 400) outgoing.shouldKeepAlive = false
-  if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
+  // What ran before may have set some of its own.
+  if (cookies?.length) outgoing.appendHeader('set-cookie', cookies)
   outgoing.writeHead(status, lengthened({ status, headers, body }))
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
 }

@@ -5,6 +5,9 @@ import type { WireAnswer } from './message.ts'
 /** What a client should wait when the store is in trouble. */
 const RETRY_AFTER_S = 1
 
+/** Every 401 names a way to authenticate (RFC 9110 section 15.5.2): the one that all servers take. */
+const CHALLENGE = 'Basic realm="OAuth clients", charset="UTF-8"'
+
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' }
 const JSON_HEADERS = { ...NO_STORE, 'content-type': 'application/json' }
 const EMPTY: WireAnswer = { status: 200, headers: NO_STORE, body: '' }
@@ -21,13 +24,13 @@ export function jsonAnswer(value: unknown, status = 200): WireAnswer {
 /**
  * Returns the answer of a refusal, by RFC 6749 section 5.2.
  *
- * @param challenge what `WWW-Authenticate` says, where the client used the Authorization header
+ * @param challenge what `WWW-Authenticate` says at a 401; that of clients, when it is not said
  */
 export function refusalAnswer(
   { error, error_description }: Refusal,
-  { status = statusOf(error), challenge }: { status?: number; challenge?: string | undefined } = {},
+  { status = statusOf(error), challenge = CHALLENGE }: { status?: number; challenge?: string } = {},
 ): WireAnswer {
-  const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
+  const headers = status === 401 ? { 'www-authenticate': challenge } : {}
   return {
     status,
     headers: { ...JSON_HEADERS, ...headers },
@@ -59,8 +62,10 @@ export function throttledAnswer(seconds: number): WireAnswer {
 }
 
 /**
- * Returns the answer to an error: 503 when the store is in trouble, where the state is what it was or
- * complete, so that the request may be sent again (RFC 7009 section 2.2.1); 500 for what should not be.
+ * Returns the answer to an error: 503 when the store is in trouble, and 500 for what should not be. A
+ * change is there whole or not at all, and its answer may have been lost: the client sends the request
+ * again, which does no harm (RFC 7009 section 2.2.1). Any page may read it: it tells nothing of anybody,
+ * and whose page it is the store in trouble cannot say.
  */
 export function troubleAnswer(error: unknown): WireAnswer {
   // The client was disabled while its request was under way.
@@ -71,11 +76,15 @@ export function troubleAnswer(error: unknown): WireAnswer {
   const answer = isStore
     ? refusalAnswer({
         error: 'temporarily_unavailable',
-        error_description: 'The store is in trouble; nothing was decided. Send the request again.',
+        error_description:
+          'The store is in trouble, and it is not known whether this was done. Send the request again.',
       })
     : refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
-  if (!isStore) return answer
-  return { ...answer, headers: { ...answer.headers, 'retry-after': String(RETRY_AFTER_S) } }
+  const headers = { ...answer.headers, 'access-control-allow-origin': '*' }
+  return {
+    ...answer,
+    headers: isStore ? { ...headers, 'retry-after': String(RETRY_AFTER_S) } : headers,
+  }
 }
 
 function statusOf(error: OAuthErrorCode): number {

@@ -44,16 +44,11 @@ export function createBearerAuth<C extends Caller>({ callers, throttle, realm }:
   return ({ header, address }: WireRequest): { readonly caller: C } | { answer: WireAnswer } => {
     const key = /^bearer +([\w.~+/-]+=*)$/i.exec(header('authorization') ?? '')?.[1]
     if (key === undefined) return failure()
-    const wait = throttle.waitOf(realm, address)
-    if (wait > 0) return { answer: throttledAnswer(wait) }
     const presented = hash('sha256', key, 'buffer')
     const found = known.filter(({ digest }) => timingSafeEqual(digest, presented))[0]
-    if (found) {
-      throttle.succeeded(realm, address)
-      return { caller: found.caller }
-    }
-    throttle.failed(realm, address)
-    return failure('invalid_token')
+    if (found) return { caller: found.caller }
+    const wait = throttle.failed(realm, address)
+    return wait > 0 ? { answer: throttledAnswer(wait) } : failure('invalid_token')
   }
 }
 

@@ -33,6 +33,10 @@ export type Presented =
 
 export type Authenticated = { readonly client: Client } | { readonly answer: WireAnswer }
 
+const FAILURE: Authenticated = {
+  answer: refusalAnswer(refuse('invalid_client', 'Client authentication failed.')),
+}
+
 /**
  * Returns what authenticates clients: by Basic, by the body, by an assertion, by a certificate, or
  * by its id alone where it is public. A wrong one is told nothing of whether the client exists.
@@ -41,28 +45,18 @@ export type Authenticated = { readonly client: Client } | { readonly answer: Wir
  */
 export function createClientAuth(parts: ClientAuthParts) {
   const { core, throttle } = parts
-  const challenge = `Basic realm="${core.issuer}", charset="UTF-8"`
-  const failure = (usedHeader: boolean): Authenticated => ({
-    answer: refusalAnswer(refuse('invalid_client', 'Client authentication failed.'), {
-      challenge: usedHeader ? challenge : undefined,
-    }),
-  })
   return async (request: WireRequest, form: Form): Promise<Authenticated> => {
-    const usedHeader = request.header('authorization') !== undefined
     const presented = presentedIn(request, form)
-    if (presented === null) return failure(usedHeader)
+    if (presented === null) return FAILURE
     if ('error' in presented) return { answer: refusalAnswer(presented) }
-    const { clientId } = presented
-    const wait = throttle.waitOf(clientId, request.address)
-    if (wait > 0) return { answer: throttledAnswer(wait) }
+    const { clientId, type } = presented
     const client = await core.clients.get(clientId)
-    const isGood = client?.enabled === true && (await isProven(parts, request, presented, client))
-    if (isGood) {
-      throttle.succeeded(clientId, request.address)
-      return { client }
-    }
-    throttle.failed(clientId, request.address)
-    return failure(usedHeader)
+    // Before the throttle is asked: whoever guesses must not lock out the client that knows.
+    if (client?.enabled && (await isProven(parts, request, presented, client))) return { client }
+    // An id alone guesses at nothing.
+    if (type === 'id') return FAILURE
+    const wait = throttle.failed(clientId, request.address)
+    return wait > 0 ? { answer: throttledAnswer(wait) } : FAILURE
   }
 }
 

@@ -19,10 +19,13 @@ export function createCors(clients: Clients, clock: Clock): Cors {
   let known: { readonly at: number; readonly origins: ReadonlySet<string> } | undefined
   const isKnown = async (origin: string): Promise<boolean> => {
     if (!known || clock.now() - known.at > ORIGINS_KEPT_MS) {
-      const all = await clients.list()
-      known = { at: clock.now(), origins: new Set(all.flatMap(({ origins }) => origins)) }
+      // While the store is in trouble, what was known last lets a page read that it is.
+      const all = await clients.list().catch((error: unknown) => {
+        if (!known) throw error
+      })
+      if (all) known = { at: clock.now(), origins: new Set(all.flatMap(({ origins }) => origins)) }
     }
-    return known.origins.has(origin)
+    return known?.origins.has(origin) === true
   }
   return {
     async preflight(request) {

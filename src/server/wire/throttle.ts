@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 
-/** Failed attempts of one client at one address before it must wait. */
+/** Failed attempts of one client at one address that are told so; the next must wait. */
 const FAILURES_MAX = 10
 /** In which time they count. */
 const WINDOW_MS = 60_000
@@ -13,44 +13,33 @@ interface Failures {
 }
 
 /**
- * Counts failed client authentications by client and address: whoever guesses is slowed down, while
- * the same client elsewhere, and others at the same address, are not (RFC 6749 section 2.3.1).
+ * Counts failed authentications by client and address: whoever guesses is told to wait, while the same
+ * client elsewhere, and others at the same address, are not (RFC 6749 section 2.3.1). It is asked after
+ * a failure alone. A right proof is always let through: a secret of 256 bits is not guessed, however
+ * often it is tried, and a throttle that came first would lock its owner out.
  */
 export interface Throttle {
-  /** Returns for how many seconds the pair must wait; zero when it may try. */
-  waitOf(clientId: string, address: string): number
-  failed(clientId: string, address: string): void
-  succeeded(clientId: string, address: string): void
+  /** Counts a failure; returns for how many seconds the pair is to wait, zero while it may try. */
+  failed(clientId: string, address: string): number
 }
 
 export function createThrottle(clock: Clock): Throttle {
   const pairs = new Map<string, Failures>()
-  const keyOf = (clientId: string, address: string) => `${address} ${clientId.slice(0, 200)}`
-  const recent = (key: string): Failures | undefined => {
-    const failures = pairs.get(key)
-    if (!failures || clock.now() - failures.since < WINDOW_MS) return failures
-    pairs.delete(key)
-    return undefined
-  }
   return {
-    waitOf(clientId, address) {
-      if (pairs.size === 0) return 0
-      const failures = recent(keyOf(clientId, address))
-      if (!failures || failures.count < FAILURES_MAX) return 0
-      return Math.max(1, Math.ceil((failures.since + WINDOW_MS - clock.now()) / 1000))
-    },
     failed(clientId, address) {
-      const key = keyOf(clientId, address)
-      const failures = recent(key)
-      if (failures) {
-        failures.count += 1
-        return
+      const key = `${address} ${clientId.slice(0, 200)}`
+      const now = clock.now()
+      const known = pairs.get(key)
+      const isRecent = known !== undefined && now - known.since < WINDOW_MS
+      const failures = isRecent ? known : { count: 0, since: now }
+      failures.count += 1
+      if (!isRecent) {
+        pairs.delete(key)
+        if (pairs.size >= PAIRS_MAX) pairs.delete(pairs.keys().next().value ?? '')
+        pairs.set(key, failures)
       }
-      if (pairs.size >= PAIRS_MAX) pairs.delete(pairs.keys().next().value ?? '')
-      pairs.set(key, { count: 1, since: clock.now() })
-    },
-    succeeded(clientId, address) {
-      if (pairs.size > 0) pairs.delete(keyOf(clientId, address))
+      if (failures.count <= FAILURES_MAX) return 0
+      return Math.max(1, Math.ceil((failures.since + WINDOW_MS - now) / 1000))
     },
   }
 }

@@ -49,7 +49,7 @@ export interface AuthorityStore {
   readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
   /** Lists the events of one millisecond: that in which a token, a grant or a reach ended. */
   eventsAt(at: number, limit: number): Promise<readonly EventRow[]>
-  /** Reads marks by their names. */
+  /** Reads marks by their names: each time that one was set, while a grant that it killed may be there. */
   readMarks(keys: readonly string[]): Promise<readonly MarkRow[]>
   readNote(key: string): Promise<Note | null>
   close(): Promise<void>
@@ -112,9 +112,10 @@ export interface TokenView extends TokenRow {
   readonly grant: GrantView
 }
 
+/** One setting of a mark. */
 export interface MarkRow extends Marks {
   readonly key: string
-  /** When it was last set. */
+  /** When it was set. */
   readonly at: number
 }
 

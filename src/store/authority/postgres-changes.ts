@@ -126,27 +126,30 @@ const END_GRANT: Kind<'end_grant'> = {
 }
 
 /** Sets marks, each with the epoch that `turn` drew: one number is enough for all of one transaction. */
-const setMarks = (asked: string) => `INSERT INTO rescind.mark AS m
-      (key, epoch, before, at, keep_until)
-      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at,
-        greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
-          THEN (SELECT max(expires_at) FROM rescind.grants) END)
-      FROM ${asked} ORDER BY key
+const setMarks = (
+  asked: string,
+) => `settings AS (INSERT INTO rescind.mark_setting (key, epoch, before, at)
+      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at
+      FROM ${asked} RETURNING key, epoch),
+    done AS (INSERT INTO rescind.mark AS m (key, epoch, before, keep_until)
+      SELECT key, epoch, before, greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
+        THEN (SELECT max(expires_at) FROM rescind.grants) END)
+      FROM ${asked} JOIN settings USING (key) ORDER BY key
       ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
-        before = greatest(m.before, excluded.before), at = greatest(m.at, excluded.at),
-        keep_until = greatest(m.keep_until, excluded.keep_until)`
+        before = greatest(m.before, excluded.before),
+        keep_until = greatest(m.keep_until, excluded.keep_until))`
 
 const MARK: Kind<'mark'> = {
   // The row of the counter is locked until the commit: epochs grow in the order in which marks can be
   // seen, and a grant that was born at an epoch was born after every mark up to it.
   // What a mark with a moment killed, or one on all, no index tells: it stays as long as any grant could.
   decide: `asked AS (SELECT key, bool_or(before IS NULL) AS whole, coalesce(max(before), 0) AS before,
-      max(at) AS at, max(keep_until) AS keep_until
+      min(at) AS at, max(keep_until) AS keep_until
       FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
       AS a (key, before, at, keep_until) GROUP BY key),
     turn AS (UPDATE rescind.counter SET value = value + 1
       WHERE name = 'epoch' AND EXISTS (SELECT 1 FROM asked WHERE whole) RETURNING value),
-    done AS (${setMarks('asked')}),
+    ${setMarks('asked')},
     won AS (SELECT unnest($1::int[]) AS no)`,
   values: (changes) => [
     numbers(changes.map((_, no) => no)),
@@ -168,7 +171,7 @@ const DISABLE_CLIENT: Kind<'disable_client'> = {
       WHERE name = 'epoch' AND (SELECT count(*) FROM changed) > 0 RETURNING value),
     marked AS (SELECT key, true AS whole, 0 AS before, at, keep_until
       FROM asked JOIN changed USING (id)),
-    done AS (${setMarks('marked')}),
+    ${setMarks('marked')},
     won AS (SELECT no FROM asked WHERE (id IN (SELECT id FROM changed)) IS TRUE)`,
   values: (changes) => [
     numbers(changes.map((_, no) => no)),

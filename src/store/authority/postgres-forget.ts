@@ -67,8 +67,10 @@ const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.m
     )}) k),
   kept AS (UPDATE rescind.mark m SET keep_until = greatest($3::bigint,
       (SELECT max(t.expires_at) FROM rescind.token t WHERE t.grant_id = a.id))
-    FROM alive a WHERE m.key = a.key)
-  DELETE FROM rescind.mark WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive))`
+    FROM alive a WHERE m.key = a.key),
+  gone AS (DELETE FROM rescind.mark
+    WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive)) RETURNING key)
+  DELETE FROM rescind.mark_setting WHERE key = ANY(ARRAY(SELECT key FROM gone))`
 
 interface Round {
   readonly now: number

@@ -84,7 +84,7 @@ const READ_NOTES: Statement = {
 }
 const READ_MARKS: Statement = {
   name: 'rescind_read_marks',
-  text: `SELECT key, epoch, before, at FROM rescind.mark WHERE key = ANY($1::text[])`,
+  text: `SELECT key, epoch, before, at FROM rescind.mark_setting WHERE key = ANY($1::text[])`,
 }
 /** A transaction that is not over may still add an event below: nothing from `xmin` on is read yet. */
 const READ_EVENTS: Statement = {

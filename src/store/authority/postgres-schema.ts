@@ -40,8 +40,11 @@ const MIGRATIONS: readonly string[] = [
      state smallint NOT NULL);
 
    CREATE TABLE rescind.mark (key text COLLATE "C" PRIMARY KEY, epoch bigint NOT NULL,
-     before bigint NOT NULL, at bigint NOT NULL, keep_until bigint NOT NULL);
+     before bigint NOT NULL, keep_until bigint NOT NULL);
    CREATE INDEX mark_expiry ON rescind.mark (keep_until);
+   CREATE TABLE rescind.mark_setting (key text COLLATE "C" NOT NULL, epoch bigint NOT NULL,
+     before bigint NOT NULL, at bigint NOT NULL);
+   CREATE INDEX mark_setting_key ON rescind.mark_setting (key);
    CREATE TABLE rescind.used_once (key text COLLATE "C" PRIMARY KEY, keep_until bigint NOT NULL);
    CREATE INDEX used_once_expiry ON rescind.used_once (keep_until);
 

@@ -58,10 +58,11 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     'INSERT INTO grant_end SELECT id, ? FROM "grant" WHERE id = ? ON CONFLICT DO NOTHING',
   )
   const setMark = run(
-    `INSERT INTO mark VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+    `INSERT INTO mark VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
        epoch = max(epoch, excluded.epoch), before = max(before, excluded.before),
-       at = excluded.at, keep_until = max(keep_until, excluded.keep_until)`,
+       keep_until = max(keep_until, excluded.keep_until)`,
   )
+  const insertMarkSetting = run('INSERT INTO mark_setting VALUES (?, ?, ?, ?)')
   const insertClient = run('INSERT INTO client VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING')
   const updateClient = run(
     'UPDATE client SET settings = ?, enabled = ?, version = version + 1 WHERE id = ? AND version = ?',
@@ -136,7 +137,8 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
     const kept = Math.max(keepUntil, last ?? 0)
     forgetting.written(kept)
-    return setMark(markKey(reach), epoch, before ?? 0, at, kept)
+    insertMarkSetting(markKey(reach), epoch, before ?? 0, at)
+    return setMark(markKey(reach), epoch, before ?? 0, kept)
   }
   const apply = (change: Change): boolean => {
     switch (change.type) {

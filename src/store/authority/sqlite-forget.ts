@@ -90,7 +90,9 @@ function createMarkForgetting(database: DatabaseSync) {
   }
   const lastExpiry = prepare('SELECT max(expires_at) AS at FROM token WHERE grant_id = ?')
   const keep = prepare('UPDATE mark SET keep_until = ? WHERE key = ?')
-  const remove = prepare('DELETE FROM mark WHERE key = ?')
+  const removes = ['mark_setting', 'mark'].map((table) =>
+    prepare(`DELETE FROM ${table} WHERE key = ?`),
+  )
   const findKilled = (key: string, epoch: number): number | undefined => {
     const reach = reachOfKey(key)
     if (reach.type === 'all') return undefined
@@ -102,7 +104,7 @@ function createMarkForgetting(database: DatabaseSync) {
     const marks = due.all(now, limit) as { key: string; epoch: number }[]
     for (const { key, epoch } of marks) {
       const grantId = findKilled(key, epoch)
-      if (grantId === undefined) remove.run(key)
+      if (grantId === undefined) for (const remove of removes) remove.run(key)
       else keep.run(Math.max(now + MARK_LOOK_MS, Number(lastExpiry.get(grantId)?.at)), key)
     }
     return marks.length

@@ -64,10 +64,10 @@ export function createLookups(database: DatabaseSync) {
   const grantById = prepare(
     `SELECT ${GRANT_COLUMNS} FROM "grant" g LEFT JOIN grant_end ge ON ge.id = g.id WHERE g.id = ?`,
   )
-  const markByKey = prepare('SELECT key, epoch, before, at FROM mark WHERE key = ?')
   const youngestMarks = prepare(
     'SELECT max(epoch), max(before) FROM mark WHERE key IN (?, ?, ?, ?, ?)',
   )
+  const settingsByKey = prepare('SELECT key, epoch, before, at FROM mark_setting WHERE key = ?')
   const anyMark = prepare('SELECT 1 FROM mark LIMIT 1')
   // What one snapshot is asked again and again: its client, and whether there is any mark at all.
   let snapshot: { hasMarks?: boolean; readonly clients: Map<string, ClientRow | null> } | null =
@@ -156,11 +156,7 @@ export function createLookups(database: DatabaseSync) {
       return cells ? { value: cells[0] as string, version: cells[1] as number } : null
     },
     marks: (keys: readonly string[]): readonly MarkRow[] =>
-      keys.flatMap((key) => {
-        const row = markByKey.one(key)
-        if (!row) return []
-        return [{ key, epoch: row[1] as number, before: row[2] as number, at: row[3] as number }]
-      }),
+      keys.flatMap((key) => settingsByKey.all(key).map(markRow)),
     events: (after: string | null, limit: number): readonly EventRow[] =>
       eventsAfter.all(readPosition(after), limit).map(eventRow),
     eventsAt: (at: number, limit: number): readonly EventRow[] =>
@@ -219,6 +215,15 @@ function tokenEnd(state: unknown, at: unknown, successorId: unknown): TokenEnd |
     state: state === 1 ? 'used' : 'revoked',
     at: at as number,
     successorId: successorId as number | null,
+  }
+}
+
+function markRow([key, epoch, before, at]: Cells): MarkRow {
+  return {
+    key: key as string,
+    epoch: epoch as number,
+    before: before as number,
+    at: at as number,
   }
 }
 

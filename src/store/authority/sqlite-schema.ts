@@ -22,8 +22,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
    CREATE TABLE token_end_recent (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
      successor INTEGER);
    CREATE TABLE mark (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, before INTEGER NOT NULL,
-     at INTEGER NOT NULL, keep_until INTEGER NOT NULL) WITHOUT ROWID;
+     keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX mark_expiry ON mark (keep_until);
+   CREATE TABLE mark_setting (key TEXT NOT NULL, epoch INTEGER NOT NULL, before INTEGER NOT NULL,
+     at INTEGER NOT NULL);
+   CREATE INDEX mark_setting_key ON mark_setting (key);
    CREATE TABLE used_once (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX used_once_expiry ON used_once (keep_until);
    CREATE TABLE event (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL,

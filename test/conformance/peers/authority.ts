@@ -5,11 +5,14 @@ import { type Authority, createAuthority } from '../../../src/server/authority.t
 import type { Authorize } from '../../../src/server/endpoints/authorize.ts'
 import { mountNode } from '../../../src/server/mounts/node.ts'
 import type { Lifetimes } from '../../../src/server/options.ts'
+import { thumbprintOf } from '../../../src/server/wire/client-auth.ts'
 import type { AuthorityStore } from '../../../src/store/authority/contract.ts'
+import { CERTIFICATE } from '../../support/client-certificate.ts'
 import { listen, type Peer } from './peer.ts'
 
 const REDIRECT = 'https://client.example.com/cb'
 const KEY = new Uint8Array(32).fill(9)
+const CERTIFICATE_HEADER = 'x-client-cert'
 const SCOPE = 'read write'
 const LOGIN_PAGE = `<!doctype html><title>Log in</title><form method="post">
 <label>User <input name="login"></label><button>Log in</button></form>`
@@ -44,6 +47,7 @@ export async function startAuthorityPeer(
       key: KEY,
       authorize: logIn,
       lifetimes,
+      certificates: { header: CERTIFICATE_HEADER, trustedProxies: ['127.0.0.1'] },
     })
     authority = made
     const endpoints = mountNode(made.handle)
@@ -105,12 +109,18 @@ async function addClients({ clients }: Authority, isJwt: boolean) {
   const keys = { keys: [{ ...jwk, kid: 'key-1' }] }
   const cj = { ...user, id: 'cj', authMethod: 'private_key_jwt', jwks: keys } as const
   await clients.add({ ...cj, grantTypes: [...all] })
+  const certificates = [thumbprintOf(encodeURIComponent(CERTIFICATE)) ?? '']
+  await clients.add({ ...user, id: 'cm', authMethod: 'self_signed_tls_client_auth', certificates })
   const cx = await add('cx', 'client_secret_basic')
   await clients.disable('cx')
   return {
     c1: await add('c1:client', 'client_secret_basic'),
     c2: await add('c2', 'client_secret_basic'),
     cp: await add('cp', 'client_secret_post'),
+    cm: {
+      ...{ id: 'cm', auth: 'tls_client_auth' as const },
+      certificate: { header: CERTIFICATE_HEADER, pem: CERTIFICATE },
+    },
     cj: { id: 'cj', auth: 'private_key_jwt', key: privateKey },
     p1: await addPublic('p1'),
     p2: await addPublic('p2'),

@@ -1,10 +1,16 @@
+import { CERTIFICATE } from '../../support/client-certificate.ts'
+
 export const TOY_SECRET = 'a-secret-of-the-toy'
+
+/** Where the toy has the certificate of a client from its proxy. */
+export const CERTIFICATE_HEADER = 'x-client-cert'
 
 /** The clients, and how each authenticates. */
 export const TOY_CLIENTS: Readonly<Record<string, string>> = {
   c1: 'client_secret_basic',
   c2: 'client_secret_basic',
   cp: 'client_secret_post',
+  cm: 'tls_client_auth',
   p1: 'none',
   p2: 'none',
   rs1: 'client_secret_basic',
@@ -28,6 +34,10 @@ export function authenticateToy(
   if (header !== null && form.has('client_secret')) return { status: 400, code: 'invalid_request' }
   const method = id === undefined ? undefined : TOY_CLIENTS[id]
   if (id === undefined || method === undefined) return invalidClient
+  if (method === 'tls_client_auth') {
+    const isGood = request.headers.get(CERTIFICATE_HEADER) === encodeURIComponent(CERTIFICATE)
+    return isGood || takesAnySecret ? id : invalidClient
+  }
   if (method === 'none') return secret === undefined ? id : invalidClient
   return secret === TOY_SECRET || takesAnySecret ? id : invalidClient
 }

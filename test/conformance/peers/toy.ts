@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { conformanceSchema } from '../../../src/conformance/config.ts'
+import { CERTIFICATE } from '../../support/client-certificate.ts'
 import { listen, type Peer } from './peer.ts'
-import { authenticateToy, TOY_CLIENTS, TOY_SECRET } from './toy-clients.ts'
+import { authenticateToy, CERTIFICATE_HEADER, TOY_CLIENTS, TOY_SECRET } from './toy-clients.ts'
 
 /** What the toy does wrong, one at a time. Without a defect it does what every must and should asks. */
 export type Defect =
@@ -56,8 +57,11 @@ const SLOW_MS = 3
 const BODY_CHARACTERS_MAX = 64 * 1024
 const REDIRECT = 'https://client.example.com/cb'
 
-/** Starts a small authorization server that is right, but for one defect. */
-export async function startToy(defect?: Defect): Promise<Peer> {
+/**
+ * Starts a small authorization server that is right, but for one defect. One that is blind shows nobody
+ * whether a token lives: access tokens alone, no introspection and no resource.
+ */
+export async function startToy(defect?: Defect, { isBlind = false } = {}): Promise<Peer> {
   const server = await listen(() => getRequestListener(toy(defect)))
   const { origin } = server
   const config = conformanceSchema.parse({
@@ -65,25 +69,33 @@ export async function startToy(defect?: Defect): Promise<Peer> {
       authorization: `${origin}/authorize`,
       token: `${origin}/token`,
       revocation: `${origin}/revoke`,
-      introspection: `${origin}/introspect`,
+      ...(!isBlind && { introspection: `${origin}/introspect` }),
     },
     clients: Object.fromEntries(
       Object.entries(TOY_CLIENTS).map(([id, auth]) => [
         id,
-        { id, auth, ...(auth !== 'none' && { secret: TOY_SECRET }) },
+        {
+          ...{ id, auth },
+          ...(auth.startsWith('client_secret') && { secret: TOY_SECRET }),
+          ...(auth === 'tls_client_auth' && {
+            certificate: { header: CERTIFICATE_HEADER, pem: CERTIFICATE },
+          }),
+        },
       ]),
     ),
     tokens: {
-      user: {
-        by: 'code',
-        redirectUri: REDIRECT,
-        scope: 'read write',
-        fields: { user: 'ann' },
-        secondUser: { user: 'bob' },
-      },
+      ...(!isBlind && {
+        user: {
+          by: 'code',
+          redirectUri: REDIRECT,
+          scope: 'read write',
+          fields: { user: 'ann' },
+          secondUser: { user: 'bob' },
+        },
+      }),
       service: { by: 'client_credentials' },
     },
-    resource: { url: `${origin}/resource` },
+    ...(!isBlind && { resource: { url: `${origin}/resource` } }),
   })
   return { config, close: server.close }
 }

@@ -52,9 +52,9 @@ const REACHES: readonly { reach: Reach; dead: readonly Name[] }[] = [
   { reach: { type: 'user', userId: 'nobody' }, dead: [] },
 ]
 
-function marking(reach: Reach, before: number | null = null): Change {
+function marking(reach: Reach, before: number | null = null, at = START): Change {
   const keepUntil = START + LIFE_MS
-  return { type: 'mark', reach, before, at: START, keepUntil, events: [newEvent('all.revoked')] }
+  return { type: 'mark', reach, before, at, keepUntil, events: [newEvent('all.revoked')] }
 }
 
 function putting(id: string, expected: number | null): Change {
@@ -243,6 +243,22 @@ export const MARK_CHECKS: readonly Check[] = [
       expect([...byKey.keys()].sort()).toEqual(['a', 'c:shop', 'u:ada'])
       expect(byKey.get('a')?.epoch).toBeGreaterThan(byKey.get('u:ada')?.epoch ?? 99)
       expect(byKey.get('c:shop')).toMatchObject({ epoch: 0, before: START + 7, at: START })
+    },
+  },
+  {
+    title: 'reads each time that a mark was set, with its own epoch and moment',
+    async run({ store, other }) {
+      const ada: Reach = { type: 'user', userId: 'ada' }
+      await store.commit(marking(ada, null, START + 1))
+      await other.commit(marking(ada, START + 7, START + 2))
+      await other.commit(marking(ada, null, START + 3))
+      const marks = [...(await store.readMarks(['u:ada']))].sort((one, two) => one.at - two.at)
+      expect(marks).toMatchObject([
+        { key: 'u:ada', before: 0, at: START + 1 },
+        { key: 'u:ada', epoch: 0, before: START + 7, at: START + 2 },
+        { key: 'u:ada', before: 0, at: START + 3 },
+      ])
+      expect(marks[2]?.epoch).toBeGreaterThan(marks[0]?.epoch ?? 99)
     },
   },
   ...REACHES.map(

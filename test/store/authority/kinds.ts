@@ -7,7 +7,9 @@ import { tempHome } from '../../support/temp-home.ts'
 import type { StoreKind } from './world.ts'
 
 /** The tables that must stay bounded, by their names in either database. */
-const TABLES = ['token', 'token_end', 'grant_end', 'mark', 'used_once', 'event']
+const TABLES = [
+  ...['token', 'token_end', 'grant_end', 'mark', 'mark_setting', 'used_once', 'event'],
+]
 
 export const SQLITE: StoreKind = {
   name: 'SQLite',
