@@ -96,7 +96,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   }
   const writeGrant = (grant: GrantRow): boolean => {
     const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, detail } = grant
-    const born = lookups.marksOn(grant).epoch
+    const born = lookups.latestMarks().epoch
     forgetting.written(expiresAt)
     return insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
   }
@@ -133,6 +133,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   }
   const mark = ({ reach, before, at, keepUntil }: MarkOf): boolean => {
     const epoch = before === null ? bump('epoch', 1) + 1 : 0
+    if (before !== null && before > counter('before')) setCounter(before, 'before')
     const isExact = before === null && reach.type !== 'all'
     const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
     const kept = Math.max(keepUntil, last ?? 0)

@@ -4,8 +4,10 @@ import {
   type ClientRow,
   type CountedReach,
   type EventRow,
+  type GrantRow,
   type GrantView,
   type MarkRow,
+  type Marks,
   markKeysOf,
   type Note,
   type Reach,
@@ -35,6 +37,7 @@ const LIVE_TOKEN = `t.expires_at > ? AND NOT EXISTS (SELECT 1 FROM token_end e W
  * event in 64 is in the index of moments; an entry for each would cost a revocation as much as its event.
  */
 const EVENT_LAG_MS = 10_000
+const NO_MARKS: Marks = { epoch: 0, before: 0 }
 const EVENT_COLUMNS =
   'seq, at, type, cause, actor, client_id, user_id, grant_id, session_id, token, request, detail'
 
@@ -68,14 +71,18 @@ export function createLookups(database: DatabaseSync) {
     'SELECT max(epoch), max(before) FROM mark WHERE key IN (?, ?, ?, ?, ?)',
   )
   const settingsByKey = prepare('SELECT key, epoch, before, at FROM mark_setting WHERE key = ?')
-  const anyMark = prepare('SELECT 1 FROM mark LIMIT 1')
-  // What one snapshot is asked again and again: its client, and whether there is any mark at all.
-  let snapshot: { hasMarks?: boolean; readonly clients: Map<string, ClientRow | null> } | null =
-    null
-  const hasMarks = (): boolean => {
-    if (!snapshot) return anyMark.one() !== undefined
-    snapshot.hasMarks ??= anyMark.one() !== undefined
-    return snapshot.hasMarks
+  const latest = prepare(`SELECT (SELECT value FROM counter WHERE name = 'epoch'),
+    (SELECT value FROM counter WHERE name = 'before')`)
+  // What one snapshot is asked again and again: its client, and how young the youngest of all marks is.
+  let snapshot: { marks?: Marks; readonly clients: Map<string, ClientRow | null> } | null = null
+  const readLatest = (): Marks => {
+    const [epoch, before] = latest.one() as [epoch: number, before: number]
+    return { epoch, before }
+  }
+  const latestMarks = (): Marks => {
+    if (!snapshot) return readLatest()
+    snapshot.marks ??= readLatest()
+    return snapshot.marks
   }
   const clientById = prepare('SELECT id, settings, enabled, version FROM client WHERE id = ?')
   const allClients = prepare('SELECT id, settings, enabled, version FROM client ORDER BY id')
@@ -93,9 +100,10 @@ export function createLookups(database: DatabaseSync) {
      ORDER BY seq LIMIT ?2`,
   )
 
-  const marksOn = (grant: Parameters<typeof markKeysOf>[0]): { epoch: number; before: number } => {
-    // Nearly always there is none at all.
-    if (!hasMarks()) return { epoch: 0, before: 0 }
+  /** The youngest marks on a grant; of one that was born after all of them there is nothing to ask. */
+  const marksOn = (grant: GrantRow & { readonly born: number }): Marks => {
+    const latest = latestMarks()
+    if (latest.epoch <= grant.born && latest.before <= grant.createdAt) return NO_MARKS
     const [all, client, user = null, both = null, session = null] = markKeysOf(grant)
     const cells = youngestMarks.one(all as string, client as string, user, both, session)
     return { epoch: (cells?.[0] ?? 0) as number, before: (cells?.[1] ?? 0) as number }
@@ -116,7 +124,7 @@ export function createLookups(database: DatabaseSync) {
     return { ...grant, marks: marksOn(grant) }
   }
   return {
-    marksOn,
+    latestMarks,
     /** From here to the next call all look-ups may see one state: nothing is written between them. */
     beginSnapshot() {
       snapshot = { clients: new Map() }

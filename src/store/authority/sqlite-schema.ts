@@ -1,7 +1,7 @@
 /** Every version of the schema, oldest first. A published one is never changed. */
 export const SQLITE_MIGRATIONS: readonly string[] = [
   `CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-   INSERT INTO counter VALUES ('id', 1), ('epoch', 0), ('event', 0);
+   INSERT INTO counter VALUES ('id', 1), ('epoch', 0), ('before', 0), ('event', 0);
    CREATE TABLE client (id TEXT PRIMARY KEY, settings TEXT NOT NULL, enabled INTEGER NOT NULL,
      version INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
