@@ -13,7 +13,7 @@ export async function findPostgres(): Promise<{ readonly missing?: string }> {
   return { missing: ` (SKIPPED: no PostgreSQL on this machine: ${answer.missing})` }
 }
 
-/** Makes an empty database on the run's PostgreSQL, and returns its connection string. */
+/** Makes an empty database on the worker's PostgreSQL, and returns its connection string. */
 export async function newDatabase(): Promise<string> {
   const answer = await knock()
   if ('missing' in answer) throw new Error(`no PostgreSQL: ${answer.missing}`)
@@ -22,5 +22,6 @@ export async function newDatabase(): Promise<string> {
 
 async function knock(): Promise<DoorAnswer> {
   const socket = connect(inject('postgresDoor'), '127.0.0.1')
+  socket.write(process.env.VITEST_POOL_ID ?? '1')
   return JSON.parse(await text(socket)) as DoorAnswer
 }

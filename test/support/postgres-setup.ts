@@ -13,12 +13,16 @@ declare module 'vitest' {
 /** What the door answers: a database of the asker's own, or why there is none. */
 export type DoorAnswer = { readonly url: string } | { readonly missing: string }
 
-/** Keeps one PostgreSQL server for all test files of a run; the first that asks has it started. */
+/**
+ * Keeps a PostgreSQL server for each worker of a run; the first file that asks has it started. One for
+ * all would not do: events wait for the open transactions of the whole server, those of other files too.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  let server: Promise<PostgresServer> | undefined
+  const servers = new Map<string, Promise<PostgresServer>>()
   let isTold = false
-  const answer = async (): Promise<DoorAnswer> => {
-    server ??= startPostgres()
+  const answer = async (worker: string): Promise<DoorAnswer> => {
+    const server = servers.get(worker) ?? startPostgres()
+    servers.set(worker, server)
     try {
       return { url: await (await server).createDatabase() }
     } catch (error) {
@@ -30,16 +34,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   const door = createServer((socket) => {
     socket.on('error', () => {})
-    answer().then(
-      (found) => socket.end(JSON.stringify(found)),
-      (error: unknown) => socket.end(JSON.stringify({ missing: String(error) })),
-    )
+    socket.once('data', (worker) => {
+      answer(String(worker)).then(
+        (found) => socket.end(JSON.stringify(found)),
+        (error: unknown) => socket.end(JSON.stringify({ missing: String(error) })),
+      )
+    })
   }).listen(0, '127.0.0.1')
   await once(door, 'listening')
   const address = door.address()
   project.provide('postgresDoor', typeof address === 'object' && address ? address.port : 0)
   return async () => {
     door.close()
-    await (await server?.catch(() => undefined))?.stop()
+    const started = await Promise.allSettled(servers.values())
+    await Promise.all(started.map((one) => one.status === 'fulfilled' && one.value.stop()))
   }
 }
