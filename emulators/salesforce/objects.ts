@@ -62,6 +62,7 @@ export function defineSchema(org: Org, withRevoked: boolean): Schema {
     ),
     defineUser(org, object),
     defineProfile(org),
+    defineAccount(),
     defineUserLogin(org, object),
     defineAuthSession(org, object),
     defineLoginHistory(org, object),
@@ -100,6 +101,25 @@ function defineUser(org: Org, object: ObjectByName): SObject {
     },
     relations: defineRelations<User>({ Profile: [object('profile'), (user) => user.profile] }),
     rows: () => org.users,
+  })
+}
+
+/** Records for a client that reads some business data; which ones does not matter. */
+const ACCOUNTS = ['Acme', 'Globex', 'Initech', 'Umbrella', 'Hooli'].map((name, at) => ({
+  id: recordId(PREFIX.account, at + 1),
+  name,
+}))
+
+function defineAccount(): SObject {
+  return defineObject<(typeof ACCOUNTS)[number]>({
+    name: 'Account',
+    keyPrefix: PREFIX.account,
+    fields: {
+      Id: ['id', (account) => account.id],
+      Name: ['text', (account) => account.name],
+      CreatedDate: ['datetime', () => EPOCH_MS],
+    },
+    rows: () => ACCOUNTS,
   })
 }
 
