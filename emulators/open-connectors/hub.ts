@@ -69,9 +69,13 @@ async function ask(call: Call, instance: Instance, resource: Resource): Promise<
     const refusal = await refreshed(account, instance, 'interval')
     if (refusal !== undefined) return refreshFailed(call, refusal)
   }
+  const used = instance.configuration['oauth.user.token']
   let answer = await readResource(account, instance, resource.path)
   if (answer.status === 401 && canRefresh(instance)) {
-    const refusal = await refreshed(account, instance, 'call')
+    // Another call may have refreshed while this one was under way: then a newer token is there already.
+    const isStale = used !== instance.configuration['oauth.user.token']
+    const shares = isStale && account.switches.concurrentRefreshes === 'one'
+    const refusal = shares ? undefined : await refreshed(account, instance, 'call')
     if (refusal !== undefined) return refreshFailed(call, refusal)
     answer = await readResource(account, instance, resource.path)
   }

@@ -82,13 +82,15 @@ async function attempt(
 
 function fail(account: Account, instance: Instance, refusal: TokenRefusal): void {
   const { refreshing } = instance
+  const { notices, refreshes, failedRefreshIsRepeated } = account.switches
   refreshing.lastRefusal = refusal
   refreshing.lastFailedAt = account.clock.now()
-  if (account.switches.notices === 'never') return
+  if (notices === 'never') return
   refreshing.failures += 1
   if (refreshing.locked) return
+  const repeats = failedRefreshIsRepeated === 'by-itself' && refreshes === 'bounded'
   if (refreshing.failures >= FAILURES_MAX) lock(account, instance)
-  else if (account.switches.failedRefreshIsRepeated === 'by-itself') repeat(account, instance)
+  else if (repeats) repeat(account, instance)
 }
 
 function lock(account: Account, instance: Instance): void {
