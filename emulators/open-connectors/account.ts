@@ -51,9 +51,10 @@ const REFRESH_RETRY_MS = 10_000
 /** The first instance gets the id that the vendor's samples begin with. */
 const FIRST_INSTANCE_ID = 4_013
 
-/** Builds an account without instances. Throws TypeError where a switch or fault is unknown. */
+/** Builds an account without instances. Throws TypeError where a switch, a fault or the address is wrong. */
 export function createAccount(options: OpenConnectorsOptions): Account {
   const seed = options.seed ?? 1
+  if (!URL.canParse(options.salesforceUrl)) throw new TypeError('salesforceUrl is not an address')
   const account: Account = {
     seed,
     salesforceUrl: new URL(options.salesforceUrl).origin,

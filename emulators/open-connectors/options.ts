@@ -119,7 +119,7 @@ export interface OpenConnectorsOptions extends ListenOptions {
   readonly faults?: readonly Fault[] | undefined
   /** Added to every answer, in milliseconds. */
   readonly latencyMs?: number | undefined
-  /** How many times as fast as the machine's the account's clock runs: its waits, intervals and nights. */
+  /** How many times as fast as the machine's the account's clock runs: waits, nights, and the times that it writes. */
   readonly timeScale?: number | undefined
   /** Between two attempts of a refresh, by the account's clock; ten seconds unless told. */
   readonly refreshRetryMs?: number | undefined

@@ -44,8 +44,10 @@ export type TokenResult =
 
 /** A provider that takes longer is taken for down. */
 const TIMEOUT_MS = 30_000
-/** Salesforce's own hosts, which stand for the emulated org: nothing here may reach the real ones. */
-const SALESFORCE_HOST = /^https:\/\/(?:login|test)\.salesforce\.com(?=\/|$)/
+/** Salesforce's own hosts stand for the emulated org: nothing here may reach a real one. */
+const SALESFORCE_HOST = /^https:\/\/[\w.-]+\.salesforce\.com(?=[:/?#]|$)/i
+/** Calls that are remembered; the oldest go first. */
+const CALLS_MAX = 20_000
 
 /** Gives the address of the emulated org where a real host of Salesforce is named. */
 export function emulated(account: Account, url: string): string {
@@ -149,13 +151,10 @@ async function send(
   init: RequestInit,
 ): Promise<ProviderAnswer> {
   const answer = await fetchAnswer(emulated(account, url), init)
-  account.providerCalls.push({
-    at: account.clock.now(),
-    instanceId: instance?.id ?? null,
-    kind,
-    trigger,
-    status: answer.status,
-  })
+  const { providerCalls, clock } = account
+  const instanceId = instance?.id ?? null
+  providerCalls.push({ at: clock.now(), instanceId, kind, trigger, status: answer.status })
+  if (providerCalls.length >= CALLS_MAX * 2) providerCalls.splice(0, CALLS_MAX)
   return answer
 }
 

@@ -29,6 +29,7 @@ export function answerRefresh(call: Call, form: URLSearchParams): Answer {
     return oauthError('invalid_grant', 'token was not issued to this client')
   }
   noteUse(org, row)
+  if (org.switches.refreshTokenPolicy === 'expires-at-once') return EXPIRED
   if (org.grants.state[row] !== STATE.alive) return EXPIRED
   if (rotation !== org.grants.rotation[row]) {
     if (org.switches.replay === 'kills-grant') killGrant(org, row, 'replay')

@@ -266,6 +266,7 @@ function defineAppMenuItem(org: Org): SObject {
 }
 
 function defineConnectedApplication(org: Org): SObject {
+  const expires = org.switches.refreshTokenPolicy === 'expires-at-once'
   return defineObject<App>({
     name: 'ConnectedApplication',
     keyPrefix: PREFIX.connectedApplication,
@@ -274,7 +275,7 @@ function defineConnectedApplication(org: Org): SObject {
       Name: ['text', (app) => app.label],
       OptionsAllowAdminApprovedUsersOnly: ['boolean', (app) => app.adminApproved],
       OptionsRefreshTokenValidityMetric: ['boolean', () => false],
-      RefreshTokenValidityPeriod: ['int', () => null],
+      RefreshTokenValidityPeriod: ['int', () => (expires ? 0 : null)],
       OptionsHasSessionLevelPolicy: ['boolean', (app) => app.sessionLevel !== null],
       OptionsAppIssueJwtTokenEnabled: ['boolean', () => false],
       OptionsTokenExchangeManageBitEnabled: ['boolean', () => false],

@@ -36,6 +36,8 @@ export interface SalesforceSwitches {
   readonly accessCutDelayMs: number
   /** Which apps get a new refresh token at each refresh. */
   readonly rotation: 'per-app' | 'all' | 'none'
+  /** Until when refresh tokens are good, by the policy of every app. */
+  readonly refreshTokenPolicy: 'until-revoked' | 'expires-at-once'
   /** What presenting a spent refresh token does, beyond being refused. */
   readonly replay: 'kills-grant' | 'refused'
   /** Whether an exchange of a refresh token may name scopes. */
@@ -82,6 +84,7 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   dropSessionsOnRevoke: true,
   accessCutDelayMs: 0,
   rotation: 'per-app',
+  refreshTokenPolicy: 'until-revoked',
   replay: 'kills-grant',
   refreshScope: 'refused',
   freeze: 'unusable',

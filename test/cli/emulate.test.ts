@@ -59,5 +59,8 @@ test('an address that is none is a usage error', async () => {
   using home = tempHome()
   const args = ['emulate', 'open-connectors', '--salesforce', 'nowhere']
   const { exitCode, stderr } = await rescind(args, { home: home.path })
-  expect([exitCode, stderr]).toEqual([2, expect.stringContaining('refuses its options')])
+  expect([exitCode, stderr]).toEqual([
+    2,
+    expect.stringContaining('salesforceUrl is not an address'),
+  ])
 })

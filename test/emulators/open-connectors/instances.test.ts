@@ -101,13 +101,16 @@ describe('GET /elements/{keyOrId}/oauth/url', () => {
     })
   })
 
-  test('scope is passed on, and the real login hosts stand for the emulated org', async () => {
-    const pair = await startPair()
-    const more = { scope: 'api refresh_token', siteAddress: 'https://test.salesforce.com' }
-    const { json } = await ask(pair, '/elements/sfdc/oauth/url', { ...full, ...more })
-    const url = new URL(json.oauthUrl)
-    expect([url.origin, url.searchParams.get('scope')]).toEqual([pair.org.url, more.scope])
-  })
+  test.each(['https://test.salesforce.com', 'https://acme.my.salesforce.com/'])(
+    'scope is passed on, and %s stands for the emulated org',
+    async (siteAddress) => {
+      const pair = await startPair()
+      const more = { scope: 'api refresh_token', siteAddress }
+      const { json } = await ask(pair, '/elements/sfdc/oauth/url', { ...full, ...more })
+      const url = new URL(json.oauthUrl)
+      expect([url.origin, url.searchParams.get('scope')]).toEqual([pair.org.url, more.scope])
+    },
+  )
 
   test.each([
     ['/elements/nothing/oauth/url', full, 404],

@@ -433,6 +433,14 @@ describe('what a rehearsal needs to know of refreshes', () => {
     expect(reply.status).toBe(status)
   })
 
+  test('switch refreshTokenPolicy expires-at-once: the grant is listed, and its token good for nothing', async () => {
+    const { org, grant } = await rotating({ switches: { refreshTokenPolicy: 'expires-at-once' } })
+    expect((await refresh(org, grant)).json.error_description).toBe('expired access/refresh token')
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(true)
+    const soql = 'SELECT RefreshTokenValidityPeriod FROM ConnectedApplication LIMIT 1'
+    expect((await query(org, soql)).json.records[0].RefreshTokenValidityPeriod).toBe(0)
+  })
+
   test('the log counts them, good and refused, and holds no other text of a request', async () => {
     const { org, grant } = await rotating()
     await refresh(org, grant)
