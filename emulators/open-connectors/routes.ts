@@ -1,5 +1,4 @@
-import type { Answer } from '../answer.ts'
-import { jsonAnswer } from '../answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
 import { resetUserSecret } from './account.ts'
 import { platformError, unauthorized } from './answers.ts'
 import { authenticate } from './authorization.ts'
@@ -66,8 +65,7 @@ export function findRoute(method: string, path: string): Route {
     const found = verbs[method]
     if (found === undefined) return { name: 'other', answer: notAllowed }
     const [name, handler] = found
-    const parts = match.slice(1).map((part) => part && decodeURIComponent(part))
-    return { name, answer: (call) => wrongMedia(call) ?? handler(call, ...parts) }
+    return { name, answer: (call) => wrongMedia(call) ?? handler(call, ...match.slice(1)) }
   }
   return { name: 'other', answer: (call) => platformError(call, 404, 'No such resource') }
 }

@@ -35,7 +35,8 @@ async function serve(
 ): Promise<void> {
   const { account, log } = estate
   const { method = 'GET', headers } = request
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  // Not by URL, which throws where a target is none.
+  const [pathname = '', ...search] = (request.url ?? '/').split('?')
   if (isControlPath(pathname)) {
     const answerOf = (name: string, text: string) => controlValue(estate, name, text)
     return answerControl({ method, path: pathname, body }, response, answerOf)
@@ -44,7 +45,8 @@ async function serve(
   const route = findRoute(method, path)
   const fault = account.faults.strike(route.name)
   const requestId = makeRequestId(account)
-  const call: Call = { account, requestId, method, path, query: searchParams, headers, body, fault }
+  const query = new URLSearchParams(search.join('?'))
+  const call: Call = { account, requestId, method, path, query, headers, body, fault }
   const note = (status: number): void =>
     log.add(recordOf(call, route.name, status, fault?.kind ?? null))
   const before = fault === undefined ? undefined : faultBefore(call, fault)

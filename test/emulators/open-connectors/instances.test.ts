@@ -366,6 +366,8 @@ describe('calls through an instance', () => {
   test.each([
     ['GET', '/hubs/crm/nothing', {}, 404],
     ['GET', '/hubs/sage/accounts', {}, 404],
+    ['GET', '/hubs/%zz/accounts', {}, 404],
+    ['GET', '//', {}, 404],
     ['POST', '/hubs/crm/accounts', {}, 405],
     ['GET', '/hubs/crm/accounts', { accept: 'text/csv' }, 406],
     ['PATCH', '/instances', { 'content-type': 'text/plain' }, 415],

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type { Clock } from '../../../src/core/clock.ts'
 import {
   accounts,
+  blanksAnd,
   call,
+  codeOf,
   disabledInstance,
   header,
   makeInstance,
@@ -87,6 +89,34 @@ describe('refreshes on demand', () => {
       expect(refreshesSeen(pair)).toBe(sent)
     },
   )
+
+  test('a 401 that comes late, after another call has refreshed, sends none', async () => {
+    const pair = await startPair()
+    const made = await makeInstance(pair)
+    await revokeAt(pair, made, 'access')
+    pair.org.setFaults([{ kind: 'slow', on: 'query', nth: 1, ms: 80 }])
+    const late = accounts(pair, made)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await accounts(pair, made)).status).toBe(200)
+    expect((await late).status).toBe(200)
+    expect(refreshesSeen(pair)).toBe(1)
+  })
+
+  test('an answer that comes late, after a re-authentication, is not stored over it', async () => {
+    const pair = await startPair()
+    const made = await makeInstance(pair)
+    const code = await codeOf(pair)
+    await revokeAt(pair, made, 'access')
+    pair.org.setFaults([{ kind: 'slow', on: 'token', nth: 1, ms: 120 }])
+    const late = accounts(pair, made)
+    await until(() => pair.account.truth.instance(made.id)?.refreshAttempts === 1)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const authorization = header(pair, made.token)
+    await call(pair, 'PATCH /instances', { authorization, body: blanksAnd(code) })
+    const { accessToken } = pair.account.truth.instance(made.id)!
+    expect((await late).status).toBe(200)
+    expect(pair.account.truth.instance(made.id)?.accessToken).toBe(accessToken)
+  })
 
   test('without a refresh token the 401 is handed on', async () => {
     const pair = await startPair()
