@@ -35,10 +35,9 @@ export function authenticate(call: Call, needs: 'organization' | 'element'): Cal
   const given = readAuthorization(call.headers.authorization)
   if (given?.get('user') !== account.userSecret) return undefined
   const organization = given.get('organization')
-  if (
-    organization === undefined ? needs !== 'element' : organization !== account.organizationSecret
-  )
-    return undefined
+  const lacks = organization === undefined && needs === 'organization'
+  const isWrong = organization !== undefined && organization !== account.organizationSecret
+  if (lacks || isWrong) return undefined
   const token = given.get('element')
   if (token === undefined) return needs === 'organization' ? { instance: undefined } : undefined
   const instance = findByToken(account, token)

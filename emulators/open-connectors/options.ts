@@ -64,7 +64,7 @@ export interface WrongOnPurpose {
   readonly notices: 'once' | 'never' | 'twice'
   /** Whose tokens a re-authentication stores: a neighbour's in the same account, seen or not in `sfdc.user.id.url`. */
   readonly healsInto: 'same' | 'neighbour' | 'neighbour-hidden'
-  /** Whether a refresh token that came with a refresh is stored. */
+  /** Whether a refresh token that came with a refresh is stored; what the real platform does, no page says. */
   readonly rotatedToken: 'stored' | 'lost'
   /** A storm sends twenty refreshes where one is needed, without a pause. */
   readonly refreshes: 'bounded' | 'storm'

@@ -7,7 +7,7 @@ import { type Instance, presentInstance } from './instance.ts'
 
 /** Answers `GET /instances`: all of the account, by pages; with an Element token the one that it names. */
 export function answerList(call: Call): Answer {
-  const caller = authenticate(call, 'organization')
+  const caller = authenticate(call, 'organization') ?? authenticate(call, 'element')
   if (caller === undefined) return unauthorized(call)
   const { account } = call
   const { instance } = caller

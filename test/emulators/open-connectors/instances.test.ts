@@ -62,7 +62,9 @@ describe('the Authorization header', () => {
     const { token } = await makeInstance(pair)
     const { userSecret } = pair.account.credentials
     const authorization = `User ${userSecret}, Element ${token}`
-    expect((await call(pair, 'GET /hubs/crm/accounts', { authorization })).status).toBe(200)
+    for (const target of ['GET /hubs/crm/accounts', 'GET /instances']) {
+      expect((await call(pair, target, { authorization })).status).toBe(200)
+    }
     expect((await call(pair, 'GET /hubs/crm/accounts')).status).toBe(401)
   })
 
