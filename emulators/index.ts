@@ -1,3 +1,28 @@
+export type { Email } from './open-connectors/account.ts'
+export {
+  type Fault as OpenConnectorsFault,
+  type FaultKind as OpenConnectorsFaultKind,
+  OPEN_CONNECTORS_FAULT_KINDS,
+  OPEN_CONNECTORS_ROUTE_NAMES,
+  type RouteName as OpenConnectorsRouteName,
+} from './open-connectors/faults.ts'
+export {
+  DEFAULT_OPEN_CONNECTORS_SWITCHES,
+  type OpenConnectorsOptions,
+  type OpenConnectorsSwitches,
+} from './open-connectors/options.ts'
+export type { ProviderCall, Trigger } from './open-connectors/provider.ts'
+export type { Night } from './open-connectors/refresh.ts'
+export type { RequestRecord as OpenConnectorsRequestRecord } from './open-connectors/request-log.ts'
+export {
+  type AccountControls,
+  type AccountCredentials,
+  createOpenConnectors,
+  type OpenConnectorsAccount,
+  type OpenConnectorsEstate,
+  startOpenConnectors,
+} from './open-connectors/start.ts'
+export type { AccountTruth, InstanceTruth } from './open-connectors/truth.ts'
 export type { AddedGrant, AddGrant } from './salesforce/added-grant.ts'
 export type { App, AppKind } from './salesforce/apps.ts'
 export type { PasswordCredentials, SalesforceCredentials } from './salesforce/credentials.ts'

@@ -1,38 +1,6 @@
-/** What a route answers; the server writes it to the wire. */
-export interface Answer {
-  readonly status: number
-  readonly type: string
-  readonly body: string
-  readonly headers?: Readonly<Record<string, string>>
-}
+import { type Answer, jsonAnswer } from '../answer.ts'
 
-export const JSON_TYPE = 'application/json;charset=UTF-8'
 const FORM_TYPE = 'application/x-www-form-urlencoded'
-
-/** An answer in JSON. */
-export function jsonAnswer(status: number, value: unknown): Answer {
-  return { status, type: JSON_TYPE, body: JSON.stringify(value) }
-}
-
-/** An answer without a body. */
-export function emptyAnswer(status: number): Answer {
-  return { status, type: '', body: '' }
-}
-
-/** An answer in HTML. */
-export function htmlAnswer(status: number, body: string): Answer {
-  return { status, type: 'text/html;charset=UTF-8', body }
-}
-
-/** An answer in XML. */
-export function xmlAnswer(status: number, body: string): Answer {
-  return { status, type: 'text/xml;charset=UTF-8', body }
-}
-
-/** A redirect that a browser follows with GET. */
-export function redirectAnswer(location: string): Answer {
-  return { status: 302, type: '', body: '', headers: { location } }
-}
 
 /** An error of the REST API: a JSON array with one entry, whatever the route. */
 export function restError(

@@ -1,4 +1,4 @@
-import { createRandom } from './random.ts'
+import { createRandom } from '../random.ts'
 import { PREFIX, recordId } from './record-id.ts'
 import { randomText } from './token-codec.ts'
 import { ROLE_USER } from './users.ts'

@@ -1,4 +1,5 @@
-import { type Answer, emptyAnswer, jsonAnswer, notFound, restError } from './answer.ts'
+import { type Answer, emptyAnswer, jsonAnswer } from '../answer.ts'
+import { notFound, restError } from './answer.ts'
 import { type Call, jsonOf, queryOf, withSession } from './call.ts'
 import { PREFIX, recordId } from './record-id.ts'
 import { type QueryDesk, tryQuery } from './rest-query.ts'

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { type Answer, invalidSession, restError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { invalidSession, restError } from './answer.ts'
 import type { Fault } from './faults.ts'
 import { liveSession, type Org } from './org.ts'
 import type { Session } from './sessions.ts'

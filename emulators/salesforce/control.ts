@@ -1,12 +1,10 @@
-import type { ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
 import { type AddGrant, addGrant, userById } from './added-grant.ts'
 import type { Fault } from './faults.ts'
 import { expireSessions, setAppBlocked, setUserActive } from './org.ts'
 import type { Estate } from './server.ts'
 
 /**
- * The emulator's own control plane, which no real org has: the ground truth and the faults over HTTP, for an
+ * Gives the value of one control of the emulator's own control plane, which no real org has: the ground truth and the faults over HTTP, for an
  * org that runs in a process of its own. Below `/__emulator/`, on the same port, without latency or faults.
  *
  * GET  truth      every grant as it really is, one JSON object a line (holds secrets)
@@ -20,34 +18,7 @@ import type { Estate } from './server.ts'
  * POST block      `{"appId": client id, "blocked": true}`
  * POST user       `{"userId": id, "isActive": false, "isFrozen": true}`
  */
-const BASE = '/__emulator/'
-
-/** One request to the control plane. */
-export interface ControlCall {
-  readonly method: string
-  readonly path: string
-  readonly body: string
-}
-
-/** Tells whether a path belongs to the control plane. */
-export function isControlPath(path: string): boolean {
-  return path.startsWith(BASE)
-}
-
-/** Answers the control plane. Wrong input is answered with 400 and one sentence. */
-export function answerControl(estate: Estate, call: ControlCall, response: ServerResponse): void {
-  const route = `${call.method} ${call.path.slice(BASE.length)}`
-  try {
-    const value = answerValue(estate, route, call.body)
-    if (isLines(value)) stream(response, joinLines(value))
-    else if (value === undefined) write(response, 404, { error: `no such control: ${route}` })
-    else write(response, 200, value)
-  } catch (error) {
-    write(response, 400, { error: error instanceof Error ? error.message : String(error) })
-  }
-}
-
-function answerValue(estate: Estate, route: string, body: string): unknown {
+export function controlValue(estate: Estate, route: string, body: string): unknown {
   const { org, truth, log } = estate
   const input = (): Record<string, unknown> => JSON.parse(body) as Record<string, unknown>
   switch (route) {
@@ -95,32 +66,4 @@ function* eachPresented({ org }: Estate): IterableIterator<unknown> {
     const calls = org.grants.presented[row]!
     if (calls > 0) yield { deleteToken: org.codec.encode('delete', row, 0), calls }
   }
-}
-
-/** Lines are joined into larger chunks: a million small writes would take minutes. */
-const LINES_PER_CHUNK = 500
-
-function isLines(value: unknown): value is IterableIterator<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value
-}
-
-function* joinLines(values: IterableIterator<unknown>): IterableIterator<string> {
-  let chunk: string[] = []
-  for (const value of values) {
-    chunk.push(JSON.stringify(value))
-    if (chunk.length < LINES_PER_CHUNK) continue
-    yield `${chunk.join('\n')}\n`
-    chunk = []
-  }
-  if (chunk.length > 0) yield `${chunk.join('\n')}\n`
-}
-
-function stream(response: ServerResponse, chunks: IterableIterator<string>): void {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-  Readable.from(chunks).pipe(response)
-}
-
-function write(response: ServerResponse, status: number, value: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify(value))
 }

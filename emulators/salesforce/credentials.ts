@@ -1,4 +1,4 @@
-import { ROLE_APP } from './apps.ts'
+import { type App, ROLE_APP } from './apps.ts'
 import { type Org, openSession } from './org.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { ROLE_USER } from './users.ts'
@@ -31,6 +31,10 @@ export interface SalesforceCredentials {
   }
   /** The tool's own app: public, with loopback callbacks. */
   readonly tool: { readonly clientId: string; readonly clientSecret: string }
+  /** A confidential app with loopback callbacks, as an integration platform registers one. */
+  readonly connected: { readonly clientId: string; readonly clientSecret: string }
+  /** Another one, whose refresh tokens work once. */
+  readonly rotating: { readonly clientId: string; readonly clientSecret: string }
   /** The refresh token of the tool's own grant, by the admin. */
   readonly refreshToken: string
   /** The delete token of that grant: a sweep must spare it. */
@@ -72,12 +76,18 @@ export function createCredentials(org: Org, keys: SigningKeys): SalesforceCreden
         return keys.assertion().privateKeyPem
       },
     },
-    tool: { clientId: tool.clientId, clientSecret: tool.clientSecret },
+    tool: clientOf(tool),
+    connected: clientOf(org.apps[ROLE_APP.dataSync]!),
+    rotating: clientOf(org.apps[ROLE_APP.rotating]!),
     refreshToken: org.codec.encode('refresh', org.toolGrant, 0),
     ownDeleteToken: org.codec.encode('delete', org.toolGrant, 0),
     accessToken: open(ROLE_USER.admin, org.toolGrant),
     limitedAccessToken: open(ROLE_USER.limited, -1),
   }
+}
+
+function clientOf({ clientId, clientSecret }: App): SalesforceCredentials['tool'] {
+  return { clientId, clientSecret }
 }
 
 function passwordOf(org: Org, index: number): PasswordCredentials {

@@ -1,4 +1,8 @@
-import { createRandom, type Random } from './random.ts'
+import {
+  type Fault as AnyFault,
+  type FaultPlan as AnyFaultPlan,
+  createFaultPlan as createAnyFaultPlan,
+} from '../faults.ts'
 
 /** The routes of the org, as the request log, the counters and the faults name them. */
 export const ROUTE_NAMES = [
@@ -63,78 +67,13 @@ export const FAULT_KINDS = [
 ] as const
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
-/** One fault: what happens, on which route, and when. Without `probability` and `nth`, always. */
-export interface Fault {
-  readonly kind: FaultKind
-  readonly on: RouteName | 'any'
-  /** The share of calls that it strikes, from 0 to 1, by the org's seed. */
-  readonly probability?: number | undefined
-  /** The calls that it strikes, counted from 1 over the calls of its route since it was set. */
-  readonly nth?: number | readonly number[] | undefined
-  readonly retryAfterS?: number | undefined
-  readonly ms?: number | undefined
-}
+/** One fault of an org. */
+export type Fault = AnyFault<FaultKind, RouteName>
 
 /** The faults in force, with the count of calls that each has seen. */
-export interface FaultPlan {
-  /** Gives the first fault that strikes this call; every fault counts the call. */
-  strike(route: RouteName): Fault | undefined
-  set(faults: readonly Fault[]): void
-  list(): readonly Fault[]
-}
-
-interface Armed {
-  readonly fault: Fault
-  readonly random: Random
-  seen: number
-}
+export type FaultPlan = AnyFaultPlan<FaultKind, RouteName>
 
 /** Makes a plan whose randomness comes from the org's seed alone. */
 export function createFaultPlan(seed: number, faults: readonly Fault[]): FaultPlan {
-  let armed: Armed[] = []
-  const set = (list: readonly Fault[]): void => {
-    armed = list.map((fault, at) => ({
-      fault: checkFault(fault),
-      random: createRandom(seed, `fault:${at}:${fault.kind}`),
-      seen: 0,
-    }))
-  }
-  set(faults)
-  return {
-    set,
-    list: () => armed.map(({ fault }) => fault),
-    strike: (route) => {
-      let struck: Fault | undefined
-      for (const entry of armed) {
-        if (strikes(entry, route)) struck ??= entry.fault
-      }
-      return struck
-    },
-  }
-}
-
-function checkFault(fault: Fault): Fault {
-  if (!FAULT_KINDS.includes(fault.kind)) {
-    throw new TypeError(`unknown fault "${fault.kind}"; the kinds are ${FAULT_KINDS.join(', ')}`)
-  }
-  if (fault.on !== 'any' && !ROUTE_NAMES.includes(fault.on)) {
-    throw new TypeError(
-      `unknown route "${fault.on}"; the routes are any, ${ROUTE_NAMES.join(', ')}`,
-    )
-  }
-  return fault
-}
-
-function strikes(entry: Armed, route: RouteName): boolean {
-  const { fault } = entry
-  if (fault.on !== 'any' && fault.on !== route) return false
-  entry.seen += 1
-  // Drawn at every call, so that one fault's calls do not shift with another's.
-  const drawn = fault.probability === undefined ? 0 : entry.random.next()
-  if (fault.nth !== undefined) {
-    const due =
-      typeof fault.nth === 'number' ? fault.nth === entry.seen : fault.nth.includes(entry.seen)
-    if (!due) return false
-  }
-  return fault.probability === undefined || drawn < fault.probability
+  return createAnyFaultPlan(seed, { kinds: FAULT_KINDS, routes: ROUTE_NAMES }, faults)
 }

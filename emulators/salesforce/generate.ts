@@ -1,3 +1,4 @@
+import { createRandom, type Random } from '../random.ts'
 import { type App, ROLE_APP } from './apps.ts'
 import {
   APPROVALS_MAX,
@@ -7,7 +8,6 @@ import {
   sealBase,
 } from './grants.ts'
 import type { OrgSkew } from './options.ts'
-import { createRandom, type Random } from './random.ts'
 import { ROLE_USER, type User } from './users.ts'
 
 /** How far back the oldest grant lies. */

@@ -1,4 +1,4 @@
-import { type Answer, jsonAnswer } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
 import { bearerOf, type Call, formOf } from './call.ts'
 import { liveSession, type Org } from './org.ts'
 import type { Session } from './sessions.ts'

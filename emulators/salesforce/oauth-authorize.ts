@@ -1,4 +1,5 @@
-import { type Answer, htmlAnswer, oauthError, redirectAnswer } from './answer.ts'
+import { type Answer, htmlAnswer, redirectAnswer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import { type Call, formOf } from './call.ts'
 import { renderPage } from './login-page.ts'

@@ -1,4 +1,5 @@
-import { type Answer, oauthError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import { type Call, clientOf } from './call.ts'
 

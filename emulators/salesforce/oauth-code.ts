@@ -1,5 +1,6 @@
 import { createHash, sign } from 'node:crypto'
-import { type Answer, oauthError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import type { Call } from './call.ts'
 import { checkClient } from './oauth-client.ts'
@@ -66,7 +67,10 @@ export function issueApproved(
   const scopes = approved.scope.split(' ')
   const lasting = scopes.includes('refresh_token') || scopes.includes('offline_access')
   const grant = lasting ? approveApp(org, user.index, app.index) : -1
-  if (lasting) org.codeByRow.set(grant, approved.code)
+  if (lasting) {
+    org.codeByRow.set(grant, approved.code)
+    org.scopeByRow.set(grant, approved.scope)
+  }
   return issueTokens(org, {
     app,
     user,

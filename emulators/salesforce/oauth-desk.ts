@@ -1,4 +1,4 @@
-import { hashText } from './random.ts'
+import { hashText } from '../random.ts'
 import { randomText } from './token-codec.ts'
 
 /** What a user approved, waiting behind an authorization code. */

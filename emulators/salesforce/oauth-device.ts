@@ -1,4 +1,5 @@
-import { type Answer, htmlAnswer, jsonAnswer, oauthError } from './answer.ts'
+import { type Answer, htmlAnswer, jsonAnswer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import { type Call, formOf } from './call.ts'
 import { renderPage } from './login-page.ts'
 import { checkClient } from './oauth-client.ts'

@@ -1,4 +1,5 @@
-import { type Answer, jsonAnswer, oauthError } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import { type Call, formOf } from './call.ts'
 import { STATE } from './grants.ts'
@@ -49,7 +50,7 @@ function introspectRefresh(org: Org, client: App, token: string, hint: string | 
     grants.state[place.row] === STATE.alive && grants.rotation[place.row] === place.rotation
   if (!alive || !isUserLetIn(org, user) || isBlocked(app)) return INACTIVE
   const iat = grants.createdS[place.row]!
-  const scope = app.scopes.join(' ')
+  const scope = org.scopeByRow.get(place.row) ?? app.scopes.join(' ')
   return describe(org, client, app, user, { scope, token_type: 'refresh_token', iat, nbf: iat })
 }
 

@@ -1,5 +1,6 @@
 import { type KeyObject, verify } from 'node:crypto'
-import { type Answer, oauthError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import type { Call } from './call.ts'
 import { eachRowOf, STATE } from './grants.ts'

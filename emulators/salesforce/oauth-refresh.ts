@@ -1,4 +1,5 @@
-import { type Answer, oauthError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import type { Call } from './call.ts'
 import { STATE } from './grants.ts'
@@ -18,6 +19,9 @@ export function answerRefresh(call: Call, form: URLSearchParams): Answer {
   const client = checkClient(call, form)
   if ('refused' in client) return client.refused
   const { org } = call
+  if (form.has('scope') && org.switches.refreshScope === 'refused') {
+    return oauthError('invalid_request', 'scope parameter not supported')
+  }
   const place = org.codec.decode('refresh', form.get('refresh_token') ?? '')
   if (place === undefined || place.row >= org.grants.count) return EXPIRED
   const { row, rotation } = place
@@ -25,9 +29,10 @@ export function answerRefresh(call: Call, form: URLSearchParams): Answer {
     return oauthError('invalid_grant', 'token was not issued to this client')
   }
   noteUse(org, row)
+  if (org.switches.refreshTokenPolicy === 'expires-at-once') return EXPIRED
   if (org.grants.state[row] !== STATE.alive) return EXPIRED
   if (rotation !== org.grants.rotation[row]) {
-    killGrant(org, row, 'replay')
+    if (org.switches.replay === 'kills-grant') killGrant(org, row, 'replay')
     return EXPIRED
   }
   return refreshGrant(org, client.app, row)
@@ -42,7 +47,7 @@ function refreshGrant(org: Org, app: App, row: number): Answer {
     user,
     grant: row,
     origin: 'OauthRefreshToken',
-    scope: app.scopes.join(' '),
+    scope: org.scopeByRow.get(row) ?? app.scopes.join(' '),
     refreshToken: rotate(org, app, row),
   })
 }

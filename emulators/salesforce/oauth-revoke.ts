@@ -1,4 +1,5 @@
-import { type Answer, formError, jsonAnswer } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
+import { formError } from './answer.ts'
 import { type Call, formOf, queryOf } from './call.ts'
 import type { Fault } from './faults.ts'
 import type { Cause } from './grants.ts'

@@ -1,4 +1,5 @@
-import { type Answer, oauthError } from './answer.ts'
+import type { Answer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import { type Call, formOf } from './call.ts'
 import { answerCode, type CodeDesk } from './oauth-code.ts'
 import { answerDevice, answerDeviceStart } from './oauth-device.ts'

@@ -62,6 +62,7 @@ export function defineSchema(org: Org, withRevoked: boolean): Schema {
     ),
     defineUser(org, object),
     defineProfile(org),
+    defineAccount(),
     defineUserLogin(org, object),
     defineAuthSession(org, object),
     defineLoginHistory(org, object),
@@ -100,6 +101,25 @@ function defineUser(org: Org, object: ObjectByName): SObject {
     },
     relations: defineRelations<User>({ Profile: [object('profile'), (user) => user.profile] }),
     rows: () => org.users,
+  })
+}
+
+/** Records for a client that reads some business data; which ones does not matter. */
+const ACCOUNTS = ['Acme', 'Globex', 'Initech', 'Umbrella', 'Hooli'].map((name, at) => ({
+  id: recordId(PREFIX.account, at + 1),
+  name,
+}))
+
+function defineAccount(): SObject {
+  return defineObject<(typeof ACCOUNTS)[number]>({
+    name: 'Account',
+    keyPrefix: PREFIX.account,
+    fields: {
+      Id: ['id', (account) => account.id],
+      Name: ['text', (account) => account.name],
+      CreatedDate: ['datetime', () => EPOCH_MS],
+    },
+    rows: () => ACCOUNTS,
   })
 }
 
@@ -246,6 +266,7 @@ function defineAppMenuItem(org: Org): SObject {
 }
 
 function defineConnectedApplication(org: Org): SObject {
+  const expires = org.switches.refreshTokenPolicy === 'expires-at-once'
   return defineObject<App>({
     name: 'ConnectedApplication',
     keyPrefix: PREFIX.connectedApplication,
@@ -254,7 +275,7 @@ function defineConnectedApplication(org: Org): SObject {
       Name: ['text', (app) => app.label],
       OptionsAllowAdminApprovedUsersOnly: ['boolean', (app) => app.adminApproved],
       OptionsRefreshTokenValidityMetric: ['boolean', () => false],
-      RefreshTokenValidityPeriod: ['int', () => null],
+      RefreshTokenValidityPeriod: ['int', () => (expires ? 0 : null)],
       OptionsHasSessionLevelPolicy: ['boolean', (app) => app.sessionLevel !== null],
       OptionsAppIssueJwtTokenEnabled: ['boolean', () => false],
       OptionsTokenExchangeManageBitEnabled: ['boolean', () => false],

@@ -1,3 +1,5 @@
+import type { ListenOptions } from '../listen.ts'
+import { fillSwitches } from '../switches.ts'
 import type { Fault } from './faults.ts'
 
 /** How the emulated org behaves where the vendor's documentation is silent or contradicts itself. */
@@ -34,6 +36,12 @@ export interface SalesforceSwitches {
   readonly accessCutDelayMs: number
   /** Which apps get a new refresh token at each refresh. */
   readonly rotation: 'per-app' | 'all' | 'none'
+  /** Until when refresh tokens are good, by the policy of every app. */
+  readonly refreshTokenPolicy: 'until-revoked' | 'expires-at-once'
+  /** What presenting a spent refresh token does, beyond being refused. */
+  readonly replay: 'kills-grant' | 'refused'
+  /** Whether an exchange of a refresh token may name scopes. */
+  readonly refreshScope: 'refused' | 'ignored'
   /** Whether a frozen user's grants and sessions are refused. */
   readonly freeze: 'unusable' | 'usable'
   /** What deactivating a user does to his grants. */
@@ -76,6 +84,9 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   dropSessionsOnRevoke: true,
   accessCutDelayMs: 0,
   rotation: 'per-app',
+  refreshTokenPolicy: 'until-revoked',
+  replay: 'kills-grant',
+  refreshScope: 'refused',
   freeze: 'unusable',
   deactivate: 'unusable',
   blockNeedsSessionLevel: false,
@@ -89,15 +100,9 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   introspect: 'own',
 }
 
-/** Fills up switches with their defaults. Throws TypeError where a name is unknown: it may come from a JSON file. */
-export function resolveSwitches(switches: Partial<SalesforceSwitches> = {}): SalesforceSwitches {
-  for (const name of Object.keys(switches)) {
-    if (!(name in DEFAULT_SWITCHES)) {
-      const known = Object.keys(DEFAULT_SWITCHES).join(', ')
-      throw new TypeError(`unknown switch "${name}"; the switches are ${known}`)
-    }
-  }
-  return { ...DEFAULT_SWITCHES, ...switches }
+/** Fills up switches with their defaults. Throws TypeError where a name is unknown. */
+export function resolveSwitches(switches?: Partial<SalesforceSwitches>): SalesforceSwitches {
+  return fillSwitches(DEFAULT_SWITCHES, switches)
 }
 
 /** How many users, apps and tokens the generator makes. */
@@ -115,11 +120,7 @@ export interface OrgSkew {
 }
 
 /** What an emulated org is made of. Everything has a default; the seed makes it repeatable. */
-export interface SalesforceOptions {
-  /** The TCP port; 0 takes a free one. */
-  readonly port?: number | undefined
-  /** The address to listen on; 127.0.0.1 unless told. */
-  readonly host?: string | undefined
+export interface SalesforceOptions extends ListenOptions {
   readonly seed?: number | undefined
   readonly size?: Partial<OrgSize> | undefined
   readonly skew?: Partial<OrgSkew> | undefined

@@ -1,3 +1,4 @@
+import { createRandom, type Random } from '../random.ts'
 import { type App, generateApps, ROLE_APP } from './apps.ts'
 import { createFaultPlan, type FaultPlan } from './faults.ts'
 import { generateGrants } from './generate.ts'
@@ -19,7 +20,6 @@ import {
   type SalesforceSwitches,
   TOKENS_MAX,
 } from './options.ts'
-import { createRandom, type Random } from './random.ts'
 import { PREFIX, recordId, shortId } from './record-id.ts'
 import {
   createSessionTable,
@@ -81,6 +81,8 @@ export interface Org {
   readonly agenda: { atMs: number; act: () => void }[]
   /** The authorization codes of grants that were made by one, by row. */
   readonly codeByRow: Map<number, string>
+  /** The scopes that their users approved, by row; what the generator made has its app's. */
+  readonly scopeByRow: Map<number, string>
   /** The row of the grant of the tool's own app. */
   readonly toolGrant: number
   /** The org's own address, known once it listens. */
@@ -133,6 +135,7 @@ export function createOrg(options: SalesforceOptions = {}): Org {
     auditTrail: [],
     agenda: [],
     codeByRow: new Map(),
+    scopeByRow: new Map(),
     toolGrant: appendGrant(grants, toolGrant(asOfMs)),
     origin: '',
     latencyMs: options.latencyMs ?? 0,

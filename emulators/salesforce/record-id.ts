@@ -4,6 +4,7 @@ const CHECKSUM = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ012345'
 /** Key prefixes by which a record id tells its object. */
 export const PREFIX = {
   organization: '00D',
+  account: '001',
   user: '005',
   profile: '00e',
   userLogin: '0Yw',

@@ -1,3 +1,4 @@
+import type { RequestLog as AnyRequestLog } from '../request-log.ts'
 import type { FaultKind, RouteName } from './faults.ts'
 
 /** One request as it is remembered: no query string, no header, no body, so no secret. */
@@ -6,37 +7,25 @@ export interface RequestRecord {
   readonly method: string
   readonly path: string
   readonly route: RouteName
+  /** What the token endpoint was asked for, where that is a grant type that it knows. */
+  readonly grantType: GrantType | null
   /** The status that was sent, or 0 where the connection was cut or left hanging. */
   readonly status: number
   readonly fault: FaultKind | null
 }
 
-/** The requests that an org has seen: the newest ones, and counters of all. */
-export interface RequestLog {
-  readonly entries: RequestRecord[]
-  readonly counters: Map<RouteName, number>
-  add(entry: RequestRecord): void
-  clear(): void
-}
+/** The grant types of the token endpoint, as the log names them. */
+export const GRANT_TYPES = [
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  'password',
+  'device',
+  'urn:ietf:params:oauth:grant-type:device_code',
+  'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'urn:ietf:params:oauth:grant-type:token-exchange',
+] as const
+export type GrantType = (typeof GRANT_TYPES)[number]
 
-/** How many requests are remembered; the counters go on for ever. */
-const ENTRIES_MAX = 5_000
-
-/** Makes an empty log. */
-export function createRequestLog(): RequestLog {
-  const entries: RequestRecord[] = []
-  const counters = new Map<RouteName, number>()
-  return {
-    entries,
-    counters,
-    add: (entry) => {
-      counters.set(entry.route, (counters.get(entry.route) ?? 0) + 1)
-      entries.push(entry)
-      if (entries.length >= ENTRIES_MAX * 2) entries.splice(0, ENTRIES_MAX)
-    },
-    clear: () => {
-      entries.length = 0
-      counters.clear()
-    },
-  }
-}
+/** The requests that an org has seen. */
+export type RequestLog = AnyRequestLog<RouteName, RequestRecord>

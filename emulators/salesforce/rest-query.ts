@@ -1,4 +1,5 @@
-import { type Answer, jsonAnswer, notFound, restError } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
+import { notFound, restError } from './answer.ts'
 import { type Call, queryOf, withSession } from './call.ts'
 import { defineSchema, type Schema } from './objects.ts'
 import type { Org } from './org.ts'

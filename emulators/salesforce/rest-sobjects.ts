@@ -1,11 +1,5 @@
-import {
-  type Answer,
-  emptyAnswer,
-  insufficientAccess,
-  jsonAnswer,
-  notFound,
-  restError,
-} from './answer.ts'
+import { type Answer, emptyAnswer, jsonAnswer } from '../answer.ts'
+import { insufficientAccess, notFound, restError } from './answer.ts'
 import { type Call, jsonOf, queryOf, withSession } from './call.ts'
 import { isPermitted, type Org, setUserActive } from './org.ts'
 import { shortId } from './record-id.ts'

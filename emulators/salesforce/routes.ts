@@ -1,4 +1,5 @@
-import { type Answer, jsonAnswer, notFound } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
+import { notFound } from './answer.ts'
 import { answerBulkQuery, type BulkDesk } from './bulk-query.ts'
 import { type Call, withSession } from './call.ts'
 import type { RouteName } from './faults.ts'

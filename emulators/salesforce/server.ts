@@ -1,10 +1,14 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Answer, htmlAnswer, restError } from './answer.ts'
-import type { Call } from './call.ts'
-import { answerControl, isControlPath } from './control.ts'
+import { type Answer, htmlAnswer, withRetryAfter } from '../answer.ts'
+import { answerControl, isControlPath } from '../control.ts'
+import { deliver } from '../deliver.ts'
+import { receive } from '../receive.ts'
+import { restError } from './answer.ts'
+import { type Call, formOf } from './call.ts'
+import { controlValue } from './control.ts'
 import type { Fault, RouteName } from './faults.ts'
 import { approveByChance, endByChance, expireSessions, type Org, tick } from './org.ts'
-import type { RequestLog } from './request-log.ts'
+import { GRANT_TYPES, type GrantType, type RequestLog } from './request-log.ts'
 import { type Desks, findRoute } from './routes.ts'
 import type { GroundTruth } from './truth.ts'
 
@@ -16,27 +20,9 @@ export interface Estate {
   readonly truth: GroundTruth
 }
 
-/** A body above this is cut off: no request that the org knows is near it. */
-const BODY_BYTES_MAX = 4 * 1024 * 1024
-
 /** Makes the handler of an org for any node:http server. */
 export function createHandler(estate: Estate): RequestListener {
-  return (request, response) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > BODY_BYTES_MAX) request.destroy()
-      else chunks.push(chunk)
-    })
-    request.on('end', () => serve(estate, request, response, joinChunks(chunks)))
-    request.on('error', () => response.destroy())
-  }
-}
-
-function joinChunks(chunks: readonly Buffer[]): string {
-  if (chunks.length === 1) return chunks[0]!.toString('utf8')
-  return chunks.length === 0 ? '' : Buffer.concat(chunks).toString('utf8')
+  return receive((request, response, body) => serve(estate, request, response, body))
 }
 
 function serve(
@@ -50,7 +36,8 @@ function serve(
   const { path, search } = splitTarget(request.url ?? '/')
   tick(org)
   if (isControlPath(path)) {
-    answerControl(estate, { method, path, body }, response)
+    const answerOf = (name: string, text: string) => controlValue(estate, name, text)
+    void answerControl({ method, path, body }, response, answerOf)
     return
   }
   const route = findRoute(desks, method, path)
@@ -62,8 +49,15 @@ function serve(
     request.socket.resetAndDestroy()
     return
   }
-  const answer = before ?? safely(() => route.answer(call))
-  deliver(estate, { call, route: route.name, answer, request, response })
+  deliver({
+    request,
+    response,
+    answer: before ?? safely(() => route.answer(call)),
+    fault,
+    latencyMs: org.latencyMs,
+    unexpected: UNEXPECTED,
+    note: (status) => note(estate, call, route.name, status),
+  })
 }
 
 /** Takes apart the request target: a site's path in front and duplicate slashes go. */
@@ -95,9 +89,15 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
     case 'bad_id_404':
       return { status: 404, type: 'text/plain', body: 'Bad_Id' }
     case 'too_many_429':
-      return withRetryAfter(restError(429, 'TOO_MANY_REQUESTS', 'Too many requests'), fault, 1)
+      return withRetryAfter(
+        restError(429, 'TOO_MANY_REQUESTS', 'Too many requests'),
+        fault.retryAfterS ?? 1,
+      )
     case 'unavailable_503':
-      return withRetryAfter(restError(503, 'SERVER_UNAVAILABLE', 'Service unavailable'), fault)
+      return withRetryAfter(
+        restError(503, 'SERVER_UNAVAILABLE', 'Service unavailable'),
+        fault.retryAfterS,
+      )
     case 'error_500_before_effect':
       return UNEXPECTED
     case 'redirect_302':
@@ -129,67 +129,16 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
   }
 }
 
-function withRetryAfter(answer: Answer, fault: Fault, defaultS?: number): Answer {
-  const seconds = fault.retryAfterS ?? defaultS
-  if (seconds === undefined) return answer
-  return { ...answer, headers: { 'retry-after': String(seconds) } }
-}
-
-interface Delivery {
-  readonly call: Call
-  readonly route: RouteName
-  readonly answer: Answer
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-}
-
-/** Writes the answer, after the latency and with what a fault does to it once the call took effect. */
-function deliver(estate: Estate, delivery: Delivery): void {
-  const { call } = delivery
-  const extraMs = call.fault?.kind === 'slow' ? (call.fault.ms ?? 1_000) : 0
-  const delayMs = estate.org.latencyMs + extraMs
-  if (delayMs <= 0) finish(estate, delivery)
-  else setTimeout(() => finish(estate, delivery), delayMs)
-}
-
-function finish(estate: Estate, delivery: Delivery): void {
-  const { call, route, answer, request, response } = delivery
-  const { fault } = call
-  const kind = fault?.kind
-  if (kind === 'reset_after_effect' || kind === 'hang' || kind === 'truncated_body') {
-    note(estate, call, route, 0)
-    if (kind === 'truncated_body') truncate(response, request, answer)
-    else if (kind === 'reset_after_effect') request.socket.resetAndDestroy()
-    else if (fault?.ms !== undefined) setTimeout(() => request.socket.destroy(), fault.ms).unref()
-    return
-  }
-  const sent = kind === 'error_500_after_effect' ? UNEXPECTED : answer
-  note(estate, call, route, sent.status)
-  send(response, sent)
-}
-
 const UNEXPECTED = restError(500, 'UNKNOWN_EXCEPTION', 'An unexpected error occurred')
 
 function note({ org, log }: Estate, call: Call, route: RouteName, status: number): void {
   const { method, path } = call
-  log.add({ at: org.now(), method, path, route, status, fault: call.fault?.kind ?? null })
+  const grantType = route === 'token' ? grantTypeOf(call) : null
+  const fault = call.fault?.kind ?? null
+  log.add({ at: org.now(), method, path, route, grantType, status, fault })
 }
 
-function send(response: ServerResponse, answer: Answer): void {
-  response.writeHead(answer.status, headersOf(answer))
-  response.end(answer.body)
-}
-
-function headersOf(answer: Answer): Record<string, string | number> {
-  const length = Buffer.byteLength(answer.body)
-  const headers: Record<string, string | number> = { ...answer.headers }
-  if (answer.type !== '') headers['content-type'] = answer.type
-  if (answer.status !== 204) headers['content-length'] = length
-  return headers
-}
-
-function truncate(response: ServerResponse, request: IncomingMessage, answer: Answer): void {
-  const body = Buffer.from(answer.body === '' ? ' ' : answer.body)
-  response.writeHead(answer.status, { ...headersOf(answer), 'content-length': body.length + 1 })
-  response.write(body.subarray(0, Math.ceil(body.length / 2)), () => request.socket.destroy())
+function grantTypeOf(call: Call): GrantType | null {
+  const asked = formOf(call).get('grant_type')
+  return GRANT_TYPES.find((known) => known === asked) ?? null
 }

@@ -1,4 +1,4 @@
-import { hashText } from './random.ts'
+import { hashText } from '../random.ts'
 import { PREFIX, recordId } from './record-id.ts'
 import { randomText } from './token-codec.ts'
 

@@ -1,4 +1,4 @@
-import { type Answer, xmlAnswer } from './answer.ts'
+import { type Answer, xmlAnswer } from '../answer.ts'
 import type { Call } from './call.ts'
 import { isUserLetIn, liveSession, type Org, openSession } from './org.ts'
 import { forgetSession, SESSION_SECONDS_VALID } from './sessions.ts'

@@ -1,4 +1,4 @@
-import { type Answer, xmlAnswer } from './answer.ts'
+import { type Answer, xmlAnswer } from '../answer.ts'
 import type { App } from './apps.ts'
 import type { Call } from './call.ts'
 import { isPermitted, liveSession, type Org, setAppBlocked } from './org.ts'

@@ -1,4 +1,4 @@
-import { type Answer, xmlAnswer } from './answer.ts'
+import { type Answer, xmlAnswer } from '../answer.ts'
 
 const ENVELOPE = 'http://schemas.xmlsoap.org/soap/envelope/'
 const FAULTS = 'urn:fault.partner.soap.sforce.com'

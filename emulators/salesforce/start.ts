@@ -1,5 +1,6 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener } from 'node:http'
+import { listen } from '../listen.ts'
+import { createRequestLog } from '../request-log.ts'
 import { type AddedGrant, type AddGrant, addGrant, userById } from './added-grant.ts'
 import type { App } from './apps.ts'
 import { createBulkDesk } from './bulk-query.ts'
@@ -8,7 +9,7 @@ import type { Fault, RouteName } from './faults.ts'
 import { createOauthDesk } from './oauth-desk.ts'
 import type { SalesforceOptions } from './options.ts'
 import { createOrg, expireSessions, type Org, setAppBlocked, setUserActive } from './org.ts'
-import { createRequestLog, type RequestRecord } from './request-log.ts'
+import type { RequestLog, RequestRecord } from './request-log.ts'
 import { createQueryDesk } from './rest-query.ts'
 import type { Desks } from './routes.ts'
 import { createHandler, type Estate } from './server.ts'
@@ -64,7 +65,7 @@ export function createSalesforce(options: SalesforceOptions = {}): SalesforceEst
   const org = createOrg(options)
   const keys = createSigningKeys()
   const truth = createTruth(org, keys)
-  const log = createRequestLog()
+  const log: RequestLog = createRequestLog()
   const estate: Estate = { org, desks: createDesks(org, keys), log, truth }
   return {
     handler: createHandler(estate),
@@ -126,28 +127,7 @@ function appControls(
 /** Starts an org on a port of its own and resolves once it listens. */
 export async function startSalesforce(options: SalesforceOptions = {}): Promise<SalesforceOrg> {
   const { handler, setOrigin, ...estate } = createSalesforce(options)
-  // As long as a client may keep its pool: the end of an idle connection is a fault of its own.
-  const server = createServer({ keepAliveTimeout: 120_000 }, handler)
-  const host = options.host ?? '127.0.0.1'
-  const url = await listen(server, options.port ?? 0, host)
+  const { url, close } = await listen(handler, options)
   setOrigin(url)
-  const close = (): Promise<void> => stop(server)
   return Object.assign(estate, { url, close, [Symbol.asyncDispose]: close })
-}
-
-function listen(server: Server, port: number, host: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      const address = server.address() as AddressInfo
-      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${address.port}`)
-    })
-  })
-}
-
-function stop(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeAllConnections()
-  })
 }

@@ -1,4 +1,4 @@
-import { hashText, mix32 } from './random.ts'
+import { hashText, mix32 } from '../random.ts'
 
 /**
  * Token values are computed from a grant's row number and the seed instead of being stored: a million

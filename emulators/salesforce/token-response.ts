@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { type Answer, jsonAnswer, oauthError } from './answer.ts'
+import { type Answer, jsonAnswer } from '../answer.ts'
+import { oauthError } from './answer.ts'
 import type { App } from './apps.ts'
 import { isBlocked, isUserLetIn, type Org, openSession } from './org.ts'
 import type { Session, SessionOrigin } from './sessions.ts'

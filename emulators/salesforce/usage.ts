@@ -1,4 +1,5 @@
-import { type Answer, emptyAnswer, jsonAnswer, notFound, restError } from './answer.ts'
+import { type Answer, emptyAnswer, jsonAnswer } from '../answer.ts'
+import { notFound, restError } from './answer.ts'
 import type { App } from './apps.ts'
 import { type Call, queryOf, withSession } from './call.ts'
 import { eachRowOf, STATE } from './grants.ts'

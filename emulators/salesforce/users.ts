@@ -1,4 +1,4 @@
-import { createRandom, type Random } from './random.ts'
+import { createRandom, type Random } from '../random.ts'
 import { PREFIX, recordId } from './record-id.ts'
 import { randomText } from './token-codec.ts'
 

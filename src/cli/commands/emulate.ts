@@ -1,50 +1,71 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import type { SalesforceOptions } from '../../../emulators/index.ts'
+import type {
+  OpenConnectorsAccount,
+  OpenConnectorsOptions,
+  SalesforceOptions,
+  SalesforceOrg,
+} from '../../../emulators/index.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { Io } from '../io.ts'
-import { wholeNumber } from '../option-values.ts'
-import { type CommonOptions, openOutput, withCommonOptions } from '../output.ts'
+import { positiveNumber, wholeNumber } from '../option-values.ts'
+import { type CommonOptions, type Output, openOutput, withCommonOptions } from '../output.ts'
 
 interface EmulateOptions extends CommonOptions {
   readonly port: number
   readonly seed: number
-  readonly users: number
-  readonly apps: number
-  readonly tokens: number
   readonly latency: number
   readonly options?: string
 }
 
-/** Makes `rescind emulate salesforce`: an org on this machine to try everything on. */
+interface OrgOptions extends EmulateOptions {
+  readonly users: number
+  readonly apps: number
+  readonly tokens: number
+}
+
+interface AccountOptions extends EmulateOptions {
+  readonly salesforce?: string
+  readonly timeScale: number
+  readonly retry: number
+}
+
+/** Makes `rescind emulate`: providers and platforms on this machine to try everything on. */
 export function emulateCommand(io: Io): Command {
   const command = new Command('emulate').description('start an emulated provider on this machine')
-  const salesforce = withCommonOptions(new Command('salesforce'))
+  const salesforce = withEmulateOptions(new Command('salesforce'), 'org')
     .description('an emulated Salesforce org, with its quirks, caps and faults')
-    .option('--port <n>', 'the port; 0 for any', wholeNumber, 0)
-    .option('--seed <n>', 'the same seed gives the same org', wholeNumber, 1)
     .option('--users <n>', 'users', wholeNumber, 900)
     .option('--apps <n>', 'apps', wholeNumber, 40)
     .option('--tokens <n>', 'tokens, up to 1,000,000', wholeNumber, 12_000)
-    .option('--latency <ms>', 'added to every answer', wholeNumber, 0)
-    .option('--options <file>', 'more options as JSON: switches, faults, skew')
-    .action((options: EmulateOptions) => emulate(io, options))
-  return command.addCommand(salesforce)
+    .action((options: OrgOptions) => emulateOrg(io, options))
+  const openConnectors = withEmulateOptions(new Command('open-connectors'), 'account')
+    .description(
+      'an emulated account of SAP Open Connectors, whose instances connect to an emulated org',
+    )
+    .option('--salesforce <url>', 'an emulated org that runs already; else one is started with it')
+    .option('--retry <ms>', 'between two attempts of a failed refresh', wholeNumber, 10_000)
+    .option('--time-scale <n>', 'how many times as fast its clock runs', positiveNumber, 1)
+    .action((options: AccountOptions) => emulateAccount(io, options))
+  return command.addCommand(salesforce).addCommand(openConnectors)
 }
 
-async function emulate(io: Io, options: EmulateOptions): Promise<void> {
-  // Loaded here alone: no other command needs the emulator and its parser.
-  const { startSalesforce } = await import('../../../emulators/index.ts')
+function withEmulateOptions(command: Command, what: 'org' | 'account'): Command {
+  return withCommonOptions(command)
+    .option('--port <n>', 'the port; 0 for any', wholeNumber, 0)
+    .option('--seed <n>', `the same seed gives the same ${what}`, wholeNumber, 1)
+    .option('--latency <ms>', 'added to every answer', wholeNumber, 0)
+    .option('--options <file>', 'more options as JSON: switches, faults')
+}
+
+async function emulateOrg(io: Io, options: OrgOptions): Promise<void> {
+  const { startSalesforce } = await loadEmulators()
   const output = openOutput(io, options)
   const { port, seed, users, apps, tokens, latency } = options
-  const more = readOptions(options.options)
-  const org = await startSalesforce({
-    port,
-    seed,
-    size: { users, apps, tokens },
-    latencyMs: latency,
-    ...more,
-  })
+  const more = readOptions<SalesforceOptions>(options.options)
+  const org = await begin(() =>
+    startSalesforce({ port, seed, size: { users, apps, tokens }, latencyMs: latency, ...more }),
+  )
   const { url, organizationId, credentials } = org
   output.result({ url, organizationId, credentials })
   output.say(`An emulated Salesforce org listens on ${url} (org ${organizationId}, seed ${seed}).`)
@@ -56,16 +77,105 @@ async function emulate(io: Io, options: EmulateOptions): Promise<void> {
   output.say("    --set 'clientSecret=${env:RESCIND_EMULATED_SECRET}'")
   output.say('  rescind inventory --tenant emulated')
   output.say('  rescind plan --tenant emulated --user-inactive --app "Drift*"')
-  output.say()
-  output.say('Stop it with Ctrl-C.')
-  await new Promise((resolve) => io.signal.addEventListener('abort', resolve, { once: true }))
+  await untilStopped(io, output)
   await org.close()
 }
 
-function readOptions(file: string | undefined): SalesforceOptions {
+/** An org beside an account needs few users and no generated tokens: they would spend the budget of five. */
+const SMALL_ORG = { users: 20, apps: 16, tokens: 0 }
+
+async function emulateAccount(io: Io, options: AccountOptions): Promise<void> {
+  const { startSalesforce } = await loadEmulators()
+  const { seed, salesforce } = options
+  const ownOrg =
+    salesforce === undefined ? await startSalesforce({ seed, size: SMALL_ORG }) : undefined
+  try {
+    await serveAccount(io, options, ownOrg)
+  } finally {
+    await ownOrg?.close()
+  }
+}
+
+async function serveAccount(
+  io: Io,
+  options: AccountOptions,
+  ownOrg: SalesforceOrg | undefined,
+): Promise<void> {
+  const { startOpenConnectors } = await loadEmulators()
+  const output = openOutput(io, options)
+  const { port, seed, latency, retry, timeScale } = options
+  const more = readOptions<Partial<OpenConnectorsOptions>>(options.options)
+  const account = await begin(() =>
+    startOpenConnectors({
+      salesforceUrl: ownOrg?.url ?? options.salesforce ?? '',
+      port,
+      seed,
+      latencyMs: latency,
+      refreshRetryMs: retry,
+      timeScale,
+      ...more,
+    }),
+  )
+  const { url, apiUrl, credentials } = account
+  const salesforce = ownOrg && { url: ownOrg.url, credentials: ownOrg.credentials }
+  output.result({ url, apiUrl, credentials, ...(salesforce && { salesforce }) })
+  sayAccount(output, account)
+  if (ownOrg !== undefined) sayWayIn(output, account, ownOrg)
+  await untilStopped(io, output)
+  await account.close()
+}
+
+function sayAccount(output: Output, { url, apiUrl, credentials }: OpenConnectorsAccount): void {
+  output.say(`An emulated account of Open Connectors listens on ${apiUrl}`)
+  output.say('Its secrets are made up, and good for this account alone:')
+  output.say()
+  output.say(`  export OC_USER='${credentials.userSecret}'`)
+  output.say(`  export OC_ORGANIZATION='${credentials.organizationSecret}'`)
+  output.say('  curl -H "Authorization: User $OC_USER, Organization $OC_ORGANIZATION" \\')
+  output.say(`    ${apiUrl}/instances`)
+  output.say(`  curl ${url}/__emulator/emails`)
+}
+
+function sayWayIn(output: Output, { apiUrl }: OpenConnectorsAccount, org: SalesforceOrg): void {
+  const { connected, limited } = org.credentials
+  output.say()
+  output.say(`Its instances connect to an emulated org on ${org.url}. Log in there as`)
+  output.say(`${limited.username} with the password ${limited.password}, by the app`)
+  output.say()
+  output.say(`  export OC_API_KEY=${connected.clientId}`)
+  output.say(`  export OC_API_SECRET=${connected.clientSecret}`)
+  output.say(`  curl -G ${apiUrl}/elements/sfdc/oauth/url \\`)
+  output.say('    -d apiKey=$OC_API_KEY -d apiSecret=$OC_API_SECRET -d state=once \\')
+  output.say('    -d callbackUrl=http://127.0.0.1:8080/callback')
+}
+
+async function untilStopped(io: Io, output: Output): Promise<void> {
+  output.say()
+  output.say('Stop it with Ctrl-C.')
+  if (io.signal.aborted) return
+  await new Promise((resolve) => io.signal.addEventListener('abort', resolve, { once: true }))
+}
+
+/** No other command needs the emulators and their parser. */
+function loadEmulators() {
+  return import('../../../emulators/index.ts')
+}
+
+/** Starts an emulator; what it refuses is the caller's input. */
+async function begin<Running>(start: () => Promise<Running>): Promise<Running> {
+  try {
+    return await start()
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error
+    const message = `The emulator refuses its options: ${error.message}.`
+    throw new RescindError('usage', message, { cause: error })
+  }
+}
+
+function readOptions<Options extends object>(file: string | undefined): Partial<Options> {
   if (file === undefined) return {}
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as SalesforceOptions
+    return JSON.parse(readFileSync(file, 'utf8')) as Options
   } catch (error) {
     throw new RescindError('usage', `The options ${file} cannot be read as JSON.`, { cause: error })
   }

@@ -1,6 +1,6 @@
 import { createSign } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { SalesforceOrg } from '../../../emulators/index.ts'
+import type { GrantTruth, SalesforceOptions, SalesforceOrg } from '../../../emulators/index.ts'
 import {
   clientOf,
   grantWhere,
@@ -400,4 +400,80 @@ describe('identity and discovery', () => {
       expect((await send(json.jwks_uri)).json.keys[0]).toMatchObject({ kty: 'RSA', use: 'sig' })
     },
   )
+})
+
+describe('what a rehearsal needs to know of refreshes', () => {
+  const rotating = async (options: SalesforceOptions = {}) => {
+    const org = await startOrg(options)
+    return { org, grant: grantWhere(org, (entry) => entry.app === 'Slack Bridge' && usable(entry)) }
+  }
+  const usable = (grant: GrantTruth) => grant.userIsActive && !grant.userIsFrozen
+
+  test.each([
+    ['kills-grant', { alive: false, killedBy: 'replay' }],
+    ['refused', { alive: true, killedBy: 'none' }],
+  ] as const)('switch replay: %s', async (replay, expected) => {
+    const { org, grant } = await rotating({ switches: { replay } })
+    expect((await refresh(org, grant)).status).toBe(200)
+    expect((await refresh(org, grant)).json.error).toBe('invalid_grant')
+    expect(org.truth.grant(grant.deleteToken)).toMatchObject(expected)
+  })
+
+  test.each([
+    ['refused', 400],
+    ['ignored', 200],
+  ] as const)('switch refreshScope: %s', async (refreshScope, status) => {
+    const { org, grant } = await rotating({ switches: { refreshScope } })
+    const reply = await post(org, '/services/oauth2/token', {
+      grant_type: 'refresh_token',
+      refresh_token: grant.refreshToken,
+      scope: 'api',
+      ...clientOf(org, grant.appId),
+    })
+    expect(reply.status).toBe(status)
+  })
+
+  test('switch refreshTokenPolicy expires-at-once: the grant is listed, and its token good for nothing', async () => {
+    const { org, grant } = await rotating({ switches: { refreshTokenPolicy: 'expires-at-once' } })
+    expect((await refresh(org, grant)).json.error_description).toBe('expired access/refresh token')
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(true)
+    const soql = 'SELECT RefreshTokenValidityPeriod FROM ConnectedApplication LIMIT 1'
+    expect((await query(org, soql)).json.records[0].RefreshTokenValidityPeriod).toBe(0)
+  })
+
+  test('the log counts them, good and refused, and holds no other text of a request', async () => {
+    const { org, grant } = await rotating()
+    await refresh(org, grant)
+    await refresh(org, grant)
+    await post(org, '/services/oauth2/token', { grant_type: '5Aep861-pasted-by-mistake' })
+    const tokenCalls = org.log.map(({ grantType, status }) => [grantType, status])
+    expect(tokenCalls).toEqual([
+      ['refresh_token', 200],
+      ['refresh_token', 400],
+      [null, 400],
+    ])
+  })
+
+  test('a refresh keeps the scopes that the user approved', async () => {
+    const org = await startOrg()
+    const { clientId, clientSecret } = org.credentials.connected
+    const { username, password } = org.credentials.limited
+    const client = { client_id: clientId, redirect_uri: 'http://127.0.0.1:4711/callback' }
+    const request = { ...client, response_type: 'code', scope: 'api refresh_token' }
+    const login = { username, password, decision: 'allow' }
+    const back = await post(org, '/services/oauth2/authorize', { ...request, ...login })
+    const code = new URL(back.headers.get('location')!).searchParams.get('code')!
+    const exchange = { ...client, client_secret: clientSecret, code }
+    const first = await post(org, '/services/oauth2/token', {
+      ...exchange,
+      grant_type: 'authorization_code',
+    })
+    const { json } = await post(org, '/services/oauth2/token', {
+      grant_type: 'refresh_token',
+      refresh_token: first.json.refresh_token,
+      client_id: clientId,
+      client_secret: clientSecret,
+    })
+    expect(json.scope).toBe('api refresh_token')
+  })
 })

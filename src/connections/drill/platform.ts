@@ -1,0 +1,87 @@
+import type { Fingerprint, Secret } from '../../core/secret.ts'
+import type { Identity } from '../../providers/connection-way.ts'
+import type { CauseCode, ConnectionState } from '../connection.ts'
+
+/** How deep a drill revokes, and with it what must follow. */
+export type Depth = 'access' | 'refresh' | 'grant'
+
+/**
+ * Where a drilled connection lives: our own vault, or an account of Open Connectors. The drill knows no
+ * other way to the connection than this; what it proves at the provider itself it does beside it.
+ */
+export interface Platform {
+  readonly name: 'rescind' | 'open-connectors'
+  /** Reads the connection without using it. */
+  snapshot(signal?: AbortSignal): Promise<PlatformSnapshot>
+  /** One call through the platform to the provider, as a customer's job would make it. */
+  call(signal?: AbortSignal): Promise<PlatformCall>
+  /** A call that needs the platform alone. */
+  control(signal?: AbortSignal): Promise<boolean>
+  /** Runs the platform's own scheduled check now, unprompted by a failing call. */
+  scheduledCheck(signal?: AbortSignal): Promise<void>
+  /** Notices that the platform sent about the connection since a moment, as the receiver got them. */
+  notices(since: number): Promise<readonly Notice[]>
+  /** Asks for a link at which the owner consents anew. */
+  reconnectLink(signal?: AbortSignal): Promise<ReconnectLink>
+  /** Gives the platform what came to the callback. */
+  applyCallback(link: ReconnectLink, callback: Callback, signal?: AbortSignal): Promise<Applied>
+  /** Enables a connection that the platform disabled by itself; `not_needed` when it did not. */
+  enable(signal?: AbortSignal): Promise<'enabled' | 'not_needed'>
+  /** Makes the platform refresh once, so that the new grant is shown to last. */
+  forceRefresh(signal?: AbortSignal): Promise<PlatformCall>
+  /** The tokens as the platform holds them, for the direct calls of the drill; never printed. */
+  tokens(
+    signal?: AbortSignal,
+  ): Promise<{ readonly access: Secret; readonly refresh: Secret | null }>
+}
+
+export interface PlatformSnapshot {
+  readonly id: string
+  readonly tags: readonly string[]
+  readonly state: ConnectionState
+  readonly accessFingerprint: Fingerprint | null
+  readonly refreshFingerprint: Fingerprint | null
+  readonly identity: Identity | null
+  readonly scopes: readonly string[]
+  /** Of the platform's own: an instance's id and key, when it last refreshed. No secrets. */
+  readonly facts: Readonly<Record<string, string>>
+}
+
+export interface PlatformCall {
+  readonly ok: boolean
+  readonly status: number | null
+  readonly identity: Identity | null
+  /** The provider said no (and not the platform itself). */
+  readonly providerRefused: boolean
+  readonly cause: CauseCode | null
+  readonly requestId: string | null
+}
+
+export interface Notice {
+  readonly id: string
+  readonly at: number
+  readonly kind: 'needs_reauth' | 'healed' | 'disabled' | 'other'
+  /** Null where the channel has no signatures (e-mail). */
+  readonly signatureGood: boolean | null
+  readonly cause: string | null
+}
+
+export interface ReconnectLink {
+  /** Where the person goes. */
+  readonly url: string
+  readonly state: Secret
+  readonly redirectUri: string
+}
+
+export interface Callback {
+  readonly code: Secret | null
+  readonly state: string | null
+  readonly error: string | null
+}
+
+export interface Applied {
+  readonly ok: boolean
+  /** How it was applied: `callback`, `PATCH`, `PUT`. */
+  readonly route: string
+  readonly cause: CauseCode | null
+}

@@ -1,0 +1,66 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { walkLogin } from '../emulators/clients/login-walk.ts'
+import { rescind, spawnRescind } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+
+/** Starts an emulator as a process, and gives the one JSON object that it prints. */
+async function emulate(home: string, ...args: string[]) {
+  const child = spawnRescind(['emulate', ...args, '--json'], { home })
+  onTestFinished(() => void child.process.kill('SIGKILL'))
+  for await (const chunk of child.process.stdout!) return { child, started: JSON.parse(`${chunk}`) }
+  throw new Error(child.stderr())
+}
+
+test('emulate open-connectors starts an account and the org behind it, and ends both by Ctrl-C', async () => {
+  using home = tempHome()
+  const { child, started } = await emulate(home.path, 'open-connectors', '--seed', '3')
+  const { connected, limited } = started.salesforce.credentials
+  const callback = 'http://127.0.0.1:50321/callback'
+  const client = { apiKey: connected.clientId, apiSecret: connected.clientSecret }
+  const query = new URLSearchParams({ ...client, callbackUrl: callback, state: 'once' })
+  const asked = await fetch(`${started.apiUrl}/elements/sfdc/oauth/url?${query}`)
+  const { oauthUrl } = (await asked.json()) as { oauthUrl: string }
+  const back = await walkLogin(oauthUrl, callback, { ...limited, decision: 'Allow' })
+  expect(back.get('code')).toMatch(/^aPrx/)
+  const { userSecret, organizationSecret } = started.credentials
+  const authorization = `Organization ${organizationSecret}, User ${userSecret}`
+  const list = await fetch(`${started.apiUrl}/instances`, { headers: { authorization } })
+  expect(await list.json()).toEqual([])
+  child.process.kill('SIGINT')
+  expect((await child.done).code).toBe(0)
+})
+
+test('emulate open-connectors takes an org that runs already', async () => {
+  using home = tempHome()
+  const { started: org } = await emulate(home.path, 'salesforce', '--tokens', '0')
+  const { started } = await emulate(home.path, 'open-connectors', '--salesforce', org.url)
+  const query = 'apiKey=k&apiSecret=s&callbackUrl=https://app.example/auth'
+  const asked = await fetch(`${started.apiUrl}/elements/sfdc/oauth/url?${query}`)
+  const { oauthUrl } = (await asked.json()) as { oauthUrl: string }
+  expect([new URL(oauthUrl).origin, started.salesforce]).toEqual([org.url, undefined])
+})
+
+test.each([
+  ['an unknown switch', { switches: { nonsense: 1 } }, 'unknown switch "nonsense"'],
+  ['an unknown fault', { faults: [{ kind: 'gremlin', on: 'any' }] }, 'unknown fault "gremlin"'],
+])('%s in the options is a usage error', async (_, options, words) => {
+  using home = tempHome()
+  writeFileSync(join(home.path, 'options.json'), JSON.stringify(options))
+  for (const what of ['salesforce', 'open-connectors']) {
+    const args = ['emulate', what, '--options', join(home.path, 'options.json')]
+    const { exitCode, stderr } = await rescind(args, { home: home.path })
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining(words)])
+  }
+})
+
+test('an address that is none is a usage error', async () => {
+  using home = tempHome()
+  const args = ['emulate', 'open-connectors', '--salesforce', 'nowhere']
+  const { exitCode, stderr } = await rescind(args, { home: home.path })
+  expect([exitCode, stderr]).toEqual([
+    2,
+    expect.stringContaining('salesforceUrl is not an address'),
+  ])
+})
