@@ -38,8 +38,8 @@ export interface ConnectionWay {
   ): Promise<number | null>
 }
 
-/** What a look at a token showed; `unclear` says nothing of its life. */
-export type LookedAt = 'alive' | 'dead' | 'unclear'
+/** What a look at a token showed: `unclear` this time, `unable` as a rule. */
+export type LookedAt = 'alive' | 'dead' | 'unclear' | 'unable'
 
 /** Returns how the tokens of one registration behave. */
 export function traitsOf(way: ConnectionWay, app: ConnectionApp): ConnectionTraits {

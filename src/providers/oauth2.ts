@@ -149,8 +149,9 @@ const way: ConnectionWay = {
   async look(app, held, means) {
     try {
       const server = await metadataOf(app, means)
-      if (!server.introspection_endpoint) return 'unclear'
-      return (await introspect(app, server, held, means)).life
+      if (!server.introspection_endpoint) return 'unable'
+      const { life, code } = await introspect(app, server, held, means)
+      return life === 'unclear' && isLasting(code) ? 'unable' : life
     } catch (error) {
       codeOf(error)
       return 'unclear'
@@ -303,6 +304,11 @@ async function introspect(
   const claims = fieldsOf(await response.clone().text())
   const sign = await processIntrospectionResponse({ server, client }, response)
   return { ...sign, identity: claims && identityOf(claims, server.issuer) }
+}
+
+/** Says whether an introspection was refused for a reason that stays: not for want of capacity. */
+function isLasting(code: string): boolean {
+  return !/^http_(5|429)|temporarily|server_error/.test(code)
 }
 
 function judgeRevocation(

@@ -1,5 +1,5 @@
 import { isRescindError } from '../core/errors.ts'
-import { type HttpResponse, hadNoEffect } from '../core/http.ts'
+import { type HttpResponse, mayHaveHadEffect } from '../core/http.ts'
 import { visible } from '../core/screen-text.ts'
 import { redact, Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity, TokenAnswer } from './connection-way.ts'
@@ -49,7 +49,7 @@ export function lostTokenAnswer(error: unknown): TokenAnswer {
   if (!isRescindError(error)) throw error
   return {
     ...{ status: null, tokens: null, error: error.code, description: error.message },
-    ...{ mayHaveActed: !hadNoEffect(error), retryAfterMs: undefined, body: 'none' },
+    ...{ mayHaveActed: mayHaveHadEffect(error), retryAfterMs: undefined, body: 'none' },
   }
 }
 

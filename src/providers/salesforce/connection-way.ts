@@ -129,7 +129,9 @@ export const salesforceConnection: ConnectionWay = {
       const client = chooseClient({ clientId, clientSecret: clientSecret ?? undefined }, supported)
       const asked = { server, client, token, hint: `${kind}_token` as const }
       const response = await sendIntrospection(asked, { fetch: http.fetch, signal })
-      return (await processIntrospectionResponse({ server, client }, response)).life
+      const { life } = await processIntrospectionResponse({ server, client }, response)
+      const isBusy = response.status >= 500 || response.status === 429
+      return life === 'unclear' && !isBusy ? 'unable' : life
     } catch (error) {
       codeOf(error)
       return 'unclear'
