@@ -308,9 +308,11 @@ function freshTokens(
   fresh: FreshTokens,
 ): NewTokens {
   const now = clock.now()
-  const keepsBefore = fresh.refreshToken !== null && traits.graceMs > 0 && !traits.replayKills
+  const refresh = fresh.refreshToken ?? presented
+  const isOther = refresh.reveal() !== presented.reveal()
+  const keepsBefore = isOther && traits.graceMs > 0 && !traits.replayKills
   return {
-    ...{ access: fresh.accessToken, refresh: fresh.refreshToken ?? presented },
+    ...{ access: fresh.accessToken, refresh },
     predecessor: keepsBefore ? { secret: presented, until: now + traits.graceMs } : null,
     ...timesOf(fresh.expiresInS, now),
   }
