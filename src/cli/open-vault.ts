@@ -1,7 +1,11 @@
 import { createHealth, type Health } from '../connections/health.ts'
 import { createNotices, type Notices } from '../connections/notices.ts'
 import { createVault, type Vault } from '../connections/vault.ts'
-import { type ConnectionTenant, connectionTenant, type VaultParts } from '../connections/vault-parts.ts'
+import {
+  type ConnectionTenant,
+  connectionTenant,
+  type VaultParts,
+} from '../connections/vault-parts.ts'
 import { createWatch, type Watch } from '../connections/watch.ts'
 import type { Context } from './context.ts'
 
