@@ -267,7 +267,8 @@ async function writeChange(
     .updateTable('connection')
     .set({
       ...set,
-      ...(tokens && { ...columnsOf(parts, tokens), version: before.version + 1 }),
+      ...(tokens && columnsOf(parts, tokens)),
+      version: before.version + (tokens ? 1 : 0),
       ...(isMove && { changed_at: now }),
     })
     .where('no', '=', before.no)
