@@ -6,10 +6,10 @@ import type { Cause, Connection, ConnectionEvent, ConnectionState } from './conn
 /** What receivers are told: that a connection broke, that it is whole again, and what will break one. */
 const NOTICED: readonly ConnectionEvent['type'][] = [
   ...(['connection.needs_reauth', 'connection.disabled', 'connection.revoked'] as const),
-  ...(['connection.reconnected', 'connection.budget_low'] as const),
+  ...(['connection.reconnected', 'connection.enabled', 'connection.budget_low'] as const),
 ]
 /** Of these somebody was told that it broke: then the healing is told too. What heals alone is no news. */
-const TOLD_BROKEN: readonly string[] = ['reconnect_needed', 'reconnecting', 'disabled']
+const TOLD_BROKEN: readonly string[] = ['reconnect_needed', 'reconnecting']
 
 /** Returns the change that moves a connection to a state, with the one event of it; none where it is there already. */
 export function moveTo(
