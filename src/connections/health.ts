@@ -27,10 +27,18 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   const { store, http, clock, random } = parts
   const { renewing } = vault
 
-  /** @param isBatched leaves it to the caller to write that nothing changed */
-  const check = async (id: string, isBatched = false): Promise<Checked> => {
-    let row = await store.read(id)
+  const check = async (id: string): Promise<Checked> => {
+    const row = await store.read(id)
     if (!row) throw await connectionUnknown(store, id)
+    return checkRow(row, false)
+  }
+
+  /**
+   * @param isBatched leaves it to the caller to write that nothing changed
+   */
+  const checkRow = async (found: ConnectionRow, isBatched: boolean): Promise<Checked> => {
+    let row = found
+    const { id } = row
     if (row.state !== 'connected' && row.state !== 'degraded') return unprobed(row)
     const tenant = parts.tenantOf(row.tenant)
     const now = clock.now()
@@ -46,7 +54,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   }
 
   const ask = async ({ way, app }: ConnectionTenant, row: ConnectionRow): Promise<ProbeAnswer> => {
-    const { access } = await store.tokens(row)
+    const access = store.access(row.id)?.access
     if (!access) return { verdict: 'dead', status: 0, code: 'no_access_token' }
     return way.probe(app, access, { http })
   }
@@ -156,7 +164,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     ...{ connection: vault.shown(row), probe: null, isQuiet: false },
   })
 
-  return { check }
+  return { check, checkRow }
 }
 
 export type Health = ReturnType<typeof createHealth>

@@ -56,7 +56,7 @@ export function createWatch(parts: VaultParts, health: Health) {
       for (const row of left) {
         if (options.signal.aborted) return
         try {
-          const checked = await health.check(row.id, true)
+          const checked = await health.checkRow(row, true)
           const { state } = checked.connection
           tally.checked += 1
           tally.states.set(state, (tally.states.get(state) ?? 0) + 1)
