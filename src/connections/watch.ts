@@ -7,9 +7,9 @@ import type { VaultParts } from './vault-parts.ts'
 /** Connections that are checked at once; more would only wait for one another at the provider. */
 const LANES = 16
 /** Connections that are taken at once, and whose good news are written in one transaction. */
-const BATCH = 256
-/** Longer than any check, its refresh and its waiting for another's included. */
-const CLAIM_MS = 10 * 60_000
+const BATCH = 512
+/** Longer than a batch takes where every one of its calls runs out of time. */
+const CLAIM_MS = 30 * 60_000
 /** How long nothing is looked for when nothing is due. */
 const IDLE_MS = 5_000
 
