@@ -70,7 +70,12 @@ export function createRenewing(parts: VaultParts) {
       const overruled = seen.forMs >= leaseMs ? seen.fence : null
       const begun = await begin(id, stale, overruled)
       if (begun.kind === 'newer') return begun.row
-      if (begun.kind === 'held') return settle(begun, tenant)
+      if (begun.kind === 'held') {
+        const settled = await settle(begun, tenant)
+        if (settled) return settled
+        // Somebody took it over meanwhile: what came of that is looked at.
+        continue
+      }
       const { fence } = begun.row
       seen = fence === seen.fence ? { fence, forMs: seen.forMs + POLL_MS } : { fence, forMs: 0 }
       await clock.sleep(POLL_MS)
@@ -94,14 +99,18 @@ export function createRenewing(parts: VaultParts) {
     return begun
   }
 
-  const settle = async (held: Held, tenant: ConnectionTenant): Promise<ConnectionRow> => {
+  /** Null when the intent is another's by now, and nothing was sent. */
+  const settle = async (held: Held, tenant: ConnectionTenant): Promise<ConnectionRow | null> => {
     try {
       const tokens = await store.tokens(held.row)
+      // Who slept for a lease must not wake up and present what another has spent, or its successor.
+      if (tokens.version !== held.row.version || !(await isHeld(held))) return null
       if (tokens.refresh === null) return await broke(held, NO_REFRESH)
       if (held.inDoubt) {
         const doubt = await resolve(tenant, { kind: 'refresh', token: tokens.refresh })
         if (doubt?.code === 'rotated_token_lost') return await broke(held, doubt)
         if (doubt) return await unsettled(held, doubt, 'doubt')
+        if (!(await isHeld(held))) return null
       }
       return await present(held, tenant, { ...tokens, refresh: tokens.refresh })
     } catch (error) {
@@ -111,6 +120,9 @@ export function createRenewing(parts: VaultParts) {
       throw error
     }
   }
+
+  const isHeld = async ({ row: { id, fence } }: Held): Promise<boolean> =>
+    (await store.read(id))?.fence === fence
 
   /** Says why a token in doubt may not be presented; null when it may. */
   const resolve = async (tenant: ConnectionTenant, held: HeldToken): Promise<Cause | null> => {
@@ -221,7 +233,8 @@ export function createRenewing(parts: VaultParts) {
     })
     // A sibling won, or the owner reconnected: the refusal was of tokens that are no more.
     if (updated && updated.row.version > held.version) return updated.row
-    throw new Settled(notUsable(updated?.row ?? held))
+    const row = updated?.row ?? held
+    throw new Settled(isRenewable(row) ? unwell(row.id, cause) : notUsable(row))
   }
 
   /** Not now: degraded, with when to look again. */

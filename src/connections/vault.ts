@@ -1,3 +1,4 @@
+import { RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity } from '../providers/connection-way.ts'
 import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
@@ -102,6 +103,9 @@ export function createVault(parts: VaultParts): Vault {
     const row = store.access(id)
     if (!row) throw await connectionUnknown(store, id)
     if (row.state !== 'connected' && row.state !== 'degraded') throw notUsable(await read(id))
+    // Nobody is given the tokens of another person.
+    if (row.cause === 'identity_changed')
+      throw unwell(id, asConnection(await read(id)).cause as Cause)
     return row
   }
   return {
@@ -109,6 +113,9 @@ export function createVault(parts: VaultParts): Vault {
     async create(wish) {
       const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
       const { provider, app } = parts.tenantOf(tenant)
+      if (!accessToken && !refreshToken) {
+        throw new RescindError('usage', 'A connection needs a refresh token or an access token.')
+      }
       const now = clock.now()
       const times = timesOf(wish.expiresInS ?? null, now)
       const row = await store.add(

@@ -2,7 +2,7 @@ import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
 import { isRescindError, RescindError } from '../core/errors.ts'
 import { type Http, hadNoEffect } from '../core/http.ts'
-import type { Secret } from '../core/secret.ts'
+import { redact, type Secret } from '../core/secret.ts'
 import { parseEndpoint, printableUrl } from '../core/url.ts'
 import {
   CLIENT_AUTH_METHODS,
@@ -268,7 +268,9 @@ async function probeByRead(
   }
   const challenge = headers['www-authenticate'] ?? ''
   const said = /\berror="?([\w.-]{1,64})/.exec(challenge)?.[1] ?? claims?.error
-  const code = typeof said === 'string' ? said : `http_${status}`
+  // A code is a word; what is longer is a text, and may repeat the token.
+  const isWord = typeof said === 'string' && /^[\w.-]{1,64}$/.test(said)
+  const code = isWord ? redact(said, accessToken) : `http_${status}`
   // RFC 6750 section 3.1: a 401 without the word may be the proxy's, and a 403 is about scopes.
   if (status === 401 && code === 'invalid_token') return { verdict: 'dead', status, code }
   const isRefusal = status === 401 || status === 403 || status === 429

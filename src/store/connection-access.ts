@@ -11,6 +11,8 @@ export interface AccessRow {
   readonly state: string
   readonly version: number
   readonly intent: string | null
+  /** The code of why it is not well. */
+  readonly cause: string | null
   readonly expiresAt: number | null
   /** From when on the token is changed for a new one. */
   readonly renewAt: number | null
@@ -28,7 +30,7 @@ export interface ConnectionAccess {
 }
 
 const SELECT = `SELECT c.tenant, c.state, c.version, c.intent, c.access_expires_at, c.renew_at, c.facts,
-  t.access FROM connection c JOIN connection_token t ON t.connection = c.no WHERE c.id = ?`
+  json_extract(c.cause, '$.code') AS cause, t.access FROM connection c JOIN connection_token t ON t.connection = c.no WHERE c.id = ?`
 
 interface Kept {
   /** The database's own count of commits by others, at the last look. */
@@ -59,6 +61,7 @@ export function openConnectionAccess({ sealer }: StoreParts, path: string): Conn
     const sealed = found.access as Uint8Array | null
     return {
       ...{ state: String(found.state), version, intent: found.intent as string | null },
+      cause: found.cause as string | null,
       expiresAt: found.access_expires_at as number | null,
       renewAt: found.renew_at as number | null,
       facts: before?.version === version ? before.facts : JSON.parse(String(found.facts)),

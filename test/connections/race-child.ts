@@ -11,6 +11,8 @@ export interface ChildOptions {
   readonly clockOffMs: number
   /** Where it kills itself, in the middle of a refresh. */
   readonly dies?: 'before send' | 'after send' | 'after answer' | 'after commit' | undefined
+  /** Sleeps, with the intent on disk and nothing sent, until it is woken. */
+  readonly sleeps?: boolean | undefined
 }
 
 /** So many callers ask for a token of a version that the provider refused. */
@@ -39,6 +41,10 @@ const { vault, parts } = await openVault({
   ...{ home: options.home, tenants: [options.tenant], clock: off },
   wrap: (store) => ({
     ...store,
+    async tokens(row) {
+      if (options.sleeps) process.kill(process.pid, 'SIGSTOP')
+      return store.tokens(row)
+    },
     async update(id, decide) {
       let commits = false
       const updated = await store.update(id, (row) => {

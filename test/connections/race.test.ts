@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
-import { race, startChild } from './race.ts'
+import { ask, race, startChild } from './race.ts'
 import type { ChildOptions } from './race-child.ts'
 import { openConnectionWorld } from './world.ts'
 
@@ -39,5 +39,24 @@ describe('kill -9 of who refreshes: a lost rotated token is never reported healt
     expect(events.filter((type) => type === 'connection.needs_reauth').length).toBe(
       state === 'connected' ? 0 : 1,
     )
+  })
+})
+
+describe('a holder that slept for longer than its lease', () => {
+  test('presents nothing when it wakes up: neither what was spent, nor its successor', async () => {
+    await using world = await openConnectionWorld({ leaseMs: 400 })
+    const { id, deleteToken } = await world.connect()
+    const { version } = await world.vault.accessToken(id)
+    const child = await startChild(world, { sleeps: true })
+    const answered = ask(child, { id, refused: version, callers: 4 })
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    expect((await world.health.check(id)).connection.state).toBe('connected')
+    expect(world.tokenRequests()).toBe(2)
+    child.kill('SIGCONT')
+    const { versions, errors } = await answered
+    expect([new Set(versions), errors]).toEqual([new Set([version + 1]), []])
+    expect(world.tokenRequests()).toBe(2)
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    child.disconnect()
   })
 })
