@@ -20,7 +20,11 @@ export async function startChild(
     env: { ...process.env, RACE_CHILD: JSON.stringify(options) },
     execArgv: [],
   })
-  await once(child, 'message')
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the process ended with ${code} before it was ready`)
+  })
+  ended.catch(() => {})
+  await Promise.race([once(child, 'message'), ended])
   return child
 }
 
