@@ -20,6 +20,31 @@ const tenantSchema = z.strictObject({
     .default({})
     .describe('How to log in; the keys are those of the provider'),
   options: z.record(z.string(), z.unknown()).default({}),
+  app: z
+    .strictObject({
+      clientId: z.string().min(1),
+      clientSecret: z.string().optional().describe('As ${env:NAME} or ${file:path}'),
+      redirectUri: z
+        .string()
+        .describe('Where the provider sends the owner of a connection back to'),
+      scopes: z.array(z.string()).default([]),
+      options: z
+        .record(z.string(), z.unknown())
+        .default({})
+        .describe('How its tokens behave, where that is not what the provider is known for'),
+    })
+    .optional()
+    .describe('Our registration at the provider, for connections'),
+})
+
+/** The section `connections` of `rescind.yaml`. */
+const connectionsSchema = z.strictObject({
+  webhooks: z
+    .array(z.strictObject({ url: z.string(), secret: z.string() }))
+    .default([])
+    .describe(
+      'Who is told when a connection breaks or heals; each secret as ${env:NAME} or ${file:path}',
+    ),
 })
 
 /** The schema of `rescind.yaml`. */
@@ -31,6 +56,7 @@ export const configSchema = z.strictObject({
       tenantSchema,
     )
     .default({}),
+  connections: connectionsSchema.optional().describe('The connections that are kept'),
   authority: authoritySchema.optional().describe('The authority that rescind serve runs'),
 })
 
@@ -41,6 +67,8 @@ export interface Config {
   /** The folder of the store and its key. */
   readonly home: string
   readonly tenants: ReadonlyMap<string, TenantConfig>
+  /** Who is told of connections. @throws RescindError `config_invalid` */
+  receivers(): readonly { readonly url: string; readonly secret: Secret }[]
   /**
    * The authority of this configuration.
    *
@@ -80,6 +108,7 @@ export function loadConfig(place: ConfigPlace): Config {
   }
   return {
     ...{ path, exists: false, home: standardHome, tenants: new Map() },
+    receivers: () => [],
     authority: () => noAuthority(path),
   }
 }
@@ -110,6 +139,13 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
       },
       login: fill(tenant.login, `tenants.${name}.login`) as Record<string, unknown>,
       options: tenant.options,
+      ...(tenant.app && {
+        get app() {
+          return readApp(tenant.app as RawApp, (value, key) =>
+            secretOf(fill(value, `tenants.${name}.app.${key}`), `tenants.${name}.app.${key}`, path),
+          )
+        },
+      }),
     })
   }
   const fromFile = raw.home === undefined ? undefined : resolve(folder, raw.home)
@@ -119,7 +155,32 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
     const fill = (value: unknown, at: string) => resolveReferences(value, at, { env, folder, path })
     return readAuthority(raw.authority, { path, folder, home, fill })
   }
-  return { path, exists: true, home, tenants, authority }
+  const receivers = () =>
+    (raw.connections?.webhooks ?? []).map(({ url, secret }, nth) => {
+      const at = `connections.webhooks.${nth}.secret`
+      const filled = resolveReferences(secret, at, { env, folder, path })
+      return { url, secret: secretOf(filled, at, path) }
+    })
+  return { path, exists: true, home, tenants, receivers, authority }
+}
+
+type RawApp = NonNullable<z.output<typeof tenantSchema>['app']>
+
+/** An app as its tenant has it; its secret is looked for when it is used. */
+function readApp(
+  { clientSecret, ...app }: RawApp,
+  secretAt: (value: string, key: string) => Secret,
+): NonNullable<TenantConfig['app']> {
+  const secret = clientSecret === undefined ? null : secretAt(clientSecret, 'clientSecret')
+  return { ...app, clientSecret: secret }
+}
+
+function secretOf(value: unknown, at: string, path: string): Secret {
+  if (value instanceof Secret) return value
+  throw new RescindError(
+    'config_invalid',
+    `${path}: ${at} is a secret that stands in the file. Name where it is: \${env:NAME} or \${file:path}.`,
+  )
 }
 
 function noAuthority(path: string): never {

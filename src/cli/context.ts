@@ -57,7 +57,9 @@ export function openContext(io: Io, options: TenantOptions): Context {
   const sessions: ProviderSession[] = []
   let opening: Promise<Store> | undefined
   const store = () => {
-    opening ??= openStore({ home: config.home, key: io.env.RESCIND_KEY, clock: io.clock })
+    const { RESCIND_KEY: key, RESCIND_VAULT_KEY: current } = io.env
+    const vaultKeys = { current, previous: io.env.RESCIND_VAULT_KEY_PREVIOUS }
+    opening ??= openStore({ home: config.home, key, vaultKeys, clock: io.clock })
     return opening
   }
   const means = async (): Promise<Means> => {

@@ -7,6 +7,7 @@ import { authorityCommand } from './commands/authority.ts'
 import { blockCommand } from './commands/block.ts'
 import { clientCommand } from './commands/client.ts'
 import { conformanceCommand } from './commands/conformance.ts'
+import { connectionCommand } from './commands/connection.ts'
 import { emulateCommand } from './commands/emulate.ts'
 import { inventoryCommand } from './commands/inventory.ts'
 import { loginCommand } from './commands/login.ts'
@@ -16,6 +17,7 @@ import { revokeCommand } from './commands/revoke.ts'
 import { runsCommand, showCommand } from './commands/runs.ts'
 import { serveCommand } from './commands/serve.ts'
 import { tenantCommand } from './commands/tenant.ts'
+import { vaultCommand } from './commands/vault.ts'
 import type { Io } from './io.ts'
 
 /** Makes the program with all its commands. */
@@ -45,6 +47,8 @@ export function buildProgram(io: Io): Command {
     showCommand(io),
     blockCommand(io),
     revokeCommand(io),
+    connectionCommand(io),
+    vaultCommand(io),
     conformanceCommand(io),
     serveCommand(io),
     clientCommand(io),

@@ -7,8 +7,16 @@ import type { Secret } from '../core/secret.ts'
  */
 export interface ConnectionWay {
   readonly traits: ConnectionTraits
+  /** The traits of one registration, where its options change them; ask {@link traitsOf}. */
+  traitsFor?(app: ConnectionApp): ConnectionTraits
+  /** Checks a registration before anything is sent. @throws RescindError `config_invalid` */
+  checkApp?(tenant: string, app: ConnectionApp): void
   /** Returns where the owner consents: state, PKCE S256 and scopes are in it. No secret ever is. */
-  authorizationUrl(app: ConnectionApp, request: AuthorizationRequest): Promise<string>
+  authorizationUrl(
+    app: ConnectionApp,
+    request: AuthorizationRequest,
+    means: WayMeans,
+  ): Promise<string>
   /** Changes a code into tokens (RFC 6749 section 4.1.3). */
   redeem(app: ConnectionApp, grant: CodeGrant, means: WayMeans): Promise<TokenAnswer>
   /** Changes a refresh token into tokens (RFC 6749 section 6). */
@@ -19,8 +27,23 @@ export interface ConnectionWay {
   control(app: ConnectionApp, means: WayMeans): Promise<ControlAnswer>
   /** Revokes one token at the provider (RFC 7009, or the vendor's own). */
   revoke(app: ConnectionApp, token: HeldToken, means: WayMeans): Promise<RevokeAnswer>
-  /** Counts the live tokens of one user and app, where the provider can say. */
-  countLive?(app: ConnectionApp, identity: Identity, means: WayMeans): Promise<number | null>
+  /** Looks whether a token lives without using or spending it (RFC 7662), where the provider can say. */
+  look?(app: ConnectionApp, token: HeldToken, means: WayMeans): Promise<LookedAt>
+  /** Counts the live tokens of one user and app, where the provider tells it to that user's token. */
+  countLive?(
+    app: ConnectionApp,
+    identity: Identity,
+    accessToken: Secret,
+    means: WayMeans,
+  ): Promise<number | null>
+}
+
+/** What a look at a token showed: `unclear` this time, `unable` as a rule. */
+export type LookedAt = 'alive' | 'dead' | 'unclear' | 'unable'
+
+/** Returns how the tokens of one registration behave. */
+export function traitsOf(way: ConnectionWay, app: ConnectionApp): ConnectionTraits {
+  return way.traitsFor?.(app) ?? way.traits
 }
 
 /** How a provider's tokens behave, as data, with the vendor's page beside each in the provider's file. */
@@ -70,6 +93,8 @@ export interface AuthorizationRequest {
 export interface CodeGrant {
   readonly code: Secret
   readonly verifier: Secret
+  /** `iss` of the callback, where it had one. @see RFC 9207 section 2.4 */
+  readonly iss?: string | null | undefined
 }
 
 export interface HeldToken {

@@ -17,6 +17,7 @@ import type { Way } from '../protocol/oauth-request.ts'
 import type { TargetWish } from '../protocol/open-target.ts'
 import type { RevocationTarget } from '../protocol/revocation-target.ts'
 import type { CredentialVault } from '../store/credentials.ts'
+import type { ConnectionApp, ConnectionWay } from './connection-way.ts'
 
 export type * from '../core/listing.ts'
 
@@ -48,6 +49,8 @@ export interface Provider {
   checkConfig?(tenant: TenantConfig): void
   /** Writes a record's id as inventories have it, where the vendor has several forms of one. */
   canonicalId?(id: string): string
+  /** How OAuth connections to this provider are made, kept alive, probed and ended. */
+  readonly connection?: ConnectionWay
   /** How one token that somebody holds is revoked, without a tenant. */
   readonly heldToken?: HeldTokenWay
   /**
@@ -98,6 +101,8 @@ export interface TenantConfig {
   /** The provider's own keys; it validates them. Secrets are `Secret` values. */
   readonly login: Readonly<Record<string, unknown>>
   readonly options: Readonly<Record<string, unknown>>
+  /** Our registration there, for connections; its url is the tenant's. */
+  readonly app?: Omit<ConnectionApp, 'url'> | undefined
 }
 
 /** What a provider works with; all of it is passed in. */

@@ -1,4 +1,5 @@
 import { RescindError } from '../core/errors.ts'
+import { oauth2 } from './oauth2.ts'
 import type { HeldTokenWay, Provider } from './provider.ts'
 import { rfc7009 } from './rfc7009.ts'
 import { salesforce } from './salesforce/index.ts'
@@ -7,6 +8,7 @@ import { salesforce } from './salesforce/index.ts'
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map([
   [salesforce.id, salesforce],
   [rfc7009.id, rfc7009],
+  [oauth2.id, oauth2],
 ])
 
 /**

@@ -1,10 +1,11 @@
 import { RescindError } from '../core/errors.ts'
+import { type Sent, webhookBackoffMs } from '../protocol/standard-webhooks.ts'
 import type { EventRow, NewEvent } from '../store/authority/contract.ts'
 import { eventOf } from './events.ts'
 import type { Observer } from './observer.ts'
 import type { AuthorityParts } from './options.ts'
 import { CALM, type EventAside, type KeptCursor, type WebhookCursor } from './webhook-cursor.ts'
-import { LEASE_MS, type Sent, type WebhookEndpoint } from './webhook-endpoint.ts'
+import { LEASE_MS, type WebhookEndpoint } from './webhook-endpoint.ts'
 
 /** How often new events are looked for. */
 export const POLL_MS = 500
@@ -12,8 +13,6 @@ export const POLL_MS = 500
 const PAGE = 100
 /** With a slow receiver the cursor is written so often: what a crash sends again is no older. */
 const SAVE_MS = 5_000
-const BACKOFF_MS_MIN = 1_000
-const BACKOFF_MS_MAX = 3_600_000
 /**
  * Tries of one event before it is asked whether the event is the trouble, or the receiver: one or two
  * minutes, in which what only stumbled has come back.
@@ -227,11 +226,8 @@ function afterFailure(
   }
 }
 
-/** Doubles with every failure; half of it is chance, so that receivers are not all tried at once. */
 function backoffMs(failures: number, random: AuthorityParts['random']): number {
-  const chance = (random(new Uint8Array(1))[0] ?? 0) / 255
-  const whole = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(failures - 1, 30))
-  return Math.round(whole * (0.5 + chance / 2))
+  return webhookBackoffMs(failures, (random(new Uint8Array(1))[0] ?? 0) / 255)
 }
 
 async function tellDisabled(parts: AuthorityParts, origin: string, why: string): Promise<void> {

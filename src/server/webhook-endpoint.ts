@@ -2,17 +2,20 @@ import { RescindError } from '../core/errors.ts'
 import type { Http } from '../core/http.ts'
 import type { Secret } from '../core/secret.ts'
 import { parseEndpoint } from '../core/url.ts'
+import {
+  createWebhookSigner,
+  type Sent,
+  sendWebhook,
+  WEBHOOK_TIMEOUT_MS,
+} from '../protocol/standard-webhooks.ts'
 import type { EventRow } from '../store/authority/contract.ts'
 import type { EventType } from './events.ts'
 import type { AuthorityParts } from './options.ts'
 import { type CursorNote, createCursorNote } from './webhook-cursor.ts'
-import { createWebhookSigner, webhookBody } from './webhook-message.ts'
+import { webhookBody } from './webhook-message.ts'
 
-/** A receiver writes the event down and answers; one that works longer should do it afterwards. */
-const TIMEOUT_MS = 15_000
 /** Longer than any delivery: who holds the lease and is silent for so long is dead. */
 export const LEASE_MS = 60_000
-const GONE = 410
 
 /** A receiver of events. */
 export interface Webhook {
@@ -27,18 +30,6 @@ export interface Webhook {
   /** After how many days of failures it is disabled. 5 when it is not said. */
   readonly disableAfterDays?: number | undefined
 }
-
-/** What became of one event that was sent. */
-export type Sent =
-  | { readonly ok: true }
-  | {
-      readonly ok: false
-      readonly why: string
-      /** It said so itself; else nothing came back. */
-      readonly answered: boolean
-      readonly gone: boolean
-      readonly waitMs: number
-    }
 
 /** A receiver with what reaches it, and where it stands. */
 export interface WebhookEndpoint {
@@ -58,7 +49,7 @@ export function openWebhook(
   webhook: Webhook,
   { http, signal }: { readonly http: Http; readonly signal: AbortSignal },
 ): WebhookEndpoint {
-  const { url, secret, types, timeoutMs = TIMEOUT_MS } = webhook
+  const { url, secret, types, timeoutMs = WEBHOOK_TIMEOUT_MS } = webhook
   parseEndpoint(url, 'The address of a webhook')
   if (timeoutMs >= LEASE_MS) {
     throw new RescindError('usage', `The timeoutMs of a webhook must be below ${LEASE_MS}.`)
@@ -70,28 +61,10 @@ export function openWebhook(
     timeoutMs,
     note: createCursorNote(store, url),
     isWanted: ({ type }) => types === undefined || (types as readonly string[]).includes(type),
-    async send(event) {
-      const body = webhookBody(event)
-      const headers = sign(event.id, clock.now(), body)
-      try {
-        const answer = await http.send({ method: 'POST', url, headers, body, timeoutMs, signal })
-        return judgeAnswer(answer)
-      } catch (error) {
-        if (signal.aborted) throw error
-        const why = (error as Error).message
-        return { ok: false, why, answered: false, gone: false, waitMs: 0 }
-      }
-    },
+    send: (event) =>
+      sendWebhook(http, {
+        ...{ url, id: event.id, sentAt: clock.now(), body: webhookBody(event) },
+        ...{ sign, timeoutMs, signal },
+      }),
   }
-}
-
-function judgeAnswer({
-  status,
-  retryAfterMs: waitMs = 0,
-}: {
-  readonly status: number
-  readonly retryAfterMs?: number | undefined
-}): Sent {
-  if (status >= 200 && status < 300) return { ok: true }
-  return { ok: false, why: `it answered ${status}`, answered: true, gone: status === GONE, waitMs }
 }

@@ -64,7 +64,7 @@ export interface Lease {
 const COLUMN = 'credential.sealed'
 
 /** Opens the vault on a store's database. */
-export function openCredentials({ db, sealer, clock }: StoreParts): CredentialVault {
+export function openCredentials({ db, sealer, syncKey, clock }: StoreParts): CredentialVault {
   const place = (tenant: string) => ({ tenant, column: COLUMN })
   const read = (tenant: string, name: string) =>
     db
@@ -96,6 +96,7 @@ export function openCredentials({ db, sealer, clock }: StoreParts): CredentialVa
       return { state: row.state, version: row.version, updatedAt: row.updated_at, why: row.why }
     },
     async put(tenant, name, secret) {
+      await syncKey()
       const values = {
         sealed: sealer.seal(secret, place(tenant)),
         state: 'ready' as const,
@@ -129,6 +130,7 @@ export function openCredentials({ db, sealer, clock }: StoreParts): CredentialVa
       return taken ? { tenant, name, version: row.version, secret } : 'busy'
     },
     async commit(lease, successor) {
+      await syncKey()
       const sealed = sealer.seal(successor, place(lease.tenant))
       const version = lease.version + 1
       const values = { sealed, version, state: 'ready' as const, lease_until: null, why: null }

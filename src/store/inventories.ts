@@ -146,6 +146,7 @@ export function openInventories(parts: StoreParts): InventoryStore {
       await parts.runMany([{ sql: INSERT_APP, rows: apps.map((app) => appRow(inventory, app)) }])
     },
     async addTokens(inventory, slice, tokens) {
+      await parts.syncKey()
       const rows = tokens.map((token) => tokenRow(parts, inventory, slice, token))
       await parts.runMany([{ sql: INSERT_TOKEN, rows }])
     },

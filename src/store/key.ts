@@ -28,7 +28,8 @@ export function loadKey(path: string, fromEnvironment: string | undefined): Uint
   return readKeyFile(path) ?? makeKeyFile(path)
 }
 
-function readKeyFile(path: string): Uint8Array | undefined {
+/** Reads a key file; undefined where there is none. @throws RescindError `key_invalid` */
+export function readKeyFile(path: string): Uint8Array | undefined {
   let text: string
   try {
     if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
@@ -46,6 +47,15 @@ function readKeyFile(path: string): Uint8Array | undefined {
   return parseKey(text, `The key file ${path}`)
 }
 
+/** Writes a new random key to a file that is not there yet, durably. @throws RescindError `store_unwritable` */
+export function writeKeyFile(path: string): void {
+  try {
+    writeDurably(path, `${randomBytes(KEY_BYTES).toString('base64')}\n`)
+  } catch (error) {
+    throw unwritable(path, error)
+  }
+}
+
 /** Two first uses at once make one key: a whole file is linked in place, and the loser reads it. */
 function makeKeyFile(path: string): Uint8Array {
   const key = randomBytes(KEY_BYTES)
@@ -58,14 +68,18 @@ function makeKeyFile(path: string): Uint8Array {
   } catch (error) {
     const existing = (error as NodeJS.ErrnoException).code === 'EEXIST' && readKeyFile(path)
     if (existing) return existing
-    throw new RescindError(
-      'store_unwritable',
-      `The key file ${path} cannot be written. Check the folder and its permissions, or set RESCIND_KEY.`,
-      { cause: error },
-    )
+    throw unwritable(path, error)
   } finally {
     rmSync(draft, { force: true })
   }
+}
+
+function unwritable(path: string, cause: unknown): RescindError {
+  return new RescindError(
+    'store_unwritable',
+    `The key file ${path} cannot be written. Check the folder and its permissions, or set RESCIND_KEY.`,
+    { cause },
+  )
 }
 
 function writeDurably(path: string, text: string): void {
@@ -78,7 +92,8 @@ function writeDurably(path: string, text: string): void {
   }
 }
 
-function parseKey(text: string, name: string): Uint8Array {
+/** Reads a key from text. @throws RescindError `key_invalid` */
+export function parseKey(text: string, name: string): Uint8Array {
   const trimmed = text.trim()
   const isHex = /^[0-9a-f]{64}$/i.test(trimmed)
   const key = Buffer.from(trimmed, isHex ? 'hex' : 'base64')

@@ -4,10 +4,15 @@ import type { Migration } from 'kysely/migration'
 /** Every version of the schema, oldest first. A published one is never changed. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_sweep': { up: createSweep },
+  '0002_connections': { up: createConnections },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
   for (const statement of SWEEP_TABLES) await sql.raw(statement).execute(db)
+}
+
+async function createConnections(db: Kysely<unknown>): Promise<void> {
+  for (const statement of CONNECTION_TABLES) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -74,4 +79,60 @@ const SWEEP_TABLES: readonly string[] = [
     seq INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
     at INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL)`,
   `CREATE INDEX run_event_by_run ON run_event (run, seq)`,
+]
+
+/** What may be sealed with is what `meta` names: a process that holds a retired key cannot write with it. */
+function sealedByKeyOf(table: string, column: string): readonly string[] {
+  const isRetired = `NEW.${column} IS NOT NULL AND lower(hex(substr(NEW.${column}, 2, 4))) <>
+    (SELECT value FROM meta WHERE key = 'key_id')`
+  return ['INSERT', `UPDATE OF ${column}`].map(
+    (change, nth) => `CREATE TRIGGER ${table}_${column}_key_${nth} BEFORE ${change} ON ${table}
+    WHEN ${isRetired} BEGIN SELECT RAISE(ABORT, 'sealed with a retired key'); END`,
+  )
+}
+
+const CONNECTION_TABLES: readonly string[] = [
+  `CREATE TABLE connection (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, provider TEXT NOT NULL,
+    owner TEXT NOT NULL, tags TEXT NOT NULL, state TEXT NOT NULL, cause TEXT, scopes TEXT NOT NULL,
+    identity TEXT, facts TEXT NOT NULL, version INTEGER NOT NULL, access_fingerprint TEXT,
+    refresh_fingerprint TEXT, access_expires_at INTEGER, renew_at INTEGER, created_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL, checked_at INTEGER, due_at INTEGER, failures INTEGER NOT NULL,
+    fence INTEGER NOT NULL, intent TEXT, intent_at INTEGER, revoked_at_provider TEXT)`,
+  `CREATE INDEX connection_by_due ON connection (due_at) WHERE due_at IS NOT NULL`,
+  `CREATE INDEX connection_by_refresh ON connection (refresh_fingerprint)
+    WHERE refresh_fingerprint IS NOT NULL`,
+  `CREATE INDEX connection_by_access ON connection (access_fingerprint)
+    WHERE access_fingerprint IS NOT NULL`,
+  `CREATE TABLE connection_token (
+    connection INTEGER PRIMARY KEY REFERENCES connection ON DELETE CASCADE, version INTEGER NOT NULL,
+    access BLOB, refresh BLOB, predecessor BLOB, predecessor_until INTEGER)`,
+  ...['access', 'refresh', 'predecessor'].flatMap((column) =>
+    sealedByKeyOf('connection_token', column),
+  ),
+  ...sealedByKeyOf('credential', 'sealed'),
+  `CREATE TABLE connection_event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection INTEGER NOT NULL REFERENCES connection ON DELETE CASCADE, at INTEGER NOT NULL,
+    type TEXT NOT NULL, "from" TEXT, "to" TEXT NOT NULL, cause TEXT)`,
+  `CREATE INDEX connection_event_by_connection ON connection_event (connection, seq)`,
+  // An empty receiver: not yet told apart by receivers.
+  `CREATE TABLE notice (
+    event INTEGER NOT NULL REFERENCES connection_event ON DELETE CASCADE, receiver TEXT NOT NULL,
+    connection INTEGER NOT NULL, tries INTEGER NOT NULL, next_at INTEGER NOT NULL,
+    since INTEGER NOT NULL, why TEXT, aside INTEGER NOT NULL, PRIMARY KEY (event, receiver))`,
+  `CREATE INDEX notice_by_next ON notice (aside, receiver, next_at)`,
+  `CREATE INDEX notice_by_connection ON notice (connection, receiver, aside, event)`,
+  `CREATE TABLE reconnect (
+    state_hash TEXT PRIMARY KEY, connection INTEGER NOT NULL REFERENCES connection ON DELETE CASCADE,
+    verifier BLOB NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    used_at INTEGER)`,
+  `CREATE INDEX reconnect_by_connection ON reconnect (connection)`,
+  ...sealedByKeyOf('reconnect', 'verifier'),
+  `CREATE TABLE api_key (
+    id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at INTEGER NOT NULL,
+    revoked_at INTEGER)`,
+  `CREATE TABLE drill_lock (
+    connection INTEGER PRIMARY KEY REFERENCES connection ON DELETE CASCADE, holder TEXT NOT NULL,
+    taken_at INTEGER NOT NULL, lease_until INTEGER NOT NULL)`,
 ]

@@ -95,7 +95,92 @@ export interface Schema {
     app: string | null
     seen_at: number
   }
+  connection: ConnectionTable
+  connection_token: {
+    connection: number
+    version: number
+    access: Uint8Array | null
+    refresh: Uint8Array | null
+    predecessor: Uint8Array | null
+    predecessor_until: number | null
+  }
+  connection_event: {
+    seq: Generated<number>
+    connection: number
+    at: number
+    type: string
+    from: string | null
+    to: string
+    cause: string | null
+  }
+  notice: NoticeTable
+  reconnect: {
+    state_hash: string
+    connection: number
+    verifier: Uint8Array
+    created_at: number
+    expires_at: number
+    used_at: number | null
+  }
+  api_key: {
+    id: string
+    hash: string
+    name: string
+    created_at: number
+    revoked_at: number | null
+  }
+  drill_lock: { connection: number; holder: string; taken_at: number; lease_until: number }
   run_event: { run: number; seq: Generated<number>; at: number; kind: string; text: string }
+}
+
+export interface ConnectionTable {
+  no: Generated<number>
+  id: string
+  tenant: string
+  provider: string
+  owner: string
+  /** JSON array of words. */
+  tags: string
+  state: string
+  /** JSON of a cause. */
+  cause: string | null
+  /** JSON array. */
+  scopes: string
+  /** JSON of who it is at the provider. */
+  identity: string | null
+  /** JSON object of texts. */
+  facts: string
+  /** Of the pair of tokens. */
+  version: number
+  access_fingerprint: string | null
+  refresh_fingerprint: string | null
+  access_expires_at: number | null
+  renew_at: number | null
+  created_at: number
+  changed_at: number
+  checked_at: number | null
+  /** When it is to be checked next; null when it is not. */
+  due_at: number | null
+  failures: number
+  /** Grows with each intent: who holds an older one is late. */
+  fence: number
+  /** `sent`: a refresh is under way; `doubt`: its answer was lost; `lost`: the token is spent. */
+  intent: 'sent' | 'doubt' | 'lost' | null
+  intent_at: number | null
+  revoked_at_provider: string | null
+}
+
+export interface NoticeTable {
+  event: number
+  /** Hash of its address; empty before the receivers are known. */
+  receiver: string
+  connection: number
+  tries: number
+  next_at: number
+  /** When it failed first, or was made. */
+  since: number
+  why: string | null
+  aside: Flag
 }
 
 export interface InventoryTable {

@@ -24,6 +24,8 @@ export interface Place {
   readonly tenant: string
   /** `table.column` */
   readonly column: string
+  /** The row, where a value must not open in another one of its tenant. */
+  readonly row?: string | undefined
 }
 
 export interface Sealer {
@@ -81,8 +83,14 @@ export function createSealer(key: Uint8Array): Sealer {
   }
 }
 
-function associatedData({ tenant, column }: Place): Buffer {
-  return Buffer.from(`${column}\u0000${tenant}`)
+function associatedData({ tenant, column, row }: Place): Buffer {
+  const inRow = row === undefined ? '' : `\u0000${row}`
+  return Buffer.from(`${column}\u0000${tenant}${inRow}`)
+}
+
+/** Returns the id of the key that a value was sealed with. */
+export function sealedWith(sealed: Uint8Array): string {
+  return Buffer.from(sealed.subarray(1, 1 + KEY_ID_BYTES)).toString('hex')
 }
 
 function noncePool(): () => Buffer {

@@ -5,13 +5,16 @@ import { Migrator } from 'kysely/migration'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
 import { type Fingerprint, fingerprinter, type Secret } from '../core/secret.ts'
+import { type ConnectionStore, openConnections } from './connections.ts'
 import { type CredentialVault, openCredentials } from './credentials.ts'
 import { type InventoryStore, openInventories } from './inventories.ts'
 import { loadKey } from './key.ts'
+import { type KeyPlace, type Keyring, openKeyring } from './keyring.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { openPlans, type PlanStore } from './plans.ts'
+import { KEY_ID, type KeyRotation, keyIdIn, rotateKey } from './rotate-key.ts'
 import { openRuns, type RunStore } from './runs.ts'
-import { createSealer, type Sealer } from './sealing.ts'
+import type { Sealer } from './sealing.ts'
 import { type Database, openSqlite } from './sqlite.ts'
 
 /** First uses at once get in each other's way once; what fails again fails for another reason. */
@@ -22,23 +25,34 @@ export interface StoreOptions {
   readonly home: string
   /** The value of RESCIND_KEY, instead of the key file. */
   readonly key?: string | undefined
+  /** The values of RESCIND_VAULT_KEY and RESCIND_VAULT_KEY_PREVIOUS, instead of their files. */
+  readonly vaultKeys?: KeyPlace['given'] | undefined
   readonly clock?: Clock | undefined
 }
 
-/** Where Rescind remembers: credentials, inventories, plans, runs. Secrets are sealed. */
+/** Where Rescind remembers: credentials, connections, inventories, plans, runs. Secrets are sealed. */
 export interface Store {
   readonly path: string
+  readonly connections: ConnectionStore
   readonly credentials: CredentialVault
   readonly inventories: InventoryStore
   readonly plans: PlanStore
   readonly runs: RunStore
   readonly fingerprint: (secret: Secret) => Fingerprint
+  /**
+   * Seals everything with a new key, in small batches, while others work; what was cut off goes on.
+   *
+   * @throws RescindError `usage`, `store_unsealable`
+   */
+  rotateKey(progress?: (resealed: number) => void): Promise<KeyRotation>
   close(): Promise<void>
 }
 
 /** What the parts of the store share. */
 export interface StoreParts extends Database {
   readonly sealer: Sealer
+  /** Takes up the key that the store is sealed with now, if another process rotated it. */
+  syncKey(db?: Database['db']): Promise<void>
   readonly fingerprint: (secret: Secret) => Fingerprint
   readonly clock: Clock
 }
@@ -56,18 +70,27 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const database = openSqlite(path)
   try {
     await migrate(database, path)
-    const sealer = createSealer(key)
-    await checkKey(database, sealer, path)
+    const keyring = openKeyring({ home: options.home, key, given: options.vaultKeys ?? {} })
+    await checkKey(database, keyring, path)
     const clock = options.clock ?? systemClock
-    const parts: StoreParts = { ...database, sealer, fingerprint: fingerprinter(key), clock }
+    const parts: StoreParts = {
+      ...{ ...database, sealer: keyring, fingerprint: fingerprinter(key), clock },
+      syncKey: async (db = database.db) => keyring.use(await keyIdIn(db)),
+    }
+    const connections = openConnections(parts, path)
     return {
       path,
+      connections,
       credentials: openCredentials(parts),
       inventories: openInventories(parts),
       plans: openPlans(parts),
       runs: openRuns(parts),
       fingerprint: parts.fingerprint,
-      close: database.close,
+      rotateKey: (progress) => rotateKey(database, keyring, progress),
+      async close() {
+        connections.close()
+        await database.close()
+      },
     }
   } catch (error) {
     await database.close()
@@ -128,21 +151,18 @@ async function refuseNewer(db: Database['db'], path: string): Promise<void> {
 }
 
 /** A wrong key is found at once, and not at the first secret that it cannot open. */
-async function checkKey({ db }: Database, sealer: Sealer, path: string): Promise<void> {
+async function checkKey({ db }: Database, keyring: Keyring, path: string): Promise<void> {
   await db
     .insertInto('meta')
-    .values({ key: 'key_id', value: sealer.keyId })
+    .values({ key: KEY_ID, value: keyring.keyId })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
-  const row = await db
-    .selectFrom('meta')
-    .select('value')
-    .where('key', '=', 'key_id')
-    .executeTakeFirstOrThrow()
-  if (row.value !== sealer.keyId) {
+  try {
+    keyring.use(await keyIdIn(db))
+  } catch {
     throw new RescindError(
       'store_unsealable',
-      `The store ${path} was sealed with another key. Set RESCIND_KEY, or the key file beside it, to that key.`,
+      `The store ${path} was sealed with another key. Set RESCIND_KEY, or the key file beside it, to that key; after a rotation, RESCIND_VAULT_KEY or vault.key too.`,
     )
   }
 }

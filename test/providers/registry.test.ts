@@ -5,7 +5,13 @@ import { findProvider, PROVIDERS } from '../../src/providers/registry.ts'
 
 const folder = fileURLToPath(new URL('../../src/providers/', import.meta.url))
 /** What stands in the folder and is no provider. */
-const NO_PROVIDERS = new Set(['provider.ts', 'registry.ts'])
+const NO_PROVIDERS = new Set([
+  'provider.ts',
+  'registry.ts',
+  'connection-way.ts',
+  'token-answer.ts',
+  'trait-options.ts',
+])
 
 const ref = `\${env:NAME}`
 

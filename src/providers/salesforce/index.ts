@@ -5,6 +5,7 @@ import { readAccount, readOwnSession, readPermissions } from './caller.ts'
 import { checkCapabilities } from './check.ts'
 import { checkConfig, LOGIN_SECRETS, parseOptions } from './config.ts'
 import { openConnection } from './connection.ts'
+import { salesforceConnection } from './connection-way.ts'
 import { toLongId } from './ids.ts'
 import { readInventory } from './inventory.ts'
 import { sendKill } from './kill.ts'
@@ -32,6 +33,7 @@ export const salesforce: Provider = {
   secrets: LOGIN_SECRETS,
   checkConfig,
   canonicalId: toLongId,
+  connection: salesforceConnection,
   heldToken: salesforceHeldToken,
   open: openSession,
   logIn: logInByBrowser,

@@ -1,0 +1,262 @@
+import { Command } from 'commander'
+import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
+import type { Checked } from '../../connections/health.ts'
+import { formatCounted } from '../../core/counts.ts'
+import { EXIT, RescindError } from '../../core/errors.ts'
+import { shownName, visible } from '../../core/screen-text.ts'
+import type { Secret } from '../../core/secret.ts'
+import { renderTextTable } from '../../core/text-table.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
+import type { Io } from '../io.ts'
+import { type OpenVault, openVault } from '../open-vault.ts'
+import { many } from '../option-values.ts'
+import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input.ts'
+
+const STATES: readonly ConnectionState[] = [
+  ...(['connected', 'degraded', 'reconnect_needed'] as const),
+  ...(['reconnecting', 'disabled', 'revoked'] as const),
+]
+/** Of the history, what fits a screen. */
+const EVENTS_SHOWN = 20
+
+interface AddOptions extends TenantOptions {
+  readonly owner: string
+  readonly tag?: readonly string[]
+  readonly refreshTokenEnv?: string
+  readonly refreshTokenFile?: string
+  readonly accessTokenEnv?: string
+  readonly accessTokenFile?: string
+}
+
+interface ListOptions extends TenantOptions {
+  readonly owner?: string
+  readonly state?: string
+  readonly tag?: string
+}
+
+type Work = (context: Context, vault: OpenVault) => Promise<void>
+
+/** Makes `rescind connection add|list|show|check|watch|disconnect|enable|disable`. */
+export function connectionCommand(io: Io): Command {
+  const command = new Command('connection').description(
+    'OAuth connections that are kept and healed',
+  )
+  const run = (options: TenantOptions, work: Work): Promise<void> =>
+    withContext(io, options, async (context) => work(context, await openVault(context)))
+  const one = (name: string, description: string, work: (id: string) => Work) =>
+    withTenantOptions(new Command(name))
+      .argument('<id>', 'the connection: con_…')
+      .description(description)
+      .action((id: string, options: TenantOptions) => run(options, work(id)))
+  command.addCommand(
+    addingOptions(withTenantOptions(new Command('add')))
+      .description('keep a connection, from its refresh token on standard input')
+      .action((options: AddOptions) => run(options, (c, open) => add(c, open, options))),
+  )
+  command.addCommand(
+    withTenantOptions(new Command('list'))
+      .description('list the connections')
+      .option('--owner <name>', 'of this owner alone')
+      .option('--state <state>', `in this state alone: ${STATES.join(', ')}`)
+      .option('--tag <word>', 'with this tag alone')
+      .action((options: ListOptions) => run(options, (c, open) => list(c, open, options))),
+  )
+  command.addCommand(one('show', 'show a connection and its history', show))
+  command.addCommand(
+    withTenantOptions(new Command('check'))
+      .argument('[id]', 'the connection; all that are due without it')
+      .description('make a real call to the provider, and say how the connection is')
+      .action((id: string | undefined, options: TenantOptions) =>
+        run(options, id === undefined ? checkDue : check(id)),
+      ),
+  )
+  command.addCommand(
+    withTenantOptions(new Command('watch'))
+      .description('check the connections again and again, and tell the receivers')
+      .action((options: TenantOptions) => run(options, watch)),
+  )
+  command.addCommand(
+    one('disconnect', 'revoke a connection at the provider, and end it here', disconnect),
+  )
+  command.addCommand(one('enable', 'use a connection again', setEnabled(true)))
+  command.addCommand(
+    one('disable', 'use a connection no more, until it is enabled', setEnabled(false)),
+  )
+  return command
+}
+
+function addingOptions(command: Command): Command {
+  return command
+    .requiredOption('--owner <name>', 'who it belongs to on our side: a customer, an account')
+    .option('--tag <word>', 'a word to find it by (repeatable)', many)
+    .option('--refresh-token-env <name>', 'the environment variable of its refresh token')
+    .option('--refresh-token-file <path>', 'the file of its refresh token')
+    .option('--access-token-env <name>', 'the environment variable of its access token')
+    .option('--access-token-file <path>', 'the file of its access token')
+}
+
+async function add(context: Context, open: OpenVault, options: AddOptions): Promise<void> {
+  const { io, output } = context
+  const tenant = context.tenant()
+  // What is wrong in the configuration is said before a token is asked for.
+  open.parts.tenantOf(tenant.name)
+  const { accessToken, refreshToken } = await readTokens(io, options)
+  const { owner, tag } = options
+  const { id } = await open.vault.create({
+    ...{ tenant: tenant.name, owner, tags: tag, accessToken, refreshToken },
+  })
+  const { connection } = await open.health.check(id)
+  output.result({ connection })
+  output.say(`Added ${id}, of ${shownName(owner)}.`)
+  tell(context, connection)
+}
+
+async function readTokens(io: Io, options: AddOptions) {
+  const read = (kind: 'refresh' | 'access') => {
+    const source = { env: options[`${kind}TokenEnv`], file: options[`${kind}TokenFile`] }
+    const what = `${kind} token (--${kind}-token-file or --${kind}-token-env)`
+    return readNamedSecret(io, source, what)
+  }
+  const [refresh, access] = [await read('refresh'), await read('access')]
+  const checked = (token: Secret | undefined) => (token ? checkOneToken(token) : null)
+  if (refresh || access) return { refreshToken: checked(refresh), accessToken: checked(access) }
+  const given = await readSecretInput(io, 'refresh token')
+  return { refreshToken: checkOneToken(given), accessToken: null }
+}
+
+async function list(context: Context, { vault }: OpenVault, options: ListOptions): Promise<void> {
+  const { output } = context
+  const { owner, tag, state } = options
+  if (state !== undefined && !(STATES as readonly string[]).includes(state)) {
+    throw new RescindError('usage', `There is no such --state. Known: ${STATES.join(', ')}.`)
+  }
+  const filter = {
+    owner,
+    tag,
+    tenant: options.tenant,
+    states: state === undefined ? state : [state],
+  }
+  const connections: Connection[] = []
+  for await (const connection of vault.list(filter)) connections.push(connection)
+  output.result({ connections })
+  if (connections.length === 0) {
+    output.say('There is no such connection. Add one with: rescind connection add --owner NAME')
+    return
+  }
+  const columns = [
+    { title: 'connection' },
+    ...[{ title: 'owner', elastic: true }, { title: 'tenant', elastic: true }, { title: 'state' }],
+    { title: 'why', elastic: true },
+  ]
+  const rows = connections.map(({ id, owner, tenant, state, cause }) => [
+    ...[id, shownName(owner), tenant, state],
+    cause === null ? '' : cause.code,
+  ])
+  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+}
+
+const show =
+  (id: string): Work =>
+  async (context, { vault }) => {
+    const { output } = context
+    const connection = await vault.get(id)
+    const events = await vault.events(id)
+    const budget = await vault.budget(id)
+    output.result({ connection, events, budget })
+    const { owner, tenant, provider, scopes, identity, version } = connection
+    output.say(`${output.color.bold(id)}  ${shownName(owner)}, at ${tenant} (${provider})`)
+    tell(context, connection)
+    output.say(`scopes    ${scopes.join(' ') || 'not known'}`)
+    const who =
+      identity && `${shownName(identity.name ?? identity.user)} (${identity.user}), ${identity.org}`
+    output.say(`identity  ${who ?? 'not known'}`)
+    output.say(
+      `tokens    version ${version}, access ${connection.accessFingerprint ?? 'none'}, refresh ${connection.refreshFingerprint ?? 'none'}`,
+    )
+    if (budget)
+      output.say(`budget    ${budget.live} of ${budget.max} live tokens of this user and app`)
+    for (const { at, type, cause } of events.slice(-EVENTS_SHOWN)) {
+      output.say(
+        `${new Date(at).toISOString()}  ${type.padEnd(24)} ${cause ? visible(cause.text) : ''}`,
+      )
+    }
+  }
+
+const check =
+  (id: string): Work =>
+  async (context, { health, notices }) => {
+    const { connection, probe } = await health.check(id)
+    await notices.send()
+    context.output.result({ connection, probe })
+    context.output.say(context.output.color.bold(id))
+    tell(context, connection)
+    if (connection.state !== 'connected') context.io.exitCode = EXIT.notProven
+  }
+
+const checkDue: Work = async (context, { watch, notices }) => {
+  const { io, output } = context
+  const found = await watch.pass({ signal: io.signal, tell: (one) => tellChange(context, one) })
+  const sent = await notices.send()
+  output.result({ ...found, notices: sent })
+  const counts = Object.entries(found.states).map(([state, count]) => `${count} ${state}`)
+  output.say(
+    `Checked ${formatCounted(found.checked, 'connection')}: ${counts.join(', ') || 'none was due'}.`,
+  )
+  for (const { id, why } of found.failed) output.say(`${id}: ${why}`)
+  const isWell = found.checked === (found.states.connected ?? 0) && found.failed.length === 0
+  if (!isWell) io.exitCode = EXIT.notProven
+}
+
+const watch: Work = async (context, open) => {
+  const { io, output } = context
+  output.note('Watching the connections. Ctrl-C ends it.')
+  const tellOne = (one: Checked) => tellChange(context, one)
+  await open.watch.run({ signal: io.signal, tell: tellOne }, async () => {
+    await open.notices.send()
+  })
+}
+
+const disconnect =
+  (id: string): Work =>
+  async ({ output, io }, { vault, notices }) => {
+    const done = await vault.disconnect(id)
+    await notices.send()
+    output.result(done)
+    output.say(
+      `Disconnected ${id}. Revoked at the provider: ${done.revokedAtProvider} (${visible(done.why)}).`,
+    )
+    if (done.revokedAtProvider === 'unknown') {
+      io.exitCode = EXIT.notProven
+      output.say(
+        'Run the command again to try it again: the token is kept, sealed, until the provider says yes.',
+      )
+    }
+  }
+
+const setEnabled =
+  (isEnabled: boolean) =>
+  (id: string): Work =>
+  async (context, { vault, notices }) => {
+    const connection = await (isEnabled ? vault.enable(id) : vault.disable(id))
+    await notices.send()
+    context.output.result({ connection })
+    context.output.say(context.output.color.bold(id))
+    tell(context, connection)
+  }
+
+function tellChange(
+  { output }: Context,
+  { connection: { id, owner, state, cause } }: Checked,
+): void {
+  output.note(`${id}  ${shownName(owner)}: ${state}${cause ? `. ${causeText(cause)}` : ''}`)
+}
+
+function tell({ output }: Context, { state, cause }: Connection): void {
+  const color = state === 'connected' ? output.color.green : output.color.yellow
+  output.say(`state     ${color(state)}`)
+  if (cause) output.say(`why       ${causeText(cause)}`)
+}
+
+function causeText({ code, confidence, text }: Cause): string {
+  return `${visible(text)} [${code}, ${confidence}]`
+}

@@ -1,0 +1,45 @@
+import { createHealth, type Health } from '../connections/health.ts'
+import { createNotices, type Notices } from '../connections/notices.ts'
+import { createVault, type Vault } from '../connections/vault.ts'
+import {
+  type ConnectionTenant,
+  connectionTenant,
+  type VaultParts,
+} from '../connections/vault-parts.ts'
+import { createWatch, type Watch } from '../connections/watch.ts'
+import type { Context } from './context.ts'
+
+/** The connections of a command's configuration, and what is done with them. */
+export interface OpenVault {
+  readonly parts: VaultParts
+  readonly vault: Vault
+  readonly health: Health
+  readonly watch: Watch
+  readonly notices: Notices
+}
+
+/**
+ * Opens the connections on a command's store; they are closed with the context.
+ *
+ * @throws RescindError what opening a store throws, `config_invalid`
+ */
+export async function openVault({ io, config, http, store, tenant }: Context): Promise<OpenVault> {
+  const { connections } = await store()
+  const { clock, random, signal } = io
+  const tenants = new Map<string, ConnectionTenant>()
+  const parts: VaultParts = {
+    ...{ store: connections, http, clock, random },
+    tenantOf(name) {
+      const known = tenants.get(name) ?? connectionTenant(tenant(name))
+      tenants.set(name, known)
+      return known
+    },
+  }
+  const vault = createVault(parts)
+  const health = createHealth(parts, vault)
+  const receivers = config.receivers()
+  return {
+    ...{ parts, vault, health, watch: createWatch(parts, health) },
+    notices: createNotices({ store: connections, http, clock, random, receivers, signal }),
+  }
+}

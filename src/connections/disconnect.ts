@@ -1,0 +1,123 @@
+import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
+import type { ConnectionRow, StoredTokens } from '../store/connections.ts'
+import type { Cause, Connection } from './connection.ts'
+import { connectionUnknown } from './refusals.ts'
+import { LEASE_MS } from './renew.ts'
+import { asConnection, moveTo } from './transitions.ts'
+import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
+
+/** Tries of one revocation whose answer did not come. */
+const TRIES_MAX = 3
+const WAIT_MS = 500
+/** How often a refresh that is under way is looked at. */
+const POLL_MS = 100
+
+/** What became of a connection that was disconnected. */
+export interface Disconnected {
+  readonly connection: Connection
+  readonly revokedAtProvider: 'yes' | 'no' | 'unknown'
+  /** Why not, or what the provider answered. */
+  readonly why: string
+}
+
+type Revoked = Pick<Disconnected, 'revokedAtProvider' | 'why'>
+
+/**
+ * Ends connections: at the provider first, here either way. A grant that another connection lives on is
+ * left alone. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
+ */
+export function createDisconnecting(parts: VaultParts) {
+  const { store, clock, http } = parts
+  const leaseMs = parts.leaseMs ?? LEASE_MS
+
+  const revoke = async (tenant: ConnectionTenant, row: ConnectionRow): Promise<Revoked> => {
+    const shared = await store.sharing(row)
+    if (shared.length > 0) {
+      const ids = shared.map(({ id }) => id).join(', ')
+      return { revokedAtProvider: 'no', why: `another connection lives on the same grant: ${ids}` }
+    }
+    const held = heldTokens(await store.tokens(row), tenant)
+    if (held.length === 0) return { revokedAtProvider: 'no', why: 'no token is held any more' }
+    const answers: RevokeAnswer[] = []
+    for (const token of held) answers.push(await send(tenant, token))
+    return worst(answers)
+  }
+
+  const send = async ({ way, app }: ConnectionTenant, token: HeldToken): Promise<RevokeAnswer> => {
+    for (let tries = 1; ; tries += 1) {
+      const answer = await way.revoke(app, token, { http })
+      if (answer.revoked !== 'unknown' || tries >= TRIES_MAX) return answer
+      await clock.sleep(WAIT_MS * 2 ** tries)
+    }
+  }
+
+  /**
+   * Takes the intent of a refresh, so that nobody begins one: a refresh that is under way is waited for.
+   * Who dies with it leaves a token in doubt, which the next one looks at.
+   */
+  const hold = async (id: string): Promise<ConnectionRow> => {
+    let seen = { fence: -1, forMs: 0 }
+    for (;;) {
+      const overruled = seen.forMs >= leaseMs ? seen.fence : null
+      const updated = await store.update(id, (row) =>
+        row.intent === 'sent' && row.fence !== overruled
+          ? null
+          : { set: { fence: row.fence + 1, intent: 'sent', intent_at: clock.now() } },
+      )
+      if (!updated) throw await connectionUnknown(store, id)
+      if (updated.changed) return updated.row
+      const { fence } = updated.row
+      seen = fence === seen.fence ? { fence, forMs: seen.forMs + POLL_MS } : { fence, forMs: 0 }
+      await clock.sleep(POLL_MS)
+    }
+  }
+
+  return {
+    /** @throws RescindError `config_invalid`, `tenant_unknown` */
+    async disconnect(before: ConnectionRow): Promise<Disconnected> {
+      const tenant = parts.tenantOf(before.tenant)
+      if (before.state === 'revoked' && before.revoked_at_provider === 'yes') {
+        const connection = asConnection(before)
+        return { connection, revokedAtProvider: 'yes', why: 'it was revoked before' }
+      }
+      const held = await hold(before.id)
+      const revoked = await revoke(tenant, held)
+      const isDone = revoked.revokedAtProvider === 'yes'
+      const updated = await store.update(before.id, (row) => {
+        const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
+        const set = {
+          ...{ ...move.set, due_at: null, intent: null, intent_at: null },
+          revoked_at_provider: revoked.revokedAtProvider,
+        }
+        return { ...move, set, ...(isDone && { tokens: NO_TOKENS }) }
+      })
+      return { connection: asConnection(updated?.row ?? held), ...revoked }
+    },
+  }
+}
+
+const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null } as const
+
+/** What must be revoked so that nothing of the grant lives on. */
+function heldTokens({ access, refresh }: StoredTokens, { traits }: ConnectionTenant): HeldToken[] {
+  const held: HeldToken[] = []
+  if (refresh) held.push({ kind: 'refresh', token: refresh })
+  const isTaken = refresh !== null && traits.revokeRefresh === 'grant'
+  if (access && !isTaken) held.push({ kind: 'access', token: access })
+  return held
+}
+
+/** All of them must be dead. */
+function worst(answers: readonly RevokeAnswer[]): Revoked {
+  const bad =
+    answers.find(({ revoked }) => revoked === 'no') ??
+    answers.find(({ revoked }) => revoked === 'unknown')
+  const { revoked, code, status } = bad ?? (answers[0] as RevokeAnswer)
+  const said = status === null ? code : `HTTP ${status}, ${code}`
+  return { revokedAtProvider: revoked, why: `the provider answered ${said}` }
+}
+
+function byUs({ revokedAtProvider, why }: Revoked): Cause {
+  const text = `It was disconnected by us; revoked at the provider: ${revokedAtProvider} (${why}).`
+  return { code: 'by_us', confidence: 'certain', text }
+}

@@ -1,0 +1,191 @@
+import { isRescindError } from '../core/errors.ts'
+import type { ProbeAnswer } from '../providers/connection-way.ts'
+import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
+import { backOffMs, nextCheckMs } from './check-times.ts'
+import type { Cause, Connection } from './connection.ts'
+import { connectionUnknown } from './refusals.ts'
+import { isSameIdentity } from './renew.ts'
+import { judgeProbe } from './taxonomy.ts'
+import { asConnection, moveTo } from './transitions.ts'
+import type { Vault } from './vault.ts'
+import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
+
+/** What one check found. */
+export interface Checked {
+  readonly connection: Connection
+  /** What the probe showed; null where none was made. */
+  readonly probe: ProbeAnswer | null
+  /** Whether anything beside the time of the check is to be written. */
+  readonly isQuiet: boolean
+}
+
+/**
+ * Looks at connections with a real call to the provider. What fails is told apart by a second call that
+ * needs no grant: without an answer to that one, the trouble is not the connection's.
+ */
+export function createHealth(parts: VaultParts, vault: Vault) {
+  const { store, http, clock, random } = parts
+  const { renewing } = vault
+
+  const check = async (id: string): Promise<Checked> => {
+    const row = await store.read(id)
+    if (!row) throw await connectionUnknown(store, id)
+    return checkRow(row, false)
+  }
+
+  /**
+   * @param isBatched leaves it to the caller to write that nothing changed
+   */
+  const checkRow = async (found: ConnectionRow, isBatched: boolean): Promise<Checked> => {
+    let row = found
+    const { id } = row
+    if (row.state !== 'connected' && row.state !== 'degraded') return unprobed(row)
+    const tenant = parts.tenantOf(row.tenant)
+    const now = clock.now()
+    const isDue = row.renew_at !== null && row.renew_at <= now
+    if (row.intent !== null || renewing.isUnstored(id) || isDue || !row.access_fingerprint) {
+      const renewed = await tryRenew(row)
+      if (!renewed) return unprobed((await store.read(id)) ?? row)
+      row = renewed
+    }
+    const probe = await ask(tenant, row)
+    if (probe.verdict !== 'dead') return judge(tenant, row, probe, isBatched)
+    return dead(tenant, row, probe)
+  }
+
+  const ask = async ({ way, app }: ConnectionTenant, row: ConnectionRow): Promise<ProbeAnswer> => {
+    const access = store.access(row.id)?.access
+    if (!access) return { verdict: 'dead', status: 0, code: 'no_access_token' }
+    return way.probe(app, access, { http })
+  }
+
+  /** Null when the renewal has written already what is to be said of the connection. */
+  const tryRenew = async (row: ConnectionRow): Promise<ConnectionRow | null> => {
+    try {
+      return await renewing.renew(row.id, row.version)
+    } catch (error) {
+      if (!isRescindError(error)) throw error
+      return null
+    }
+  }
+
+  /** The access token is dead: a new one is the test of the grant. */
+  const dead = async (
+    tenant: ConnectionTenant,
+    row: ConnectionRow,
+    probe: ProbeAnswer,
+  ): Promise<Checked> => {
+    if (row.refresh_fingerprint === null) return deadForGood(tenant, row, probe)
+    const renewed = await tryRenew(row)
+    if (!renewed) return { ...unprobed((await store.read(row.id)) ?? row), probe }
+    const again = await ask(tenant, renewed)
+    if (again.verdict !== 'dead') return judge(tenant, renewed, again, false)
+    // A token that was given a moment ago: it is not dead, it is not let in from here.
+    return write(renewed, again, (now) => unwellChange(now, FRESH_REFUSED))
+  }
+
+  /** A token that never ends and has no other behind it: dead when it is so twice, and the provider well. */
+  const deadForGood = async (
+    tenant: ConnectionTenant,
+    row: ConnectionRow,
+    probe: ProbeAnswer,
+  ): Promise<Checked> => {
+    const { ok } = await tenant.way.control(tenant.app, { http })
+    const again = ok ? await ask(tenant, row) : probe
+    if (!ok || again.verdict !== 'dead') return judge(tenant, row, again, false, ok)
+    const verdict = judgeProbe(again)
+    const cause = verdict.kind === 'permanent' ? verdict.cause : FRESH_REFUSED
+    return write(row, again, (now) => {
+      if (now.version !== row.version) return null
+      const move = moveTo(now, 'reconnect_needed', 'connection.needs_reauth', cause)
+      return { ...move, set: { ...move.set, due_at: null } }
+    })
+  }
+
+  const judge = async (
+    tenant: ConnectionTenant,
+    row: ConnectionRow,
+    probe: ProbeAnswer,
+    isBatched: boolean,
+    controlOk?: boolean,
+  ): Promise<Checked> => {
+    if (probe.verdict === 'alive') return alive(row, probe, isBatched)
+    const ok = controlOk ?? (await tenant.way.control(tenant.app, { http })).ok
+    const verdict = ok ? judgeProbe(probe, ok) : PROVIDER_DOWN
+    const cause = verdict.kind === 'alive' ? FRESH_REFUSED : verdict.cause
+    return write(row, probe, (now) => unwellChange(now, cause))
+  }
+
+  const alive = async (
+    row: ConnectionRow,
+    probe: ProbeAnswer & { readonly verdict: 'alive' },
+    isBatched: boolean,
+  ): Promise<Checked> => {
+    const { identity } = asConnection(row)
+    const isOther = identity && probe.identity && !isSameIdentity(identity, probe.identity)
+    if (isOther) return write(row, probe, (now) => unwellChange(now, OTHER_IDENTITY))
+    const knows = identity !== null || probe.identity === null
+    if (row.state === 'connected' && row.cause === null && knows && isBatched) {
+      return { connection: vault.shown(row), probe, isQuiet: true }
+    }
+    return write(row, probe, (now) => {
+      const found = probe.identity && now.identity === null && JSON.stringify(probe.identity)
+      const set = {
+        ...{ failures: 0, checked_at: clock.now(), due_at: clock.now() + nextCheckMs(random) },
+        ...(found && { identity: found }),
+      }
+      const isWaiting = now.state !== 'connected' && now.state !== 'degraded'
+      // Another process has begun a refresh, or it was disabled: its words count.
+      if (isWaiting || now.intent !== null) return { set: { checked_at: clock.now() } }
+      const move = moveTo(now, 'connected', 'connection.healed', null)
+      return { ...move, set: { ...move.set, ...set } }
+    })
+  }
+
+  const unwellChange = (now: ConnectionRow, cause: Cause): ConnectionChange | null => {
+    if (now.state !== 'connected' && now.state !== 'degraded') return null
+    const failures = now.failures + 1
+    const at = clock.now()
+    const move = moveTo(now, 'degraded', 'connection.degraded', cause)
+    const dueAt = at + backOffMs(failures, random)
+    return { ...move, set: { ...move.set, failures, checked_at: at, due_at: dueAt } }
+  }
+
+  const write = async (
+    row: ConnectionRow,
+    probe: ProbeAnswer,
+    decide: (now: ConnectionRow) => ConnectionChange | null,
+  ): Promise<Checked> => {
+    const updated = await store.update(row.id, decide)
+    return { connection: vault.shown(updated?.row ?? row), probe, isQuiet: false }
+  }
+
+  const unprobed = (row: ConnectionRow): Checked => ({
+    ...{ connection: vault.shown(row), probe: null, isQuiet: false },
+  })
+
+  return { check, checkRow }
+}
+
+export type Health = ReturnType<typeof createHealth>
+
+const FRESH_REFUSED: Cause = {
+  code: 'forbidden',
+  confidence: 'possible',
+  text: 'The provider gives tokens and then refuses them. It may lock sessions to an address.',
+}
+
+const OTHER_IDENTITY: Cause = {
+  code: 'identity_changed',
+  confidence: 'certain',
+  text: 'The tokens belong to another person or organization than before.',
+}
+
+const PROVIDER_DOWN = {
+  kind: 'transient',
+  cause: {
+    code: 'provider_down',
+    confidence: 'likely',
+    text: 'The provider does not answer a call that needs no grant either.',
+  },
+} as const

@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto'
+import type { Clock, Random } from '../core/clock.ts'
+import type { Http } from '../core/http.ts'
+import type { Secret } from '../core/secret.ts'
+import { parseEndpoint } from '../core/url.ts'
+import {
+  createWebhookSigner,
+  sendWebhook,
+  WEBHOOK_TIMEOUT_MS,
+  type WebhookSigner,
+  webhookBackoffMs,
+} from '../protocol/standard-webhooks.ts'
+import type { DueNotice, NoticeStore } from '../store/notices.ts'
+
+/** Notices that are taken at once. */
+const BATCH = 64
+/** Longer than any delivery: who took a notice and is silent for so long is dead. */
+const CLAIM_MS = WEBHOOK_TIMEOUT_MS * 4
+/** A receiver that is down over a long weekend loses nothing. */
+const ASIDE_AFTER_MS = 5 * 86_400_000
+
+/** Where notices go. */
+export interface NoticeReceiver {
+  readonly url: string
+  /** `whsec_` and 24 to 64 random bytes in base64. */
+  readonly secret: Secret
+}
+
+/** What one round of sending did. */
+export interface NoticesSent {
+  readonly sent: number
+  readonly failed: number
+  readonly aside: number
+}
+
+export interface NoticeParts {
+  readonly store: NoticeStore
+  readonly http: Http
+  readonly clock: Clock
+  readonly random: Random
+  readonly receivers: readonly NoticeReceiver[]
+  readonly signal: AbortSignal
+}
+
+/**
+ * Sends what stands in the outbox, by Standard Webhooks: each notice at least once and under one id, those
+ * of a connection in order, with a back-off that grows. What a receiver does not take in five days, or
+ * does not want any more (410), is set aside and holds up nothing.
+ *
+ * @throws RescindError `url_invalid`, `url_plain_http`, `key_invalid`
+ * @see https://www.standardwebhooks.com
+ */
+export function createNotices({ store, http, clock, random, receivers, signal }: NoticeParts) {
+  const open = new Map<string, NoticeReceiver & { readonly sign: WebhookSigner }>()
+  for (const receiver of receivers) {
+    parseEndpoint(receiver.url, 'The address of a webhook')
+    open.set(keyOf(receiver.url), { ...receiver, sign: createWebhookSigner([receiver.secret]) })
+  }
+  const deliver = async (notice: DueNotice): Promise<keyof NoticesSent> => {
+    const receiver = open.get(notice.receiver)
+    const now = clock.now()
+    if (!receiver) return fail(notice, 'the configuration has no such receiver', 0, true)
+    const { url, sign } = receiver
+    const id = `cev_${notice.event}`
+    const sent = await sendWebhook(http, {
+      ...{ url, id, sentAt: now, body: noticeBody(notice), sign, signal },
+    })
+    if (sent.ok) {
+      await store.noticeTaken(notice)
+      return 'sent'
+    }
+    const isOver = sent.gone || now - notice.since >= ASIDE_AFTER_MS
+    return fail(notice, sent.why, sent.waitMs, isOver)
+  }
+  const fail = async (notice: DueNotice, why: string, waitMs: number, aside: boolean) => {
+    const backOff = Math.max(waitMs, webhookBackoffMs(notice.tries + 1, random()))
+    await store.noticeFailed(notice, { nextAt: clock.now() + backOff, why, aside })
+    return aside ? 'aside' : 'failed'
+  }
+  return {
+    /** Sends what is due now. */
+    async send(): Promise<NoticesSent> {
+      const tally = { sent: 0, failed: 0, aside: 0 }
+      await store.fanOut([...open.keys()])
+      while (!signal.aborted) {
+        const due = await store.claimNotices(clock.now(), clock.now() + CLAIM_MS, BATCH)
+        if (due.length === 0) break
+        for (const what of await Promise.all(due.map(deliver))) tally[what] += 1
+      }
+      return tally
+    },
+  }
+}
+
+export type Notices = ReturnType<typeof createNotices>
+
+/** One notice as it is sent, without its signature: `{type, timestamp, data}`; no secret is in it. */
+export function noticeBody(notice: DueNotice): string {
+  const { event, connection, tenant, provider, owner, at, type, from, to, cause } = notice
+  const timestamp = new Date(at).toISOString()
+  return JSON.stringify({
+    ...{ type, timestamp },
+    data: {
+      ...{ id: `cev_${event}`, at: timestamp, connection, tenant, provider, owner, from, to },
+      cause: cause === null ? null : JSON.parse(cause),
+    },
+  })
+}
+
+/** An address may hold a secret of its receiver's: it is named by its hash. */
+function keyOf(url: string): string {
+  return createHash('sha256').update(url).digest('base64url')
+}

@@ -1,0 +1,54 @@
+import type { Clock, Random } from '../core/clock.ts'
+import { RescindError } from '../core/errors.ts'
+import type { Http } from '../core/http.ts'
+import {
+  type ConnectionApp,
+  type ConnectionTraits,
+  type ConnectionWay,
+  traitsOf,
+} from '../providers/connection-way.ts'
+import type { TenantConfig } from '../providers/provider.ts'
+import { findProvider } from '../providers/registry.ts'
+import type { ConnectionStore } from '../store/connections.ts'
+
+/** What connections of one tenant are made and kept alive with. */
+export interface ConnectionTenant {
+  readonly name: string
+  readonly provider: string
+  readonly way: ConnectionWay
+  readonly app: ConnectionApp
+  readonly traits: ConnectionTraits
+}
+
+/** What every part of the vault is given. */
+export interface VaultParts {
+  readonly store: ConnectionStore
+  readonly http: Http
+  readonly clock: Clock
+  readonly random: Random
+  /** @throws RescindError `tenant_unknown`, `config_invalid`, `provider_unsupported` */
+  readonly tenantOf: (name: string) => ConnectionTenant
+  /** How long a refresh of another process is waited for before it is taken for cut off. */
+  readonly leaseMs?: number | undefined
+}
+
+/**
+ * Reads what connections need of a tenant's configuration.
+ *
+ * @throws RescindError `config_invalid`, `provider_unknown`, `provider_unsupported`
+ */
+export function connectionTenant(tenant: TenantConfig): ConnectionTenant {
+  const { name, provider: id, app: settings } = tenant
+  const { title, connection: way } = findProvider(id)
+  if (!way) {
+    const message = `${title} has no connections: there is nobody's consent to renew. Use a tenant of oauth2 or salesforce.`
+    throw new RescindError('provider_unsupported', message)
+  }
+  if (!settings) {
+    const message = `Tenant "${name}" has no app. Add its clientId, clientSecret, redirectUri and scopes under app in rescind.yaml.`
+    throw new RescindError('config_invalid', message)
+  }
+  const app: ConnectionApp = { ...settings, url: tenant.url }
+  way.checkApp?.(name, app)
+  return { name, provider: id, way, app, traits: traitsOf(way, app) }
+}

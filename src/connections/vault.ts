@@ -1,0 +1,283 @@
+import { RescindError } from '../core/errors.ts'
+import type { Secret } from '../core/secret.ts'
+import type { FreshTokens, Identity } from '../providers/connection-way.ts'
+import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
+import { createBudget } from './budget.ts'
+import { nextCheckMs } from './check-times.ts'
+import type { Cause, Connection, ConnectionEvent, ConnectionState } from './connection.ts'
+import { createDisconnecting, type Disconnected } from './disconnect.ts'
+import { connectionUnknown, notUsable, unwell } from './refusals.ts'
+import { createRenewing, type Renewing, timesOf } from './renew.ts'
+import { asConnection, asEvent, eventOf, moveTo } from './transitions.ts'
+import type { VaultParts } from './vault-parts.ts'
+
+/** Rows a page of a list. */
+const PAGE_ROWS = 500
+
+/** A connection to keep, from tokens that somebody got. One of the two tokens must be there. */
+export interface NewConnection {
+  readonly tenant: string
+  /** Who it belongs to on our side. */
+  readonly owner: string
+  readonly tags?: readonly string[] | undefined
+  readonly accessToken: Secret | null
+  readonly refreshToken: Secret | null
+  readonly expiresInS?: number | null | undefined
+  readonly scopes?: readonly string[] | null | undefined
+  readonly identity?: Identity | null | undefined
+  readonly facts?: Readonly<Record<string, string>> | undefined
+}
+
+/** An access token that a job may work with. */
+export interface AccessToken {
+  readonly token: Secret
+  /** To be given back as `refused` where the provider does not take the token. */
+  readonly version: number
+  readonly expiresAt: number | null
+  /** What the provider said beside: Salesforce's instance_url. */
+  readonly facts: Readonly<Record<string, string>>
+}
+
+/** Both tokens, for who must prove something at the provider itself; never printed. */
+export interface HeldTokens {
+  readonly access: Secret | null
+  readonly refresh: Secret | null
+}
+
+/** Keeps connections: their tokens sealed, one refresh at a time, each transition told once. */
+export interface Vault {
+  /** @throws RescindError `tenant_unknown`, `config_invalid` */
+  create(wish: NewConnection): Promise<Connection>
+  /** @throws RescindError `connection_unknown` */
+  get(id: string): Promise<Connection>
+  list(filter?: ConnectionFilter): AsyncIterable<Connection>
+  /** What happened to a connection, oldest first, after an event. */
+  events(id: string, after?: string): Promise<readonly ConnectionEvent[]>
+  /**
+   * Returns an access token to work with; renews it first where it ends soon, or where the caller says
+   * that the provider refused it.
+   *
+   * @throws RescindError `connection_unknown`, `reconnect_needed`, `connection_disabled`,
+   * `connection_unwell`, `not_authenticated`, or one of the store's
+   */
+  accessToken(id: string, options?: { readonly refused?: number }): Promise<AccessToken>
+  /** Renews the tokens now, unless they are newer than `stale`. */
+  renew(id: string, stale?: number): Promise<Connection>
+  tokens(id: string): Promise<HeldTokens>
+  disable(id: string): Promise<Connection>
+  /** Ends a disabling: `degraded` until a check says more. */
+  enable(id: string): Promise<Connection>
+  /** The owner was sent to the provider. */
+  beginReconnect(id: string): Promise<Connection>
+  /** The owner came back without a grant: refused, late, or as somebody else. */
+  failReconnect(id: string, cause: Cause): Promise<Connection>
+  /** Replaces both tokens by those of a new grant, under the same id. */
+  adopt(id: string, fresh: FreshTokens): Promise<Connection>
+  /** Revokes at the provider first, and keeps a tombstone either way. */
+  disconnect(id: string): Promise<Disconnected>
+  /** Live tokens of the connection's user and app, and how many there may be; null where nobody says. */
+  budget(id: string): Promise<{ readonly live: number; readonly max: number } | null>
+  /** The connection as it is shown now, from its row. */
+  readonly shown: (row: ConnectionRow) => Connection
+  readonly renewing: Renewing
+}
+
+/** Opens the vault on a store. */
+export function createVault(parts: VaultParts): Vault {
+  const { store, clock } = parts
+  const renewing = createRenewing(parts)
+  const budget = createBudget(parts)
+  const disconnecting = createDisconnecting(parts)
+  const shown = (row: ConnectionRow) => asShown(row, renewing)
+  const read = async (id: string): Promise<ConnectionRow> => {
+    const row = await store.read(id)
+    if (!row) throw await connectionUnknown(store, id)
+    return row
+  }
+  const update = async (id: string, decide: Parameters<typeof store.update>[1]) => {
+    const updated = await store.update(id, decide)
+    if (!updated) throw await connectionUnknown(store, id)
+    return shown(updated.row)
+  }
+  const usable = async (id: string): Promise<AccessRow> => {
+    const row = store.access(id)
+    if (!row) throw await connectionUnknown(store, id)
+    if (row.state !== 'connected' && row.state !== 'degraded') throw notUsable(await read(id))
+    // Nobody is given the tokens of another person.
+    if (row.cause === 'identity_changed')
+      throw unwell(id, asConnection(await read(id)).cause as Cause)
+    return row
+  }
+  return {
+    ...{ shown, renewing },
+    async create(wish) {
+      const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
+      const { provider, app } = parts.tenantOf(tenant)
+      if (!accessToken && !refreshToken) {
+        throw new RescindError('usage', 'A connection needs a refresh token or an access token.')
+      }
+      const now = clock.now()
+      const times = timesOf(wish.expiresInS ?? null, now)
+      const row = await store.add(
+        {
+          ...{ tenant, provider, owner, tags: JSON.stringify(tags), state: 'connected' },
+          scopes: JSON.stringify(wish.scopes ?? app.scopes),
+          identity: identity && JSON.stringify(identity),
+          facts: JSON.stringify(wish.facts ?? {}),
+          due_at: now + nextCheckMs(parts.random) * parts.random(),
+        },
+        { access: accessToken, refresh: refreshToken, ...times },
+        { type: 'connection.created', to: 'connected', cause: null, notice: false },
+      )
+      return shown(await budget.warn(row))
+    },
+    get: async (id) => shown(await read(id)),
+    async *list(filter = {}) {
+      for (let after = 0; ; ) {
+        const rows = await store.list(filter, after, PAGE_ROWS)
+        yield* rows.map(shown)
+        if (rows.length < PAGE_ROWS) return
+        after = (rows.at(-1) as ConnectionRow).no
+      }
+    },
+    async events(id, after = 'cev_0') {
+      await read(id)
+      return (await store.events(id, Number(after.slice('cev_'.length)))).map(asEvent)
+    },
+    async accessToken(id, { refused } = {}) {
+      const row = await usable(id)
+      if (isGood(row, refused, clock.now()) && !renewing.isUnstored(id)) return given(id, row)
+      const { version } = row
+      try {
+        await renewing.renew(id, version)
+      } catch (error) {
+        // It is renewed ahead of its end: until then the old one is as good as before.
+        const isStill = row.expiresAt !== null && row.expiresAt > clock.now()
+        if (!isStill || refused === version || !(await isUsable(id))) throw error
+      }
+      return given(id, await usable(id))
+    },
+    async renew(id, stale) {
+      const { version } = await read(id)
+      return shown(await renewing.renew(id, stale ?? version))
+    },
+    async tokens(id) {
+      const { access, refresh } = await store.tokens(await read(id))
+      return { access, refresh }
+    },
+    disable: (id) =>
+      update(id, (row) => {
+        if (row.state === 'revoked') throw notUsable(row)
+        const move = moveTo(row, 'disabled', 'connection.disabled', BY_US)
+        return { ...move, set: { ...move.set, due_at: null } }
+      }),
+    enable: (id) =>
+      update(id, (row) => {
+        if (row.state === 'revoked') throw notUsable(row)
+        if (row.state !== 'disabled') return null
+        // What was lost is not found by enabling: only a new grant helps.
+        if (row.intent === 'lost') {
+          return moveTo(row, 'reconnect_needed', 'connection.enabled', asConnection(row).cause)
+        }
+        const move = moveTo(row, 'degraded', 'connection.enabled', ENABLED)
+        return { ...move, set: { ...move.set, due_at: clock.now(), failures: 0 } }
+      }),
+    beginReconnect: (id) =>
+      update(id, (row) => {
+        if (row.state === 'revoked') throw notUsable(row)
+        if (row.state !== 'reconnect_needed') return null
+        const { cause } = asConnection(row)
+        return moveTo(row, 'reconnecting', 'connection.reconnecting', cause)
+      }),
+    failReconnect: (id, cause) =>
+      update(id, (row) =>
+        row.state === 'reconnecting'
+          ? moveTo(row, 'reconnect_needed', 'connection.needs_reauth', cause)
+          : null,
+      ),
+    async adopt(id, fresh) {
+      await update(id, (row) => {
+        if (row.state === 'revoked') throw notUsable(row)
+        return adopted(row, fresh, clock.now(), clock.now() + nextCheckMs(parts.random))
+      })
+      return shown(await budget.warn(await read(id)))
+    },
+    disconnect: async (id) => disconnecting.disconnect(await read(id)),
+    budget: async (id) => budget.count(await read(id)),
+  }
+
+  async function isUsable(id: string): Promise<boolean> {
+    const state = store.access(id)?.state as ConnectionState | undefined
+    return (state === 'connected' || state === 'degraded') && !renewing.isUnstored(id)
+  }
+
+  function given(id: string, { access, version, expiresAt, facts }: AccessRow): AccessToken {
+    if (access === null) throw unwell(id, NO_TOKEN)
+    return { token: access, version, expiresAt, facts }
+  }
+}
+
+type AccessRow = NonNullable<ReturnType<VaultParts['store']['access']>>
+
+/** A token that ends soon is renewed; one that the provider refused is, whatever its time says. */
+function isGood(row: AccessRow, refused: number | undefined, now: number): boolean {
+  // While another process renews it, the old one is good to its end.
+  const until = row.intent === 'sent' ? row.expiresAt : row.renewAt
+  const isFresh = until === null || now < until
+  return row.access !== null && isFresh && (refused === undefined || refused < row.version)
+}
+
+/**
+ * What is not sure is not shown as well: a refresh that is under way elsewhere may have been cut off,
+ * and tokens that could not be stored are as good as lost.
+ */
+function asShown(row: ConnectionRow, renewing: Renewing): Connection {
+  const connection = asConnection(row)
+  if (row.state !== 'connected') return connection
+  if (renewing.isUnstored(row.id)) return { ...connection, state: 'degraded', cause: UNSTORED }
+  const isElsewhere = row.intent !== null && !renewing.isUnderWay(row.id)
+  return isElsewhere ? { ...connection, state: 'degraded', cause: UNDER_WAY } : connection
+}
+
+function adopted(row: ConnectionRow, fresh: FreshTokens, now: number, dueAt: number) {
+  const { accessToken, refreshToken, scopes, identity, facts } = fresh
+  const isDisabled = row.state === 'disabled'
+  const to: ConnectionState = isDisabled ? 'disabled' : 'connected'
+  return {
+    tokens: { access: accessToken, refresh: refreshToken, ...timesOf(fresh.expiresInS, now) },
+    set: {
+      ...{ state: to, cause: isDisabled ? row.cause : null, intent: null, intent_at: null },
+      ...{ failures: 0, fence: row.fence + 1, due_at: isDisabled ? null : dueAt },
+      ...(scopes && { scopes: JSON.stringify(scopes) }),
+      ...(identity && { identity: JSON.stringify(identity) }),
+      facts: JSON.stringify({ ...JSON.parse(row.facts), ...facts }),
+    },
+    events: [eventOf(row, to, 'connection.reconnected', null)],
+  }
+}
+
+const BY_US: Cause = { code: 'by_us', confidence: 'certain', text: 'It was disabled by us.' }
+
+const ENABLED: Cause = {
+  code: 'by_us',
+  confidence: 'certain',
+  text: 'It was enabled, and has not been checked since.',
+}
+
+const UNSTORED: Cause = {
+  code: 'store_failed',
+  confidence: 'certain',
+  text: 'New tokens could not be stored. They are kept in memory and tried again.',
+}
+
+const UNDER_WAY: Cause = {
+  code: 'rotated_token_lost',
+  confidence: 'possible',
+  text: 'A refresh is under way in another process, or was cut off.',
+}
+
+const NO_TOKEN: Cause = {
+  code: 'no_refresh_token',
+  confidence: 'certain',
+  text: 'There is no access token.',
+}

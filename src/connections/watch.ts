@@ -1,0 +1,98 @@
+import type { ConnectionRow } from '../store/connections.ts'
+import { nextCheckMs } from './check-times.ts'
+import type { ConnectionState } from './connection.ts'
+import type { Checked, Health } from './health.ts'
+import type { VaultParts } from './vault-parts.ts'
+
+/** Connections that are checked at once; more would only wait for one another at the provider. */
+const LANES = 16
+/** Connections that are taken at once, and whose good news are written in one transaction. */
+const BATCH = 512
+/** Longer than a batch takes where every one of its calls runs out of time. */
+const CLAIM_MS = 30 * 60_000
+/** How long nothing is looked for when nothing is due. */
+const IDLE_MS = 5_000
+
+/** What one pass over the connections found. */
+export interface WatchPass {
+  readonly checked: number
+  readonly states: Readonly<Partial<Record<ConnectionState, number>>>
+  /** Checks that ended in an error of ours, with its words. */
+  readonly failed: readonly { readonly id: string; readonly why: string }[]
+}
+
+export interface WatchOptions {
+  readonly signal: AbortSignal
+  /** Is told of each connection that is not well, or became well. */
+  readonly tell?: ((checked: Checked, before: ConnectionState) => void) | undefined
+  readonly lanes?: number | undefined
+}
+
+/** Watches all connections: those that are due, each by one process at a time. */
+export function createWatch(parts: VaultParts, health: Health) {
+  const { store, clock, random } = parts
+
+  /** Checks what is due now, and returns when nothing is. */
+  const pass = async (options: WatchOptions): Promise<WatchPass> => {
+    const tally = { checked: 0, states: new Map<ConnectionState, number>(), failed: [] as Failed[] }
+    const until = clock.now()
+    while (!options.signal.aborted) {
+      const rows = await store.claimDue(until, clock.now() + CLAIM_MS, BATCH)
+      if (rows.length === 0) break
+      await checkBatch(rows, options, tally)
+    }
+    const { checked, states, failed } = tally
+    return { checked, states: Object.fromEntries(states), failed }
+  }
+
+  const checkBatch = async (
+    rows: readonly ConnectionRow[],
+    options: WatchOptions,
+    tally: Tally,
+  ) => {
+    const quiet: { no: number; at: number; dueAt: number }[] = []
+    const left = rows.values()
+    const lane = async () => {
+      for (const row of left) {
+        if (options.signal.aborted) return
+        try {
+          const checked = await health.checkRow(row, true)
+          const { state } = checked.connection
+          tally.checked += 1
+          tally.states.set(state, (tally.states.get(state) ?? 0) + 1)
+          const at = clock.now()
+          if (checked.isQuiet) quiet.push({ no: row.no, at, dueAt: at + nextCheckMs(random) })
+          if (state !== row.state) options.tell?.(checked, row.state as ConnectionState)
+        } catch (error) {
+          tally.failed.push({ id: row.id, why: (error as Error).message })
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: options.lanes ?? LANES }, lane))
+    if (quiet.length > 0) await store.checked(quiet)
+  }
+
+  return {
+    pass,
+    /** Watches until the signal is aborted; `between` is done after each pass. */
+    async run(options: WatchOptions, between: () => Promise<void> = async () => {}): Promise<void> {
+      while (!options.signal.aborted) {
+        await pass(options)
+        await between()
+        const next = (await store.nextDueAt()) ?? Number.POSITIVE_INFINITY
+        const waitMs = Math.min(Math.max(next - clock.now(), 0), IDLE_MS)
+        if (waitMs > 0) await clock.sleep(waitMs, options.signal).catch(() => undefined)
+      }
+    },
+  }
+}
+
+export type Watch = ReturnType<typeof createWatch>
+
+type Failed = WatchPass['failed'][number]
+
+interface Tally {
+  checked: number
+  readonly states: Map<ConnectionState, number>
+  readonly failed: Failed[]
+}

@@ -1,0 +1,110 @@
+import { sql } from 'kysely'
+import type { StoreParts } from './store.ts'
+
+/** A notice that is to be sent to one receiver. */
+export interface DueNotice {
+  readonly event: number
+  readonly receiver: string
+  readonly connection: string
+  readonly tenant: string
+  readonly provider: string
+  readonly owner: string
+  readonly at: number
+  readonly type: string
+  readonly from: string | null
+  readonly to: string
+  readonly cause: string | null
+  readonly tries: number
+  readonly since: number
+}
+
+/** The notices that were not taken yet. Of one connection, a receiver gets them in order. */
+export interface NoticeStore {
+  /** Tells what is new apart by receivers; nobody's notices are forgotten. */
+  fanOut(receivers: readonly string[]): Promise<void>
+  /** Takes notices that are due, the oldest of each connection alone, so that nobody else does before `until`. */
+  claimNotices(now: number, until: number, limit: number): Promise<readonly DueNotice[]>
+  noticeTaken(notice: Pick<DueNotice, 'event' | 'receiver'>): Promise<void>
+  noticeFailed(
+    notice: Pick<DueNotice, 'event' | 'receiver'>,
+    failed: { readonly nextAt: number; readonly why: string; readonly aside: boolean },
+  ): Promise<void>
+  /** How many wait, and how many nobody took. */
+  countNotices(): Promise<{ readonly due: number; readonly aside: number }>
+  /** When the next one is to be tried; null when none is. */
+  nextNoticeAt(): Promise<number | null>
+}
+
+export function openNotices(parts: StoreParts): NoticeStore {
+  const { db } = parts
+  return {
+    fanOut: (receivers) =>
+      parts.transact(async (trx) => {
+        const fresh = await trx
+          .selectFrom('notice')
+          .selectAll()
+          .where('receiver', '=', '')
+          .execute()
+        if (fresh.length === 0) return
+        const rows = fresh.flatMap((row) => receivers.map((receiver) => ({ ...row, receiver })))
+        for (const row of rows) await trx.insertInto('notice').values(row).execute()
+        await trx.deleteFrom('notice').where('receiver', '=', '').execute()
+      }),
+    claimNotices: async (now, until, limit) => {
+      const claimed = await sql<{ event: number; receiver: string }>`
+        UPDATE notice SET next_at = ${until} WHERE (event, receiver) IN (
+          SELECT event, receiver FROM notice AS n
+          WHERE n.aside = 0 AND n.receiver <> '' AND n.next_at <= ${now} AND NOT EXISTS (
+            SELECT 1 FROM notice AS earlier WHERE earlier.connection = n.connection
+            AND earlier.receiver = n.receiver AND earlier.aside = 0 AND earlier.event < n.event)
+          ORDER BY n.event LIMIT ${limit}) RETURNING event, receiver`.execute(db)
+      const notices: DueNotice[] = []
+      for (const { event, receiver } of claimed.rows) {
+        notices.push(
+          await db
+            .selectFrom('notice')
+            .innerJoin('connection_event as e', 'e.seq', 'notice.event')
+            .innerJoin('connection as c', 'c.no', 'notice.connection')
+            .select(['event', 'receiver', 'tries', 'since', 'e.at', 'e.type', 'e.from', 'e.to'])
+            .select(['e.cause', 'c.id as connection', 'c.tenant', 'c.provider', 'c.owner'])
+            .where('event', '=', event)
+            .where('receiver', '=', receiver)
+            .executeTakeFirstOrThrow(),
+        )
+      }
+      return notices.sort((a, b) => a.event - b.event)
+    },
+    async noticeTaken({ event, receiver }) {
+      await db
+        .deleteFrom('notice')
+        .where('event', '=', event)
+        .where('receiver', '=', receiver)
+        .execute()
+    },
+    async noticeFailed({ event, receiver }, { nextAt, why, aside }) {
+      await db
+        .updateTable('notice')
+        .set((row) => ({ tries: row('tries', '+', 1), next_at: nextAt, why, aside: aside ? 1 : 0 }))
+        .where('event', '=', event)
+        .where('receiver', '=', receiver)
+        .execute()
+    },
+    async countNotices() {
+      const rows = await db
+        .selectFrom('notice')
+        .select(({ fn }) => ['aside', fn.countAll<number>().as('count')])
+        .groupBy('aside')
+        .execute()
+      const of = (aside: number) => Number(rows.find((row) => row.aside === aside)?.count ?? 0)
+      return { due: of(0), aside: of(1) }
+    },
+    async nextNoticeAt() {
+      const row = await db
+        .selectFrom('notice')
+        .select(({ fn }) => fn.min('next_at').as('at'))
+        .where('aside', '=', 0)
+        .executeTakeFirst()
+      return row?.at ?? null
+    },
+  }
+}

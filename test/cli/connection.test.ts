@@ -1,0 +1,170 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
+import { openReceiver } from '../server/webhook-receiver.ts'
+import { rescind } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+
+const WEBHOOK = Buffer.alloc(32, 5).toString('base64')
+
+async function open() {
+  const home = tempHome()
+  const org = await startSalesforce({
+    ...{ seed: 12, size: { users: 30, apps: 14, tokens: 100 }, switches: { rotation: 'all' } },
+  })
+  const receiver = await openReceiver(WEBHOOK)
+  onTestFinished(async () => {
+    await receiver[Symbol.asyncDispose]()
+    await org.close()
+    home[Symbol.dispose]()
+  })
+  writeFileSync(join(home.path, 'rescind.yaml'), configFor(org, receiver.url))
+  const env = { HOOK: `whsec_${WEBHOOK}`, SECRET: 'unused' }
+  const ran: string[] = []
+  const run = async (args: readonly string[], more: Record<string, string> = {}) => {
+    const result = await rescind(args, { home: home.path, env: { ...env, ...more } })
+    ran.push(result.stdout, result.stderr)
+    return result
+  }
+  const add = async (owner = 'acme') => {
+    const { userId } = org.credentials.admin
+    const grant = org.addGrant({ userId, appId: org.credentials.tool.clientId })
+    const options = ['--owner', owner, '--refresh-token-env', 'RT', '--tag', 'drill', '--json']
+    const added = await run(['connection', 'add', ...options], { RT: grant.refreshToken })
+    return { ...added, grant, id: added.json?.connection?.id as string }
+  }
+  return { home: home.path, org, receiver, run, add, ran }
+}
+
+function configFor({ url, credentials }: SalesforceOrg, hook: string): string {
+  return `tenants:
+  org:
+    provider: salesforce
+    url: ${url}
+    app:
+      clientId: ${credentials.tool.clientId}
+      redirectUri: http://127.0.0.1:50123/callback
+      scopes: [api, refresh_token]
+      options: { rotation: 'on' }
+connections:
+  webhooks:
+    - { url: ${hook}, secret: '\${env:HOOK}' }
+`
+}
+
+describe('rescind connection', () => {
+  test('add, list, show, check, disable, enable, disconnect; and no secret in any word', async () => {
+    const { org, run, add, ran, receiver, home } = await open()
+    const { id, exitCode, json, grant } = await add()
+    expect([exitCode, json.connection.state]).toEqual([0, 'connected'])
+    const listed = await run(['connection', 'list', '--tag', 'drill'])
+    expect(listed.stdout).toMatch(new RegExp(`${id}.*acme.*org.*connected`))
+    const shown = await run(['connection', 'show', id])
+    expect(shown.stdout).toMatch(/state +connected[\s\S]*scopes +api[\s\S]*connection\.created/)
+    expect((await run(['connection', 'check', id])).exitCode).toBe(0)
+    await run(['connection', 'disable', id])
+    expect((await run(['connection', 'check', id])).exitCode).toBe(5)
+    expect((await run(['connection', 'enable', id])).stdout).toMatch(/state +degraded/)
+    const due = await run(['connection', 'check', '--json'])
+    expect(due.json).toMatchObject({ checked: 1, states: { connected: 1 } })
+    const rotated = await run(['vault', 'rotate-key'])
+    expect(rotated.stdout).toMatch(/^2 secrets sealed with the new key/)
+    const gone = await run(['connection', 'disconnect', id])
+    expect(gone.stdout).toMatch(/Revoked at the provider: yes \(.*HTTP 200/)
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
+    expect(receiver.seen.map(({ type, isSigned }) => [type, isSigned])).toEqual([
+      ['connection.disabled', true],
+      ['connection.enabled', true],
+      ['connection.revoked', true],
+    ])
+    const words = [...ran, ...receiver.seen.map(({ raw }) => raw)].join('\n')
+    const file = readFileSync(join(home, 'rescind.db'), 'latin1')
+    for (const secret of org.truth.secrets()) {
+      expect(words).not.toContain(secret)
+      expect(file).not.toContain(secret)
+    }
+  })
+
+  test('what is dead is said with its cause, and told', async () => {
+    const { org, run, add, receiver } = await open()
+    const { id, grant } = await add()
+    const body = new URLSearchParams({ token: grant.deleteToken })
+    await fetch(`${org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    org.expireSessions()
+    const before = await run(['connection', 'check', id])
+    expect(before.exitCode).toBe(5)
+    expect(before.stdout).toMatch(/state +reconnect_needed\nwhy .*\[.*, (likely|certain)\]/)
+    expect(receiver.taken.length).toBe(1)
+  })
+
+  test.each<[string, readonly string[], number, RegExp]>([
+    ['an unknown connection', ['show', 'con_nobody'], 2, /no connection "con_nobody"\. List them/],
+    ['an unknown state', ['list', '--state', 'dead'], 2, /no such --state\. Known: connected, /],
+    ['no owner', ['add'], 2, /--owner/],
+    ['nothing on standard input', ['add', '--owner', 'a'], 2, /refresh token is empty/],
+    ['an unknown tenant', ['add', '--owner', 'a', '--tenant', 'b'], 2, /no tenant "b"/],
+  ])('%s: one clear sentence', async (_title, args, exitCode, message) => {
+    const { run } = await open()
+    const ran = await run(['connection', ...args])
+    expect(ran.exitCode).toBe(exitCode)
+    expect(ran.stderr).toMatch(message)
+    expect(ran.stderr.trim().split('\n').length).toBeLessThan(4)
+  })
+
+  test('a name that is nearly right is guessed', async () => {
+    const { run, add } = await open()
+    const { id } = await add()
+    const ran = await run(['connection', 'show', `${id}x`])
+    expect(ran.stderr).toContain(`Did you mean ${id}, of acme?`)
+  })
+
+  test.each<[string, string, RegExp]>([
+    ['no app', 'options: {}', /Tenant "a" has no app\. Add its clientId/],
+    [
+      'a secret in the file',
+      "app: { clientId: a, clientSecret: hunter22, redirectUri: 'http://127.0.0.1/cb' }",
+      /tenants\.a\.app\.clientSecret is a secret that stands in the file/,
+    ],
+    [
+      'an option that is not known',
+      "app: { clientId: a, redirectUri: 'http://127.0.0.1/cb', options: { rotations: on } }",
+      /app\.options has an unknown key rotations/,
+    ],
+    ['a key that is not known', 'app: { clientID: a }', /clientID.*clientId/],
+  ])('%s: said before a token is asked for', async (_title, app, message) => {
+    const { home, run } = await open()
+    const file = `tenants:\n  a:\n    provider: salesforce\n    url: http://127.0.0.1:9\n    ${app}\n`
+    writeFileSync(join(home, 'rescind.yaml'), file)
+    const ran = await run(['connection', 'add', '--owner', 'a', '--refresh-token-env', 'SECRET'])
+    expect(ran.exitCode).toBe(2)
+    expect(ran.stderr).toMatch(message)
+    expect(ran.stderr).not.toContain('hunter22')
+  })
+
+  test('a provider without consents has no connections', async () => {
+    const { home, run } = await open()
+    const file = 'tenants:\n  a:\n    provider: rfc7009\n    url: http://127.0.0.1:9\n'
+    writeFileSync(join(home, 'rescind.yaml'), file)
+    const ran = await run(['connection', 'add', '--owner', 'a', '--refresh-token-env', 'SECRET'])
+    expect(ran.stderr).toMatch(/has no connections/)
+  })
+
+  test('watch: checks what is due, tells, and ends with its signal', async () => {
+    const { org, add, receiver, home } = await open()
+    const { id, grant } = await add()
+    const body = new URLSearchParams({ token: grant.deleteToken })
+    await fetch(`${org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    const { DatabaseSync } = await import('node:sqlite')
+    using raw = new DatabaseSync(join(home, 'rescind.db'))
+    raw.exec('UPDATE connection SET due_at = 1')
+    const stop = new AbortController()
+    const env = { HOOK: `whsec_${WEBHOOK}` }
+    const watching = rescind(['connection', 'watch'], { home, env, signal: stop.signal })
+    await expect.poll(() => receiver.taken.length, { timeout: 20_000 }).toBe(1)
+    stop.abort()
+    const { exitCode, stderr } = await watching
+    expect(exitCode).toBe(0)
+    expect(stderr).toMatch(new RegExp(`${id} +acme: reconnect_needed`))
+  })
+})

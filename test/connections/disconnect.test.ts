@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import { Secret } from '../../src/core/secret.ts'
+import { openConnectionWorld } from './world.ts'
+
+describe('disconnect: at the provider first, here either way', () => {
+  test('yes: the grant is dead, the tokens are gone, and a second time says so', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    await world.vault.accessToken(id)
+    const done = await world.vault.disconnect(id)
+    expect(done).toMatchObject({
+      revokedAtProvider: 'yes',
+      connection: { state: 'revoked', accessFingerprint: null, refreshFingerprint: null },
+    })
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+    expect(await world.vault.tokens(id)).toEqual({ access: null, refresh: null })
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    const events = await world.vault.events(id)
+    expect(events.at(-1)).toMatchObject({
+      ...{ type: 'connection.revoked', from: 'connected', to: 'revoked' },
+      cause: { code: 'by_us' },
+    })
+    expect(events.filter(({ type }) => type === 'connection.revoked').length).toBe(1)
+    await expect(world.vault.accessToken(id)).rejects.toMatchObject({ code: 'connection_disabled' })
+  })
+
+  test('dead before (Salesforce: 400): yes, for that is what was asked for', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { refresh } = await world.vault.tokens(id)
+    const body = new URLSearchParams({ token: refresh?.reveal() ?? '' })
+    await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+  })
+
+  test('unknown: a tombstone, and the token kept for another try', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    world.org.setFaults([{ kind: 'reset_before_effect', on: 'revoke' }])
+    const done = await world.vault.disconnect(id)
+    expect([done.revokedAtProvider, done.connection.state]).toEqual(['unknown', 'revoked'])
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    world.org.setFaults([])
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
+
+  test('no: another connection lives on the same grant, which is left alone', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    const { refresh } = await world.vault.tokens(id)
+    const twin = await world.vault.create({
+      ...{ tenant: world.tenant.name, owner: 'twin', accessToken: null },
+      refreshToken: refresh as Secret,
+    })
+    const done = await world.vault.disconnect(id)
+    expect(done).toMatchObject({
+      revokedAtProvider: 'no',
+      why: expect.stringContaining(twin.id),
+      connection: { state: 'revoked' },
+    })
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    expect((await world.vault.disconnect(twin.id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
+
+  test('a refresh that is under way is waited for, and what it brings dies too', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    world.org.setFaults([{ kind: 'slow', ms: 400, on: 'token', nth: 1 }])
+    const renewing = world.vault.accessToken(id)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    const [done] = await Promise.all([world.vault.disconnect(id), renewing.catch(() => null)])
+    expect(done.revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+    const left = world.org.truth.sessions().filter((one) => one.deleteToken === deleteToken)
+    expect(left.every(({ alive }) => !alive)).toBe(true)
+  })
+})
+
+describe('section 0, 7: the budget of live tokens', () => {
+  test('the fifth token of a user and app warns that one more ends the oldest', async () => {
+    await using world = await openConnectionWorld({ appOptions: { appName: 'Rescind' } })
+    const { userId } = world.org.credentials.admin
+    const identity = { user: userId, org: world.org.organizationId, name: null }
+    const make = async (n: number) => {
+      const grant = world.org.addGrant({ userId, appId: world.org.credentials.tool.clientId })
+      const { id } = await world.vault.create({
+        ...{ tenant: world.tenant.name, owner: `owner ${n}`, accessToken: null, identity },
+        refreshToken: new Secret(grant.refreshToken),
+      })
+      return (await world.vault.events(id)).map(({ type }) => type)
+    }
+    for (let n = 1; n <= 4; n += 1) expect(await make(n)).toEqual(['connection.created'])
+    expect(await make(5)).toEqual(['connection.created', 'connection.budget_low'])
+  })
+
+  test('the org is asked where the user may: others hold tokens too', async () => {
+    await using world = await openConnectionWorld({ appOptions: { appName: 'Rescind' } })
+    const { id } = await world.connect()
+    for (let n = 0; n < 3; n += 1) {
+      const { userId } = world.org.credentials.admin
+      world.org.addGrant({ userId, appId: world.org.credentials.tool.clientId })
+    }
+    await world.health.check(id)
+    const counted = await world.vault.budget(id)
+    expect(counted?.max).toBe(5)
+    expect(counted!.live).toBeGreaterThanOrEqual(4)
+  })
+})

@@ -1,0 +1,212 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Fault } from '../../emulators/index.ts'
+import { Secret } from '../../src/core/secret.ts'
+import type { TenantConfig } from '../../src/providers/provider.ts'
+import { tempHome } from '../support/temp-home.ts'
+import { openConnectionWorld, openVault, SIZE } from './world.ts'
+
+describe('a check', () => {
+  test('an access token that is revoked heals by itself, with one refresh and no word to anybody', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { token } = await world.vault.accessToken(id)
+    const body = new URLSearchParams({ token: token.reveal() })
+    await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    const { connection, probe } = await world.health.check(id)
+    expect([connection.state, probe?.verdict]).toEqual(['connected', 'alive'])
+    expect(world.tokenRequests()).toBe(2)
+    const events = await world.vault.events(id)
+    expect(events.map(({ type }) => type)).toEqual([
+      'connection.created',
+      'connection.refreshed',
+      'connection.refreshed',
+    ])
+  })
+
+  test('learns who the token belongs to, and is told when it is another', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { connection } = await world.health.check(id)
+    expect(connection.identity).toMatchObject({ user: world.org.credentials.admin.userId })
+    await world.store.connections.update(id, () => ({
+      set: { identity: JSON.stringify({ user: '005xx', org: '00Dxx', name: null }) },
+    }))
+    const other = await world.health.check(id)
+    expect(other.connection).toMatchObject({
+      state: 'degraded',
+      cause: { code: 'identity_changed', confidence: 'certain' },
+    })
+  })
+
+  test.each<[string, readonly Fault[], string]>([
+    ['userinfo is down', [{ kind: 'unavailable_503', on: 'userinfo' }], 'provider_down'],
+    ['userinfo limits', [{ kind: 'too_many_429', on: 'userinfo' }], 'rate_limited'],
+    ['userinfo is a web page', [{ kind: 'html_200', on: 'userinfo' }], 'malformed_answer'],
+    [
+      'nothing answers',
+      [
+        { kind: 'reset_before_effect', on: 'userinfo' },
+        { kind: 'reset_before_effect', on: 'discovery' },
+      ],
+      'provider_down',
+    ],
+    ['only userinfo does not answer', [{ kind: 'reset_before_effect', on: 'userinfo' }], 'network'],
+  ])('%s: degraded, never dead, once; and it heals', async (_title, faults, code) => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.health.check(id)
+    world.org.setFaults(faults)
+    for (const _ of [1, 2, 3]) {
+      const { connection } = await world.health.check(id)
+      expect([connection.state, connection.cause?.code]).toEqual(['degraded', code])
+    }
+    world.org.setFaults([])
+    expect((await world.health.check(id)).connection.state).toBe('connected')
+    const events = (await world.vault.events(id)).map(({ type }) => type)
+    expect(events.filter((type) => type !== 'connection.refreshed')).toEqual([
+      'connection.created',
+      'connection.degraded',
+      'connection.healed',
+    ])
+    expect(world.tokenRequests()).toBe(1)
+  })
+
+  test('a frozen user: a fresh token that is refused is no death', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.health.check(id)
+    // Every session ends as soon as it is used: as where an org locks sessions to an address.
+    world.org.setFaults([{ kind: 'session_expired', on: 'userinfo' }])
+    const { connection } = await world.health.check(id)
+    expect([connection.state, connection.cause?.code]).toEqual(['degraded', 'forbidden'])
+    world.org.setFaults([])
+    expect((await world.health.check(id)).connection.state).toBe('connected')
+  })
+
+  test('a check of what is broken, disabled or revoked asks nobody', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.vault.disable(id)
+    world.org.clearLog()
+    expect((await world.health.check(id)).connection.state).toBe('disabled')
+    expect(world.org.log.length).toBe(0)
+  })
+})
+
+/** A provider whose tokens never end, and have nothing behind them: Notion, Intercom, monday. */
+async function startEndless() {
+  const manner = { userinfo: 200, metadata: 200 }
+  const server = createServer((request, response) => {
+    const answer = (status: number, body: object, headers = {}) =>
+      response.writeHead(status, headers).end(JSON.stringify(body))
+    const issuer = `http://${request.headers.host}`
+    if (request.url?.startsWith('/.well-known')) {
+      return answer(manner.metadata, {
+        ...{ issuer, token_endpoint: `${issuer}/token`, userinfo_endpoint: `${issuer}/me` },
+        revocation_endpoint: `${issuer}/revoke`,
+      })
+    }
+    if (manner.userinfo === 200) return answer(200, { sub: 'bot' })
+    const challenge = 'Bearer error="invalid_token"'
+    return answer(
+      manner.userinfo,
+      {},
+      manner.userinfo === 401 ? { 'www-authenticate': challenge } : {},
+    )
+  }).listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const tenant: TenantConfig = {
+    ...{ name: 'notion', provider: 'oauth2', url: `http://127.0.0.1:${port}` },
+    ...{ login: {}, options: {} },
+    app: {
+      ...{ clientId: 'app', clientSecret: null, redirectUri: 'http://127.0.0.1/cb' },
+      ...{ scopes: [], options: {} },
+    },
+  }
+  return { manner, tenant }
+}
+
+describe('section 6, 14: a token that never ends, with no refresh token behind it', () => {
+  async function open() {
+    const { manner, tenant } = await startEndless()
+    const home = tempHome()
+    const world = await openVault({ home: home.path, tenants: [tenant] })
+    onTestFinished(async () => {
+      await world[Symbol.asyncDispose]()
+      home[Symbol.dispose]()
+    })
+    const { id } = await world.vault.create({
+      ...{ tenant: 'notion', owner: 'acme', refreshToken: null },
+      accessToken: new Secret('endless'),
+    })
+    return { ...world, manner, id }
+  }
+
+  test('is probed, and dead only by the words of a provider that is well', async () => {
+    const { health, manner, id, vault } = await open()
+    expect((await health.check(id)).connection.state).toBe('connected')
+    manner.userinfo = 503
+    expect((await health.check(id)).connection.state).toBe('degraded')
+    manner.userinfo = 403
+    expect((await health.check(id)).connection.cause?.code).toBe('forbidden')
+    Object.assign(manner, { userinfo: 401, metadata: 503 })
+    expect((await health.check(id)).connection.state).toBe('degraded')
+    manner.metadata = 200
+    expect((await health.check(id)).connection).toMatchObject({
+      state: 'reconnect_needed',
+      cause: { code: 'revoked_or_expired' },
+    })
+    await expect(vault.accessToken(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+  })
+})
+
+describe('the watch', () => {
+  test('two processes check each connection once, and what is broken stands alone', async () => {
+    await using world = await openConnectionWorld({ org: { size: SIZE } })
+    const made = []
+    for (let n = 0; n < 40; n += 1) made.push(await world.connect(`owner ${n}`))
+    const { refresh } = await world.vault.tokens(made[7]!.id)
+    const body = new URLSearchParams({ token: refresh?.reveal() ?? '' })
+    await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    await dueNow(world)
+    world.org.clearLog()
+    const other = await world.again()
+    const signal = new AbortController().signal
+    const passes = await Promise.all([world.watch.pass({ signal }), other.watch.pass({ signal })])
+    expect(passes.map(({ failed }) => failed)).toEqual([[], []])
+    expect(passes[0]!.checked + passes[1]!.checked).toBe(40)
+    const sum = (state: 'connected' | 'reconnect_needed') =>
+      passes.reduce((total, { states }) => total + (states[state] ?? 0), 0)
+    expect([sum('connected'), sum('reconnect_needed')]).toEqual([39, 1])
+    expect(world.tokenRequests()).toBe(40)
+    expect(world.org.counters().get('userinfo')).toBe(39)
+    // The next one is not due before its time.
+    expect((await world.watch.pass({ signal })).checked).toBe(0)
+  })
+
+  test('quiet news are written all the same: when each was checked, and when it is next', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.health.check(id)
+    await dueNow(world)
+    const before = await world.store.connections.read(id)
+    const signal = new AbortController().signal
+    expect((await world.watch.pass({ signal })).states).toEqual({ connected: 1 })
+    const after = await world.store.connections.read(id)
+    expect(after!.checked_at! >= before!.checked_at!).toBe(true)
+    expect(after!.due_at! > Date.now() + 50 * 60_000).toBe(true)
+  })
+})
+
+async function dueNow({ store }: { readonly store: { readonly path: string } }) {
+  const { DatabaseSync } = await import('node:sqlite')
+  using raw = new DatabaseSync(store.path)
+  raw.exec('UPDATE connection SET due_at = 1 WHERE due_at IS NOT NULL')
+}

@@ -1,0 +1,62 @@
+import { once } from 'node:events'
+import { describe, expect, test } from 'vitest'
+import { ask, race, startChild } from './race.ts'
+import type { ChildOptions } from './race-child.ts'
+import { openConnectionWorld } from './world.ts'
+
+describe('section 5.4: one refresh at a time, within and across processes', () => {
+  test('64 callers in 4 processes, clocks an hour off: one refresh a round, and the grant lives', async () => {
+    await race(4)
+  })
+})
+
+describe('kill -9 of who refreshes: a lost rotated token is never reported healthy', () => {
+  test.each<[NonNullable<ChildOptions['dies']>, string, string | undefined, number]>([
+    // The provider says that the token lives: it was not spent, and nobody is asked to reconnect.
+    ['before send', 'connected', undefined, 2],
+    ['after send', 'reconnect_needed', 'rotated_token_lost', 2],
+    ['after answer', 'reconnect_needed', 'rotated_token_lost', 2],
+    ['after commit', 'connected', undefined, 2],
+  ])('%s: ends %s', async (dies, state, cause, requests) => {
+    await using world = await openConnectionWorld({ leaseMs: 400 })
+    const { id, deleteToken } = await world.connect()
+    const { version } = await world.vault.accessToken(id)
+    world.org.setFaults([{ kind: 'slow', ms: 400, on: 'token', nth: 1 }])
+    const child = await startChild(world, { dies })
+    const ended = once(child, 'exit')
+    child.send({ id, refused: version, callers: 4 })
+    expect((await ended)[1]).toBe('SIGKILL')
+    world.org.setFaults([])
+    // At once, and by whoever looks: what is not sure is not shown as well.
+    const found = await world.vault.get(id)
+    expect(found.state).toBe(dies === 'after commit' ? 'connected' : 'degraded')
+    const { connection } = await world.health.check(id)
+    expect([connection.state, connection.cause?.code]).toEqual([state, cause])
+    expect(world.tokenRequests()).toBe(requests)
+    // Nothing was presented twice.
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    const events = (await world.vault.events(id)).map(({ type }) => type)
+    expect(events.filter((type) => type === 'connection.needs_reauth').length).toBe(
+      state === 'connected' ? 0 : 1,
+    )
+  })
+})
+
+describe('a holder that slept for longer than its lease', () => {
+  test('presents nothing when it wakes up: neither what was spent, nor its successor', async () => {
+    await using world = await openConnectionWorld({ leaseMs: 400 })
+    const { id, deleteToken } = await world.connect()
+    const { version } = await world.vault.accessToken(id)
+    const child = await startChild(world, { sleeps: true })
+    const answered = ask(child, { id, refused: version, callers: 4 })
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    expect((await world.health.check(id)).connection.state).toBe('connected')
+    expect(world.tokenRequests()).toBe(2)
+    child.kill('SIGCONT')
+    const { versions, errors } = await answered
+    expect([new Set(versions), errors]).toEqual([new Set([version + 1]), []])
+    expect(world.tokenRequests()).toBe(2)
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    child.disconnect()
+  })
+})
