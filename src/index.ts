@@ -12,12 +12,12 @@ export {
   runConformance,
   undecidedMusts,
 } from './conformance/conformance.ts'
-export type { Evidence } from './conformance/evidence.ts'
 export { ERRORS, type ErrorCode, EXIT, type ExitCode, RescindError } from './core/errors.ts'
 export { createHttp, type Http, type HttpOptions } from './core/http.ts'
 export { Secret } from './core/secret.ts'
 export type { ClientAuthMethod, OAuthClient } from './protocol/client-auth.ts'
 export { discoverServer, type ServerMetadata } from './protocol/discovery.ts'
+export type { Evidence } from './protocol/exchange.ts'
 export type { LifeSign } from './protocol/introspect.ts'
 export type { OAuthRequest, Way } from './protocol/oauth-request.ts'
 export {

@@ -75,9 +75,10 @@ describe('architecture', () => {
     /** Files that look as if they sent something, and why they do not. */
     const harmless: Readonly<Record<string, string>> = {
       'src/core/http.ts': 'the one way out',
+      'src/connections/drill/notice-inbox.ts': 'listens for the notices of a drill',
       'src/cli/serve/listen.ts': 'listens for the authority and its metrics',
       'src/protocol/print-request.ts': 'prints a call of fetch as text',
-      'src/providers/salesforce/web-login.ts': 'listens for the loopback redirect of a login',
+      'src/protocol/loopback-door.ts': 'listens for the loopback redirect of a login',
       'src/server/authority.ts': 'has a fetch that answers requests',
     }
     const senders = filesUnder('src').filter((file) => {

@@ -150,6 +150,7 @@ function buildApp(
     callbackUrls: recipe.callbackUrls ?? [
       `https://app${index}.example.com/oauth/callback`,
       'http://127.0.0.1:*/callback',
+      'http://127.0.0.1:*/connections/callback',
     ],
     scopes: ['api', 'web', 'id', 'refresh_token', 'openid', 'full'],
     createdMs,

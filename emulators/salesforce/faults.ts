@@ -64,6 +64,16 @@ export const FAULT_KINDS = [
   'truncated_body',
   /** 200 with a page in HTML, as a proxy or a maintenance notice gives it. */
   'html_200',
+  /** 200 with JSON that ends in the middle; nothing was done. */
+  'malformed_200',
+  /** 200 with an error inside; nothing was done. */
+  'error_in_200',
+  /** 200 with JSON that holds nothing of what was asked for; nothing was done. */
+  'empty_200',
+  /** 401 `invalid_client`, though the client is right. */
+  'invalid_client_401',
+  /** 403 without a word of the token. */
+  'forbidden_403',
 ] as const
 export type FaultKind = (typeof FAULT_KINDS)[number]
 

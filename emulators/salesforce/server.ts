@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { type Answer, htmlAnswer, withRetryAfter } from '../answer.ts'
+import { type Answer, htmlAnswer, jsonAnswer, withRetryAfter } from '../answer.ts'
 import { answerControl, isControlPath } from '../control.ts'
 import { deliver } from '../deliver.ts'
 import { receive } from '../receive.ts'
@@ -106,6 +106,16 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
       return restError(403, 'REQUEST_LIMIT_EXCEEDED', 'TotalRequests Limit exceeded.')
     case 'html_200':
       return htmlAnswer(200, '<!doctype html><title>Maintenance</title><p>Back soon.')
+    case 'malformed_200':
+      return { ...jsonAnswer(200, null), body: '{"access_token":"00D' }
+    case 'error_in_200':
+      return jsonAnswer(200, { error: 'server_error', error_description: 'try again later' })
+    case 'empty_200':
+      return jsonAnswer(200, { ok: true })
+    case 'invalid_client_401':
+      return jsonAnswer(401, { error: 'invalid_client', error_description: 'invalid client' })
+    case 'forbidden_403':
+      return jsonAnswer(403, { error: 'access_denied', error_description: 'not allowed' })
     case 'session_expired':
       expireSessions(org)
       return undefined

@@ -16,7 +16,8 @@ const KEY_HASH = /^([\w-]{43}|[0-9a-f]{64})$/i
 const POSTGRES_URL = /^postgres(ql)?:\/\//
 
 const duration = z.string().regex(DURATION, 'write a time, like 10m or 30d')
-const address = z
+/** An address and a port, as a file has them. */
+export const address = z
   .string()
   .regex(/^([^\s/:]+|\[[\da-f:.]+\]):\d{1,5}$/i, 'write an address and a port, like 127.0.0.1:9400')
 
@@ -184,7 +185,7 @@ function secretOf(text: string, at: string, where: SectionPlace): Secret {
   )
 }
 
-function addressOf(text: string): ListenAddress {
+export function addressOf(text: string): ListenAddress {
   const colon = text.lastIndexOf(':')
   return {
     host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'),

@@ -2,12 +2,24 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
+import { GRANT_CHANGES, type GrantChange } from '../connections/grant-change.ts'
+import type { OpenConnectorsSettings } from '../connections/open-connectors/settings.ts'
 import { RescindError } from '../core/errors.ts'
 import { resolveReferences } from '../core/references.ts'
 import { Secret } from '../core/secret.ts'
 import { parseYaml } from '../core/yaml-file.ts'
 import type { TenantConfig } from '../providers/provider.ts'
-import { type AuthorityConfig, authoritySchema, readAuthority } from './authority-config.ts'
+import type { SectionPlace } from './authority-config.ts'
+import {
+  type AuthorityConfig,
+  address,
+  addressOf,
+  authoritySchema,
+  type ListenAddress,
+  readAuthority,
+} from './authority-config.ts'
+import { type DrillConfig, drillSchema, readDrill } from './drill-config.ts'
+import { openConnectorsSchema, readOpenConnectors } from './open-connectors-config.ts'
 
 /** A tenant's name appears in file names and tables. */
 export const TENANT_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/i
@@ -39,6 +51,15 @@ const tenantSchema = z.strictObject({
 
 /** The section `connections` of `rescind.yaml`. */
 const connectionsSchema = z.strictObject({
+  listen: address
+    .default('127.0.0.1:9401')
+    .describe(
+      'Where rescind serve has their HTTP API and callback; a proxy that ends TLS stands before it',
+    ),
+  acceptChanges: z
+    .array(z.enum(GRANT_CHANGES))
+    .default([])
+    .describe('What may be worse after a reconnect; each other change is refused'),
   webhooks: z
     .array(z.strictObject({ url: z.string(), secret: z.string() }))
     .default([])
@@ -58,6 +79,10 @@ export const configSchema = z.strictObject({
     .default({}),
   connections: connectionsSchema.optional().describe('The connections that are kept'),
   authority: authoritySchema.optional().describe('The authority that rescind serve runs'),
+  drill: drillSchema.optional().describe('Who may be drilled, and how a test user consents'),
+  openConnectors: openConnectorsSchema
+    .optional()
+    .describe('An account of SAP Open Connectors, or of Cloud Elements'),
 })
 
 export interface Config {
@@ -69,12 +94,29 @@ export interface Config {
   readonly tenants: ReadonlyMap<string, TenantConfig>
   /** Who is told of connections. @throws RescindError `config_invalid` */
   receivers(): readonly { readonly url: string; readonly secret: Secret }[]
+  /** How connections are served; undefined where the configuration has none. */
+  connections(): ConnectionsConfig | undefined
+  readonly hasAuthority: boolean
   /**
    * The authority of this configuration.
    *
    * @throws RescindError `config_missing` when there is none, `config_invalid`
    */
   authority(): AuthorityConfig
+  /**
+   * The account of Open Connectors of this configuration.
+   *
+   * @throws RescindError `config_missing` when there is none, `config_invalid`
+   */
+  openConnectors(): OpenConnectorsSettings
+  /** Who may be drilled; nobody where there is no section. @throws RescindError `config_invalid` */
+  drill(): DrillConfig
+}
+
+/** The section `connections`, read. */
+export interface ConnectionsConfig {
+  readonly listen: ListenAddress
+  readonly acceptChanges: readonly GrantChange[]
 }
 
 /** What decides where the configuration is. */
@@ -109,7 +151,11 @@ export function loadConfig(place: ConfigPlace): Config {
   return {
     ...{ path, exists: false, home: standardHome, tenants: new Map() },
     receivers: () => [],
+    connections: () => undefined,
+    hasAuthority: false,
     authority: () => noAuthority(path),
+    openConnectors: () => noOpenConnectors(path),
+    drill: () => readDrill(drillSchema.parse({}), nowhere(path)),
   }
 }
 
@@ -150,18 +196,44 @@ function readConfig(path: string, text: string, place: ConfigPlace, standardHome
   }
   const fromFile = raw.home === undefined ? undefined : resolve(folder, raw.home)
   const home = env.RESCIND_HOME ? standardHome : (fromFile ?? standardHome)
-  const authority = (): AuthorityConfig => {
-    if (raw.authority === undefined) return noAuthority(path)
-    const fill = (value: unknown, at: string) => resolveReferences(value, at, { env, folder, path })
-    return readAuthority(raw.authority, { path, folder, home, fill })
-  }
+  const fill = (value: unknown, at: string) => resolveReferences(value, at, { env, folder, path })
+  const where = { path, folder, home, fill }
   const receivers = () =>
     (raw.connections?.webhooks ?? []).map(({ url, secret }, nth) => {
       const at = `connections.webhooks.${nth}.secret`
-      const filled = resolveReferences(secret, at, { env, folder, path })
-      return { url, secret: secretOf(filled, at, path) }
+      return { url, secret: secretOf(fill(secret, at), at, path) }
     })
-  return { path, exists: true, home, tenants, receivers, authority }
+  return {
+    ...{ path, exists: true, home, tenants, receivers },
+    connections: () => raw.connections && connectionsOf(raw.connections),
+    authority: () =>
+      raw.authority === undefined ? noAuthority(path) : readAuthority(raw.authority, where),
+    hasAuthority: raw.authority !== undefined,
+    openConnectors: () =>
+      raw.openConnectors === undefined
+        ? noOpenConnectors(path)
+        : readOpenConnectors(raw.openConnectors, where),
+    drill: () => readDrill(raw.drill ?? drillSchema.parse({}), where),
+  }
+}
+
+function connectionsOf({
+  listen,
+  acceptChanges,
+}: z.output<typeof connectionsSchema>): ConnectionsConfig {
+  return { listen: addressOf(listen), acceptChanges }
+}
+
+/** Of a file that is not there: nothing is filled in. */
+function nowhere(path: string): SectionPlace {
+  return { path, folder: dirname(path), home: '', fill: (value) => value }
+}
+
+function noOpenConnectors(path: string): never {
+  throw new RescindError(
+    'config_missing',
+    `There is no account of Open Connectors in ${path}. Add one under openConnectors: docs/open-connectors.md shows how.`,
+  )
 }
 
 type RawApp = NonNullable<z.output<typeof tenantSchema>['app']>

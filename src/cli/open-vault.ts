@@ -1,5 +1,6 @@
 import { createHealth, type Health } from '../connections/health.ts'
 import { createNotices, type Notices } from '../connections/notices.ts'
+import { createReauthorizing, type Reauthorizing } from '../connections/reauthorize.ts'
 import { createVault, type Vault } from '../connections/vault.ts'
 import {
   type ConnectionTenant,
@@ -16,6 +17,7 @@ export interface OpenVault {
   readonly health: Health
   readonly watch: Watch
   readonly notices: Notices
+  readonly reauthorizing: Reauthorizing
 }
 
 /**
@@ -38,7 +40,9 @@ export async function openVault({ io, config, http, store, tenant }: Context): P
   const vault = createVault(parts)
   const health = createHealth(parts, vault)
   const receivers = config.receivers()
+  const accept = config.connections()?.acceptChanges
   return {
+    reauthorizing: createReauthorizing(parts, vault, { accept }),
     ...{ parts, vault, health, watch: createWatch(parts, health) },
     notices: createNotices({ store: connections, http, clock, random, receivers, signal }),
   }

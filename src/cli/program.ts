@@ -8,9 +8,11 @@ import { blockCommand } from './commands/block.ts'
 import { clientCommand } from './commands/client.ts'
 import { conformanceCommand } from './commands/conformance.ts'
 import { connectionCommand } from './commands/connection.ts'
+import { drillCommand } from './commands/drill.ts'
 import { emulateCommand } from './commands/emulate.ts'
 import { inventoryCommand } from './commands/inventory.ts'
 import { loginCommand } from './commands/login.ts'
+import { openConnectorsCommand } from './commands/open-connectors.ts'
 import { planCommand } from './commands/plan.ts'
 import { reportCommand } from './commands/report.ts'
 import { revokeCommand } from './commands/revoke.ts'
@@ -32,6 +34,8 @@ export function buildProgram(io: Io): Command {
       writeErr: (text) => void io.stderr.write(text),
       outputError: (text, write) => write(plainError(text)),
     })
+    // What stands behind a command within a command is that one's.
+    .enablePositionalOptions()
     .showHelpAfterError('Run the command with --help to see what it takes.')
     .exitOverride()
   const commands = [
@@ -53,6 +57,8 @@ export function buildProgram(io: Io): Command {
     serveCommand(io),
     clientCommand(io),
     authorityCommand(io),
+    openConnectorsCommand(io),
+    drillCommand(io),
     emulateCommand(io),
   ]
   for (const command of commands) program.addCommand(inherit(command, program))

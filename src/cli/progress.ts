@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import { formatCount } from '../core/counts.ts'
+import { formatDuration } from '../core/moments.ts'
 import { displayWidth, fitWidth, hangWidth, visible } from '../core/screen-text.ts'
-import { formatDuration } from '../sweep/report/format.ts'
 import type { Io } from './io.ts'
 
 /** A line that changes faster cannot be read, and every change is a write: 10 a second. */

@@ -1,14 +1,9 @@
 import { createHash } from 'node:crypto'
+import { walkPages } from '../protocol/page-walk.ts'
 import { asSecret, type ClientConfig, type CodeFlowConfig } from './config.ts'
-import { openCookieJar, type PageForm, readForms } from './login-page.ts'
 import type { Sender } from './sender.ts'
 import type { Target } from './target.ts'
 import { unclear } from './verdict.ts'
-
-/** Login, consent and their redirects take fewer steps than this. */
-const STEPS_MAX = 16
-/** What is shown of an address that the flow cannot follow. */
-const ADDRESS_CHARACTERS_MAX = 120
 
 /** A code that was given out and not yet redeemed. */
 export interface AuthorizationCode {
@@ -64,75 +59,25 @@ export async function authorize(wish: AuthorizeWish, means: Means): Promise<Auth
   return { code, verifier, redirectUri }
 }
 
-interface Step {
-  readonly url: URL
-  readonly body?: string | undefined
-}
-
 async function walk(
-  url: URL,
+  start: URL,
   redirectUri: string,
   wish: AuthorizeWish,
   means: Means,
 ): Promise<URL> {
-  const jar = openCookieJar()
-  const origin = url.origin
-  let step: Step = { url }
-  for (let steps = 0; steps < STEPS_MAX; steps++) {
-    const answer = await means.sender.send(
-      {
-        method: step.body === undefined ? 'GET' : 'POST',
-        url: step.url,
-        headers: {
-          accept: 'text/html',
-          ...jar.header,
-          ...(step.body !== undefined && {
-            'content-type': 'application/x-www-form-urlencoded',
-            origin,
-          }),
-        },
-        body: step.body,
-      },
-      { quiet: true },
-    )
-    jar.keep(answer.headers['set-cookie'])
-    const { location } = answer.headers
-    if (location !== undefined && answer.status >= 300 && answer.status < 400) {
-      if (location.startsWith(redirectUri)) return new URL(location)
-      step = { url: new URL(location, step.url) }
-    } else {
-      step = submit(chooseForm(readForms(answer.body, step.url), wish, answer.status), wish)
-    }
-    // A login at another host is not ours to walk, and its pages are not the server's.
-    if (step.url.origin !== origin) unclear(`The login leads to ${shown(step.url)}, another host.`)
-  }
-  unclear(`The login did not come to an end in ${STEPS_MAX} steps.`)
-}
-
-function shown(url: URL): string {
-  return `${url.origin}${url.pathname}`.slice(0, ADDRESS_CHARACTERS_MAX)
+  const given = filled(wish)
+  const end = await walkPages({
+    start,
+    redirectUri,
+    known: new Set(given.keys()),
+    fill: ({ fields }) =>
+      new Map([...fields].map(([name, value]) => [name, given.get(name) ?? value])),
+    send: (request) => means.sender.send(request, { quiet: true }),
+  })
+  return 'arrived' in end ? end.arrived : unclear(end.stuck)
 }
 
 function filled(wish: AuthorizeWish): ReadonlyMap<string, string> {
   const fields = (wish.user === 'second' ? wish.flow.secondUser : undefined) ?? wish.flow.fields
   return new Map(Object.entries(fields).map(([name, value]) => [name, asSecret(value).reveal()]))
-}
-
-/** The form that takes most of the given fields; else the first, which is a consent as a rule. */
-function chooseForm(forms: readonly PageForm[], wish: AuthorizeWish, status: number): PageForm {
-  const given = filled(wish)
-  const matches = (form: PageForm) =>
-    [...form.fields.keys()].filter((name) => given.has(name)).length
-  const best = forms.toSorted((a, b) => matches(b) - matches(a))[0]
-  return best ?? unclear(`The login shows a page without a form (HTTP ${status}).`)
-}
-
-function submit(form: PageForm, wish: AuthorizeWish): Step {
-  const given = filled(wish)
-  const pairs = [...form.fields].map(([name, value]) => [name, given.get(name) ?? value])
-  const body = new URLSearchParams(pairs as [string, string][])
-  if (form.method === 'POST') return { url: form.action, body: String(body) }
-  const url = new URL(form.action)
-  url.search = String(body)
-  return { url }
 }

@@ -3,9 +3,14 @@ import { RescindError } from '../core/errors.ts'
 import { createHttp, type Http } from '../core/http.ts'
 import { printableUrl, type Risk } from '../core/url.ts'
 import { VERSION } from '../core/version.ts'
+import {
+  type Evidence,
+  openSecretBook,
+  printExchange,
+  type RawExchange,
+} from '../protocol/exchange.ts'
 import type { CaseLimits, Citation, ConformanceCase, Level } from './case.ts'
 import type { ConformanceConfig } from './config.ts'
-import { type Evidence, openSecretBook, printExchange, type RawExchange } from './evidence.ts'
 import { missingNeed } from './needs.ts'
 import { openSender } from './sender.ts'
 import { GROUPS } from './table.ts'

@@ -1,9 +1,9 @@
 import type { HttpResponse } from '../core/http.ts'
 import { Secret } from '../core/secret.ts'
+import type { SecretBook } from '../protocol/exchange.ts'
 import type { Pairs } from './authenticate.ts'
 import type { AuthorizationCode } from './code-flow.ts'
 import type { Role } from './config.ts'
-import type { SecretBook } from './evidence.ts'
 
 export type TokenKind = 'access' | 'refresh' | 'id'
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { isRescindError } from '../core/errors.ts'
 import type { Http, HttpRequest, HttpResponse } from '../core/http.ts'
-import type { RawExchange } from './evidence.ts'
+import type { RawExchange } from '../protocol/exchange.ts'
 import { unclear } from './verdict.ts'
 
 /** A server that asks for more patience than this is not waited for. */

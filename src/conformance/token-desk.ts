@@ -1,10 +1,10 @@
 import type { HttpResponse } from '../core/http.ts'
 import { Secret } from '../core/secret.ts'
+import type { SecretBook } from '../protocol/exchange.ts'
 import type { Pairs } from './authenticate.ts'
 import type { Asker, Caller } from './caller.ts'
 import { type AuthorizationCode, authorize } from './code-flow.ts'
 import type { ConformanceConfig, Role, TokenAdapter } from './config.ts'
-import type { SecretBook } from './evidence.ts'
 import {
   brief,
   codePairs,

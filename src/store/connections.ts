@@ -101,6 +101,8 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   /** How many live connections a tenant has for one identity. */
   countOf(tenant: string, identity: string): Promise<number>
   events(id: string, after?: number): Promise<readonly StoredEvent[]>
+  /** A page of what happened to all connections, or to one, oldest first. */
+  feed(after: number, limit: number, id?: string): Promise<readonly StoredEvent[]>
   /** Takes the connections that are due, so that no other process does before `until`. */
   claimDue(now: number, until: number, limit: number): Promise<readonly ConnectionRow[]>
   /** When the next one is due; null when none is. */
@@ -231,6 +233,16 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         )
         .returningAll()
         .execute(),
+    feed(after, limit, id) {
+      let query = db
+        .selectFrom('connection_event')
+        .innerJoin('connection', 'connection.no', 'connection_event.connection')
+        .select(['seq', 'connection.id as connection', 'at', 'type', 'from', 'to'])
+        .select('connection_event.cause')
+        .where('seq', '>', after)
+      if (id !== undefined) query = query.where('connection.id', '=', id)
+      return query.orderBy('seq').limit(limit).execute()
+    },
     async nextDueAt() {
       const row = await db
         .selectFrom('connection')

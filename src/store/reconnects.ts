@@ -25,6 +25,11 @@ export interface ReconnectStore {
   addReconnect(id: string, state: Secret, verifier: Secret, expiresAt: number): Promise<void>
   /** Gives it out once: who comes second with the same state gets `used`. */
   takeReconnect(state: Secret): Promise<TakenReconnect>
+  /**
+   * The connections whose owner was sent to the provider and can no longer come back: each of their
+   * states ran out, or was used longer ago than `graceMs`.
+   */
+  staleReconnects(graceMs: number): Promise<readonly string[]>
   addApiKey(key: Secret, name: string): Promise<ApiKeyRow>
   /** Finds a key that is not revoked. */
   findApiKey(key: Secret): Promise<ApiKeyRow | undefined>
@@ -84,6 +89,34 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
         const verifier = sealer.open(row.verifier, { tenant, column: VERIFIER, row: id })
         return { connection: id, verifier, expiresAt: row.expires_at }
       }),
+    async staleReconnects(graceMs) {
+      const now = clock.now()
+      const rows = await db
+        .selectFrom('connection as c')
+        .select('c.id')
+        .where('c.state', '=', 'reconnecting')
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('reconnect as r')
+                .select('r.connection')
+                .whereRef('r.connection', '=', 'c.no')
+                .where(({ or, and, eb, ref }) =>
+                  or([
+                    and([eb('r.used_at', 'is', null), eb('r.expires_at', '>', now)]),
+                    // One that came too late is not at work.
+                    and([
+                      eb('r.used_at', '>', now - graceMs),
+                      eb('r.used_at', '<', ref('r.expires_at')),
+                    ]),
+                  ]),
+                ),
+            ),
+          ),
+        )
+        .execute()
+      return rows.map(({ id }) => id)
+    },
     async addApiKey(key, name) {
       const row = { id: newId('key'), hash: hashOf(key), name, created_at: clock.now() }
       await db

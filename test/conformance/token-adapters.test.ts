@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { runConformance } from '../../src/conformance/conformance.ts'
-import { openSecretBook } from '../../src/conformance/evidence.ts'
-import { openCookieJar, readForms } from '../../src/conformance/login-page.ts'
 import { runTokenCommand } from '../../src/conformance/token-command.ts'
 import { Secret } from '../../src/core/secret.ts'
+import { openSecretBook } from '../../src/protocol/exchange.ts'
+import { openCookieJar, readForms } from '../../src/protocol/login-page.ts'
 import { startToy } from './peers/toy.ts'
 
 const AT = new URL('https://as.example.com/login?x=1')

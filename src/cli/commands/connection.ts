@@ -11,6 +11,8 @@ import type { Io } from '../io.ts'
 import { type OpenVault, openVault } from '../open-vault.ts'
 import { many } from '../option-values.ts'
 import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input.ts'
+import { connectionKeyCommand } from './connection-keys.ts'
+import { inviteCommand, linkCommand } from './connection-link.ts'
 
 const STATES: readonly ConnectionState[] = [
   ...(['connected', 'degraded', 'reconnect_needed'] as const),
@@ -82,6 +84,9 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(
     one('disable', 'use a connection no more, until it is enabled', setEnabled(false)),
   )
+  command.addCommand(inviteCommand(io))
+  command.addCommand(linkCommand(io))
+  command.addCommand(connectionKeyCommand(io))
   return command
 }
 

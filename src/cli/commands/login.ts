@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process'
 import { Command } from 'commander'
 import { RescindError } from '../../core/errors.ts'
 import { shownName } from '../../core/screen-text.ts'
 import type { Browser } from '../../providers/provider.ts'
+import { openBrowser } from '../consent/open-browser.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 
@@ -41,19 +41,4 @@ async function logIn(context: Context, options: LoginOptions): Promise<void> {
   output.say(
     `Logged in to ${shownName(account.name)} (${account.id}) as ${shownName(account.caller.userName)}. The refresh token is kept, sealed.`,
   )
-}
-
-/** Tries to open the person's browser; where there is none, the printed address is enough. */
-function openBrowser(url: string): void {
-  const [command, ...args] = openerOf(process.platform, url)
-  if (command === undefined) return
-  const child = spawn(command, args, { stdio: 'ignore', detached: true })
-  child.on('error', () => {})
-  child.unref()
-}
-
-function openerOf(platform: NodeJS.Platform, url: string): readonly string[] {
-  if (platform === 'darwin') return ['open', url]
-  if (platform === 'win32') return ['rundll32', 'url.dll,FileProtocolHandler', url]
-  return ['xdg-open', url]
 }

@@ -7,11 +7,13 @@ import { type Authority, createAuthority } from '../../server/authority.ts'
 import { behindProxy } from '../../server/mounts/behind-proxy.ts'
 import { mountNode } from '../../server/mounts/node.ts'
 import type { AuthorityConfig, ListenAddress } from '../authority-config.ts'
+import type { ConnectionsConfig } from '../config.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { coreOptions, openAuthorityStore } from '../open-authority.ts'
 import { positiveNumber } from '../option-values.ts'
 import { type CommonOptions, withCommonOptions } from '../output.ts'
+import { serveConnections } from '../serve/connections.ts'
 import { devLogin } from '../serve/dev-login.ts'
 import { type Listening, listen } from '../serve/listen.ts'
 import { errorFields, LOG_LEVELS, type LogLevel, openLog } from '../serve/log.ts'
@@ -31,10 +33,10 @@ interface ServeOptions extends CommonOptions {
   readonly logLevel: LogLevel
 }
 
-/** Makes `rescind serve`: the authority of `rescind.yaml`, on a port of this machine. */
+/** Makes `rescind serve`: the authority and the connections of `rescind.yaml`, on ports of this machine. */
 export function serveCommand(io: Io): Command {
   return withCommonOptions(new Command('serve'))
-    .description('run the authority of rescind.yaml')
+    .description('run the authority of rescind.yaml, and the HTTP API of its connections')
     .option('--config <file>', 'the configuration (default: ./rescind.yaml, then ~/.rescind)')
     .option('--workers <n>', 'processes that share the port', positiveNumber, 1)
     .option('--dev-login', 'a login page that believes any name; for an issuer on this machine')
@@ -43,16 +45,42 @@ export function serveCommand(io: Io): Command {
     )
     .action((options: ServeOptions) =>
       withContext(io, options, async (context) => {
-        const config = context.config.authority()
-        checkServe(config, options)
         const worker = workerNumber()
         const log = openLog(io, options.logLevel, worker)
+        // Workers share the authority's port; connections are served by the first process alone.
+        const connections = worker === undefined ? context.config.connections() : undefined
+        if (connections) checkPlain('connections.listen', connections.listen, options.acceptRisk)
+        if (connections && !context.config.hasAuthority) {
+          return serveConnectionsAlone(context, connections, log)
+        }
+        const config = context.config.authority()
+        checkServe(config, options)
         if (worker === undefined && options.workers > 1) {
           return serveByWorkers(context, config, options, log)
         }
         return serve(context, config, options, log)
       }),
     )
+}
+
+/** Serves connections where there is no authority, until a signal. */
+async function serveConnectionsAlone(
+  context: Context,
+  connections: ConnectionsConfig,
+  log: Logger,
+): Promise<void> {
+  const { io, output } = context
+  const served = await serveConnections(context, connections, log)
+  try {
+    output.result({ connections: served.url })
+    output.say(`The connections are served at ${served.url}. Stop it with Ctrl-C.`)
+    log.info({ url: served.url }, 'listening')
+    await aborted(io.signal)
+    log.info('stopping')
+  } finally {
+    await served.stop()
+  }
+  log.info('stopped')
 }
 
 /** Runs the authority in this process, until a signal. */
@@ -76,7 +104,9 @@ async function serve(
       if (config.metrics) {
         opened.push(await listen(metricsPage(metrics.read), config.metrics, io.clock))
       }
-      sayReady(context, config, opened)
+      const connections = await openConnections(context, log)
+      sayReady(context, config, opened, connections)
+      opened.push(...connections)
     }
     log.info({ issuer: config.issuer, url: opened[0]?.url }, 'listening')
     await aborted(signal)
@@ -108,7 +138,9 @@ async function serveByWorkers(
       opened.push(await listen(metricsPage(shared.read), config.metrics, io.clock))
     }
     const url = `http://${urlHost(config.listen)}:${config.listen.port}`
-    sayReady(context, config, [{ url, stop: async () => {} }, ...opened])
+    const connections = await openConnections(context, log)
+    sayReady(context, config, [{ url, stop: async () => {} }, ...opened], connections)
+    opened.push(...connections)
     await aborted(io.signal)
     log.info('stopping')
   } finally {
@@ -116,6 +148,11 @@ async function serveByWorkers(
     await Promise.all(opened.map((listening) => listening.stop()))
   }
   log.info('stopped')
+}
+
+async function openConnections(context: Context, log: Logger): Promise<readonly Listening[]> {
+  const config = context.config.connections()
+  return config ? [await serveConnections(context, config, log)] : []
 }
 
 async function openServed(
@@ -166,15 +203,15 @@ function checkServe(config: AuthorityConfig, options: ServeOptions): void {
       `--dev-login lets anybody in as anybody: it is for an issuer and a "listen" on this machine alone, and not for ${issuer}. Leave it out, or take http://127.0.0.1:${at.port} as issuer.`,
     )
   }
-  checkPlain('listen', at, options.acceptRisk)
-  if (metrics) checkPlain('metrics', metrics, options.acceptRisk)
+  checkPlain('authority.listen', at, options.acceptRisk)
+  if (metrics) checkPlain('authority.metrics', metrics, options.acceptRisk)
 }
 
 function checkPlain(key: string, at: ListenAddress, risks: readonly Risk[] = []): void {
   if (isLoopbackAddress(at) || risks.includes('plain-http')) return
   throw new RescindError(
     'url_plain_http',
-    `authority.${key} is ${at.host}, where others can reach it by plain HTTP. Put a proxy that ends TLS on this machine, or accept it with --accept-risk=plain-http.`,
+    `${key} is ${at.host}, where others can reach it by plain HTTP. Put a proxy that ends TLS on this machine, or accept it with --accept-risk=plain-http.`,
   )
 }
 
@@ -201,11 +238,14 @@ function sayReady(
   { output }: Context,
   { issuer }: AuthorityConfig,
   [served, metrics]: readonly Listening[],
+  [connections]: readonly Listening[],
 ): void {
   const metricsUrl = metrics === undefined ? null : `${metrics.url}/metrics`
-  output.result({ issuer, url: served?.url, metrics: metricsUrl })
+  const more = connections === undefined ? {} : { connections: connections.url }
+  output.result({ issuer, url: served?.url, metrics: metricsUrl, ...more })
   output.say(`The authority ${issuer} listens on ${served?.url}. Stop it with Ctrl-C.`)
   if (metricsUrl !== null) output.say(`Its metrics are at ${metricsUrl}.`)
+  if (connections) output.say(`The connections are served at ${connections.url}.`)
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

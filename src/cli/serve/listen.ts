@@ -69,7 +69,7 @@ function notHad(place: string, error: NodeJS.ErrnoException): RescindError {
         : `${error.code}`
   return new RescindError(
     'usage',
-    `The authority cannot listen on ${place}: ${why}. Choose another address in rescind.yaml.`,
+    `rescind serve cannot listen on ${place}: ${why}. Choose another address in rescind.yaml.`,
     { cause: error },
   )
 }

@@ -11,6 +11,8 @@ export type Depth = 'access' | 'refresh' | 'grant'
  */
 export interface Platform {
   readonly name: 'rescind' | 'open-connectors'
+  /** How it behaves by its own documentation: what a drill may expect of it. */
+  readonly habits: PlatformHabits
   /** Reads the connection without using it. */
   snapshot(signal?: AbortSignal): Promise<PlatformSnapshot>
   /** One call through the platform to the provider, as a customer's job would make it. */
@@ -30,9 +32,40 @@ export interface Platform {
   /** Makes the platform refresh once, so that the new grant is shown to last. */
   forceRefresh(signal?: AbortSignal): Promise<PlatformCall>
   /** The tokens as the platform holds them, for the direct calls of the drill; never printed. */
-  tokens(
-    signal?: AbortSignal,
-  ): Promise<{ readonly access: Secret; readonly refresh: Secret | null }>
+  tokens(signal?: AbortSignal): Promise<HeldTokens>
+  /** How often it tried to refresh this connection since a moment; null where it does not tell. */
+  refreshes(since: number): Promise<number | null>
+  /** The other connections of the same tenant or account, all pages of them. */
+  others(signal?: AbortSignal): Promise<readonly OtherConnection[]>
+}
+
+/** What differs between platforms by design, as data. */
+export interface PlatformHabits {
+  /** Refreshes that one dead grant may cost before the platform gives up. */
+  readonly refreshAttemptsMax: number
+  /** Refreshes that its scheduled check makes of a connection that is well. */
+  readonly refreshesOfCheck: number
+  /** Its notices carry a signature. */
+  readonly signsNotices: boolean
+  /** What it tells when a grant is dead. */
+  readonly deathNotices: readonly Notice['kind'][]
+  /** It tells when a connection is well again. */
+  readonly tellsHealing: boolean
+  /** Its reconnect links use PKCE (RFC 7636). */
+  readonly usesPkce: boolean
+  /** It can be told why a connection is dead, and not only that it is. */
+  readonly tellsCause: boolean
+}
+
+export interface HeldTokens {
+  readonly access: Secret
+  readonly refresh: Secret | null
+}
+
+export interface OtherConnection {
+  readonly id: string
+  readonly state: ConnectionState
+  readonly refreshFingerprint: Fingerprint | null
 }
 
 export interface PlatformSnapshot {

@@ -1,8 +1,7 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createHash, randomBytes } from 'node:crypto'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
+import { type Door, openDoor } from '../../protocol/loopback-door.ts'
 import type { Account, Browser, Means, TenantConfig } from '../provider.ts'
 import { readAccount } from './caller.ts'
 import { type LoginOf, parseLogin, parseOptions } from './config.ts'
@@ -11,7 +10,6 @@ import type { Minted } from './login.ts'
 import { WEB_CREDENTIAL } from './login-refresh-token.ts'
 import { judgeTokenAnswer, oauthEndpoint, refusedLogin, sendTokenRequest } from './token-request.ts'
 import { vendorText } from './vendor-text.ts'
-import { renderVisit } from './web-login-page.ts'
 
 /** A person finds the password and the second factor within this; then the door is closed. */
 const WAIT_MS = 5 * 60_000
@@ -49,7 +47,7 @@ export async function logInByBrowser(
     await browser.open(
       authorizeUrl(tenant, login, { redirect: door.redirectUri, state, challenge }),
     )
-    code = await withDeadline(door.code, means)
+    code = await withDeadline(codeOf(door), means)
   } finally {
     door.close()
   }
@@ -105,84 +103,10 @@ async function exchange(
   return verdict.minted
 }
 
-/** The address that the browser comes back to, open for one answer. */
-interface Door {
-  readonly redirectUri: string
-  readonly code: Promise<string>
-  close(): void
-}
-
-async function openDoor(redirect: URL, state: string): Promise<Door> {
-  if (redirect.protocol !== 'http:' || !['127.0.0.1', 'localhost'].includes(redirect.hostname)) {
-    throw new RescindError(
-      'config_invalid',
-      'The redirectUri must be an http address of this machine, like http://localhost:1717/OauthRedirect.',
-    )
-  }
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  // Closed before anybody came: then nobody waits for it either.
-  promise.catch(() => {})
-  const server = createServer((request, response) => {
-    const callback = readCallback(request, redirect.pathname, state)
-    const { status, headers, html } = renderVisit(callback.kind)
-    response.writeHead(status, headers).end(html)
-    // Only when the page has left: the door is closed then, and every connection with it.
-    response.once('close', () => {
-      if (callback.kind === 'code') resolve(callback.code)
-      if (callback.kind === 'refused') reject(refusedByPerson(callback.message))
-    })
-  })
-  await listen(server, Number(redirect.port || '0'))
-  const { port } = server.address() as AddressInfo
-  const close = () => {
-    server.close()
-    server.closeAllConnections()
-  }
-  const redirectUri = `http://${redirect.hostname}:${port}${redirect.pathname}`
-  return { redirectUri, code: promise, close }
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) => {
-      const message = `Port ${port} of this machine cannot be listened on. End what uses it, or set another redirectUri.`
-      reject(new RescindError('usage', message, { cause }))
-    })
-    server.listen(port, '127.0.0.1', () => resolve())
-  })
-}
-
-/** What a request to the door means. */
-export type Callback =
-  | { readonly kind: 'code'; readonly code: string }
-  | { readonly kind: 'refused'; readonly message: string }
-  /** Not the answer that is waited for; the wait goes on. */
-  | { readonly kind: 'stranger' }
-
-/**
- * Judges a request to the loopback address. Only one with our state is the answer; anything else
- * may come from any page or program of this machine.
- *
- * @see RFC 6749 section 10.12
- */
-export function readCallback(
-  request: Pick<IncomingMessage, 'method' | 'url'>,
-  path: string,
-  state: string,
-): Callback {
-  const url = new URL(request.url ?? '/', 'http://127.0.0.1')
-  if (request.method !== 'GET' || url.pathname !== path) return { kind: 'stranger' }
-  if (!isSame(url.searchParams.get('state') ?? '', state)) return { kind: 'stranger' }
-  const code = url.searchParams.get('code')
-  if (code) return { kind: 'code', code }
-  const error = url.searchParams.get('error') ?? 'no code'
-  const said = url.searchParams.get('error_description') ?? ''
-  return { kind: 'refused', message: vendorText(`${error}. ${said}`) }
-}
-
-function isSame(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
+async function codeOf(door: Door): Promise<string> {
+  const visit = await door.visit
+  if (visit.kind === 'code') return visit.code
+  throw refusedByPerson(vendorText(`${visit.error}. ${visit.description}`))
 }
 
 async function withDeadline(code: Promise<string>, means: Means): Promise<string> {

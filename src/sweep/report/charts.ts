@@ -1,6 +1,6 @@
 import { formatCount } from '../../core/counts.ts'
 import { type Content, html, type Markup } from '../../core/html.ts'
-import { formatDuration, formatMoment } from './format.ts'
+import { formatDuration, formatMoment } from '../../core/moments.ts'
 import type { ReportModel, Tally } from './model.ts'
 
 /** A part of a bar that is not zero is drawn at least this wide, in percent, or nobody sees it. */

@@ -1,6 +1,6 @@
 import { formatCount } from '../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../core/html.ts'
-import { formatMoment } from './format.ts'
+import { formatMoment } from '../../core/moments.ts'
 import type { InventoryFacts, ReportModel } from './model.ts'
 import { sentence } from './verdict.ts'
 

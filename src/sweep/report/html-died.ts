@@ -1,7 +1,7 @@
 import { formatCount, formatCounted } from '../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../core/html.ts'
+import { formatDuration, formatMoment } from '../../core/moments.ts'
 import { swatch, tallyBar, timelineChart, timeToDeadStrip } from './charts.ts'
-import { formatDuration, formatMoment } from './format.ts'
 import type { AppTally, ReportModel, Tally, UserTally } from './model.ts'
 import { sumTallies, survivorsFirst } from './totals.ts'
 

@@ -1,7 +1,7 @@
 import { formatCount, formatCounted } from '../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../core/html.ts'
+import { formatMoment } from '../../core/moments.ts'
 import type { Comeback } from '../../providers/provider.ts'
-import { formatMoment } from './format.ts'
 import type { AppTally, ReportModel } from './model.ts'
 
 /** Apps that a line names; the rest of the line folds away. */

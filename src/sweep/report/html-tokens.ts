@@ -1,7 +1,7 @@
 import { formatCount } from '../../core/counts.ts'
 import { html, type Markup, name } from '../../core/html.ts'
+import { formatMomentShort } from '../../core/moments.ts'
 import { shownName } from '../../core/screen-text.ts'
-import { formatMomentShort } from './format.ts'
 import type { ReportModel, TokenLine } from './model.ts'
 
 /** Up to here every token is on the page; above, only those that are not proven dead. */

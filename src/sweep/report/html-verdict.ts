@@ -1,7 +1,8 @@
 import { formatCount, formatCounted } from '../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../core/html.ts'
+import { formatDuration, formatMoment } from '../../core/moments.ts'
 import { swatch, verdictBar } from './charts.ts'
-import { formatDuration, formatMoment, formatShare } from './format.ts'
+import { formatShare } from './format.ts'
 import type { LeftForAPerson, ReportModel } from './model.ts'
 import { judgeRun, sentence, type Tone, type Verdict } from './verdict.ts'
 

@@ -39,6 +39,11 @@ const ON_REVOKE: Readonly<Record<FaultKind, readonly [answer: number | 'cut', de
   grant_vanishes: [200, true],
   truncated_body: ['cut', true],
   html_200: [200, false],
+  malformed_200: [200, false],
+  error_in_200: [200, false],
+  empty_200: [200, false],
+  invalid_client_401: [401, false],
+  forbidden_403: [403, false],
 }
 
 async function answerOf(org: SalesforceOrg, token: string): Promise<number | 'cut'> {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../../emulators/index.ts'
 import { systemClock } from '../../../src/core/clock.ts'
+import { readVisit } from '../../../src/protocol/loopback-door.ts'
 import { salesforce } from '../../../src/providers/salesforce/index.ts'
-import { readCallback } from '../../../src/providers/salesforce/web-login.ts'
 import { type Bench, createBench, tenantOf } from './session-fixture.ts'
 
 let org: SalesforceOrg
@@ -145,6 +145,6 @@ describe('RFC 6749 section 10.12: only the answer with our state is ours', () =>
     ['an error without our state', 'GET', '/callback?error=access_denied', 'stranger'],
     ['neither code nor error', 'GET', '/callback?state=s', 'refused'],
   ])('%s', (_title, method, url, kind) => {
-    expect(readCallback({ method, url }, '/callback', 's').kind).toBe(kind)
+    expect(readVisit({ method, url }, '/callback', 's').kind).toBe(kind)
   })
 })

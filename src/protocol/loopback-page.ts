@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** How a visit to the loopback address ended, as far as the person at the browser needs to know. */
-export type Visit = 'code' | 'refused' | 'stranger'
+export type VisitKind = 'code' | 'refused' | 'stranger'
 
 const STYLE = `
 :root{--paper:#f5f6f8;--sheet:#fff;--ink:#18212b;--soft:#566270;--line:#d8dde4;--good:#1d6b5e;--bad:#b3261e}
@@ -33,7 +33,7 @@ const CLOSE = 'You can close this window.'
 
 /** The code is not exchanged yet when the page is shown, so it does not say that the login worked. */
 const PAGES: Readonly<
-  Record<Visit, { readonly status: number; readonly sign: string; readonly words: string[] }>
+  Record<VisitKind, { readonly status: number; readonly sign: string; readonly words: string[] }>
 > = {
   code: {
     status: 200,
@@ -64,7 +64,7 @@ export interface VisitPage {
  *
  * @see RFC 8252 section 7.3
  */
-export function renderVisit(visit: Visit): VisitPage {
+export function renderVisit(visit: VisitKind): VisitPage {
   const { status, sign, words } = PAGES[visit]
   const [title, text] = words
   const icon = `<svg width="40" height="40" viewBox="0 0 32 32" aria-hidden="true">${sign}</svg>`

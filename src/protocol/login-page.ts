@@ -5,6 +5,15 @@ export interface PageForm {
   readonly method: 'GET' | 'POST'
   /** Inputs with their values; of the buttons, the first that has a name. */
   readonly fields: ReadonlyMap<string, string>
+  /** All buttons that have a name. */
+  readonly buttons: readonly FormButton[]
+}
+
+export interface FormButton {
+  readonly name: string
+  readonly value: string
+  /** What a person reads on it. */
+  readonly label: string
 }
 
 /** Reads the forms of a page. Scripts are not run: a page that needs them has no form here. */
@@ -16,6 +25,7 @@ export function readForms(page: string, url: URL): readonly PageForm[] {
         action: new URL(attributes.get('action') || url.href, url),
         method: attributes.get('method')?.toUpperCase() === 'POST' ? 'POST' : 'GET',
         fields: readFields(body),
+        buttons: readButtons(body),
       }
     },
   )
@@ -39,6 +49,19 @@ function readFields(body: string): ReadonlyMap<string, string> {
     if (!unchecked) fields.set(name, attributes.get('value') ?? '')
   }
   return fields
+}
+
+function readButtons(body: string): readonly FormButton[] {
+  const buttons = body.matchAll(/<button\b([^>]*)>([\s\S]*?)<\/button>|<input\b([^>]*)>/gi)
+  return [...buttons].flatMap(([, button, text = '', input]) => {
+    const attributes = readAttributes(button ?? input ?? '')
+    const name = attributes.get('name')
+    const type = attributes.get('type')?.toLowerCase() ?? (button === undefined ? 'text' : 'submit')
+    if (name === undefined || type !== 'submit') return []
+    const value = attributes.get('value') ?? ''
+    const label = button === undefined ? value : unescapeHtml(text.replace(/<[^>]*>/g, ' ').trim())
+    return [{ name, value, label }]
+  })
 }
 
 function readAttributes(head: string): ReadonlyMap<string, string> {

@@ -1,0 +1,400 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Consent } from '../../connections/drill/consent/consent.ts'
+import type { DrillLimits, DrillRules, Mode } from '../../connections/drill/context.ts'
+import { type DrillOptions, runDrill } from '../../connections/drill/drill.ts'
+import { type EvidenceRecord, verifyEvidence } from '../../connections/drill/evidence.ts'
+import {
+  continueEvidence,
+  createEvidence,
+  type EvidenceFile,
+  readEvidence,
+} from '../../connections/drill/evidence-file.ts'
+import { evidenceKeyId, openEvidenceKey } from '../../connections/drill/evidence-key.ts'
+import { INJECTION_NAMES, injectionsOf } from '../../connections/drill/injections.ts'
+import {
+  type DrillAbout,
+  type DrillJournal,
+  listUnfinished,
+  openJournal,
+  resumeJournal,
+  whereItStands,
+} from '../../connections/drill/journal.ts'
+import type { Depth } from '../../connections/drill/platform.ts'
+import { renderDrillHtml } from '../../connections/drill/report/html.ts'
+import { renderDrillJson } from '../../connections/drill/report/json.ts'
+import { renderDrillJunit } from '../../connections/drill/report/junit.ts'
+import { type DrillReport, headlineOf, readReport } from '../../connections/drill/report/model.ts'
+import { renderDrillEnd, renderRecord } from '../../connections/drill/report/terminal.ts'
+import { tracedHttp } from '../../connections/drill/traced-http.ts'
+import { EXIT, RescindError } from '../../core/errors.ts'
+import { traitsOf } from '../../providers/connection-way.ts'
+import { newId } from '../../store/store.ts'
+import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
+import {
+  evidenceKeyPath,
+  journalMeans,
+  type OpenTarget,
+  openConsent,
+  openTarget,
+} from '../drill/open-drill.ts'
+import type { Io } from '../io.ts'
+import { many } from '../option-values.ts'
+import { withCommonOptions } from '../output.ts'
+
+const DEPTHS = ['access', 'refresh', 'grant'] as const
+const MODES = ['simulated', 'sandbox', 'canary'] as const
+const CONSENTS = ['browser', 'form', 'link'] as const
+
+interface RunOptions extends TenantOptions {
+  readonly trace?: boolean
+  readonly consent?: (typeof CONSENTS)[number]
+  readonly out?: string
+  readonly maxDetect: number
+  readonly maxNotify: number
+  readonly maxRecover: number
+  readonly maxFalseHealthy: number
+  readonly load: number
+  readonly ownerConsent?: string
+}
+
+interface DrillCliOptions extends RunOptions {
+  readonly depth: Depth
+  readonly mode: Mode
+  readonly via: 'rescind' | 'open-connectors'
+  readonly inject?: readonly string[]
+}
+
+/** Makes `rescind drill CONNECTION|verify|resume`. */
+export function drillCommand(io: Io): Command {
+  const command = withRunOptions(new Command('drill'))
+    .argument('<connection>', 'con_…, or the number of an instance with --via open-connectors')
+    .description(
+      'revoke a connection on purpose, watch it be noticed, and prove that it comes back',
+    )
+    .addOption(new Option('--depth <depth>', 'what is revoked').choices(DEPTHS).default('refresh'))
+    .addOption(new Option('--mode <mode>', 'where').choices(MODES).default('simulated'))
+    .addOption(
+      new Option('--via <platform>', 'who keeps the connection')
+        .choices(['rescind', 'open-connectors'])
+        .default('rescind'),
+    )
+    .option(
+      '--inject <name>',
+      `inject a fault in place of the revocation, or all; simulated alone: ${INJECTION_NAMES.join(', ')}`,
+      many,
+    )
+    .action((connection: string, options: DrillCliOptions) =>
+      withContext(io, options, (context) => drill(context, connection, options)),
+    )
+  command.addCommand(
+    withCommonOptions(new Command('verify'))
+      .argument('<file>', 'the evidence of a drill')
+      .description('check evidence offline: the chain, the signatures, the end')
+      .option('--key <id>', 'the key that must have signed it: drk_…')
+      .option('--config <file>', 'the configuration, whose key is known to be yours')
+      .action((file: string, options: VerifyOptions) =>
+        withContext(io, options, async (context) => verify(context, file, options)),
+      ),
+  )
+  command.addCommand(
+    withRunOptions(new Command('resume'))
+      .argument('[drill]', 'drl_…; the only one that did not end without it')
+      .description('go on with a drill that died')
+      .action((id: string | undefined, options: RunOptions) =>
+        withContext(io, options, (context) => resume(context, id, options)),
+      ),
+  )
+  return command
+}
+
+function withRunOptions(command: Command): Command {
+  return withTenantOptions(command)
+    .addOption(new Option('--consent <how>', 'how the owner consents').choices(CONSENTS))
+    .option('--out <folder>', 'where evidence and reports go (default: rescind-drill-ID)')
+    .option('--max-detect <time>', 'from the revocation until it is noticed', duration, 60_000)
+    .option('--max-notify <time>', 'until somebody is told', duration, 60_000)
+    .option('--max-recover <time>', 'until it works again', duration, 1_800_000)
+    .option('--max-false-healthy <time>', 'said to be well while dead', duration, 60_000)
+    .option('--load <time>', 'how long calls go on while it is dead', duration, 3_000)
+    .option('--owner-consent <who>', 'who owns the connection and agreed; for canary')
+    .option('--trace', 'print each call: method, address without secrets, status, time')
+}
+
+async function drill(
+  context: Context,
+  connection: string,
+  options: DrillCliOptions,
+): Promise<void> {
+  const { depth, mode, via } = options
+  const injections = options.inject && injectionsOf(options.inject)
+  if (injections !== undefined && mode !== 'simulated') {
+    throw new RescindError('usage', 'Faults are injected with --mode simulated alone.')
+  }
+  const id = newId('drl')
+  const http = httpOf(context, options)
+  const target = await openTarget(context, http, { connection, via, mode })
+  try {
+    const folder = makeFolder(resolve(context.io.cwd, options.out ?? `rescind-drill-${id}`))
+    const path = join(folder, 'evidence.jsonl')
+    // Before the lock is taken: what is missing for the consent bars nobody.
+    await using consent = await consentOf(context, http, target, { ...options, folder })
+    const about: DrillAbout = { drill: id, subject: connection, via, depth, mode, evidence: path }
+    const journal = openJournal(about, journalMeans(context))
+    const evidence = createOrClose(context, path, journal)
+    await run(context, { ...options, target, consent, journal, evidence, injections, folder })
+  } finally {
+    await target.close()
+  }
+}
+
+function createOrClose(context: Context, path: string, journal: DrillJournal): EvidenceFile {
+  try {
+    const signer = openEvidenceKey(evidenceKeyPath(context))
+    return createEvidence(path, { signer, clock: context.io.clock })
+  } catch (error) {
+    journal.close()
+    throw error
+  }
+}
+
+/** The way to the consent, closed at the end. */
+async function consentOf(
+  context: Context,
+  http: Context['http'],
+  { platform }: OpenTarget,
+  { consent: how, folder }: { readonly consent?: Consent['how']; readonly folder: string },
+): Promise<Consent & AsyncDisposable> {
+  const keepPicture = (png: Uint8Array) => writeReport(join(folder, 'consent.png'), png)
+  const consent = await openConsent(context, http, { how, platform, keepPicture })
+  return { ...consent, [Symbol.asyncDispose]: consent.close }
+}
+
+async function resume(
+  context: Context,
+  id: string | undefined,
+  options: RunOptions,
+): Promise<void> {
+  const means = journalMeans(context)
+  const drillId = id ?? onlyUnfinished(means.folder)
+  const { journal, memory, secrets } = resumeJournal(drillId, means)
+  const { subject: connection, via, mode, evidence: path } = journal.about
+  if (memory === null) {
+    throw new RescindError(
+      'usage',
+      `${whereItStands(journal.about, memory)} Begin a new drill: rescind drill ${connection}`,
+    )
+  }
+  const http = httpOf(context, options)
+  const target = await openTarget(context, http, { connection, via, mode })
+  try {
+    const folder = dirname(path)
+    await using consent = await consentOf(context, http, target, { ...options, folder })
+    const signer = openEvidenceKey(evidenceKeyPath(context))
+    const evidence = continueEvidence(path, { signer, clock: context.io.clock })
+    const resumed = { memory, secrets }
+    await run(context, { ...options, target, consent, journal, evidence, folder, resumed })
+  } finally {
+    await target.close()
+  }
+}
+
+function onlyUnfinished(folder: string): string {
+  const unfinished = listUnfinished(folder).filter(({ isRunning }) => !isRunning)
+  const [only] = unfinished
+  if (only !== undefined && unfinished.length === 1) return only.about.drill
+  const list = unfinished.map(
+    ({ about, memory }) => `${about.drill}: ${whereItStands(about, memory)}`,
+  )
+  throw new RescindError(
+    'usage',
+    unfinished.length === 0
+      ? 'No drill is to be resumed: all have ended.'
+      : `Say which drill. ${list.join(' ')}`,
+  )
+}
+
+interface Run extends Omit<RunOptions, 'consent'> {
+  readonly target: OpenTarget
+  readonly consent: Consent
+  readonly journal: DrillJournal
+  readonly evidence: EvidenceFile
+  readonly folder: string
+  readonly injections?: DrillOptions['injections']
+  readonly resumed?: DrillOptions['resumed']
+}
+
+async function run(context: Context, wish: Run): Promise<void> {
+  const { io, config, output } = context
+  const { target, journal, evidence, folder, consent } = wish
+  const { platform, direct, witness } = target
+  const signer = openEvidenceKey(evidenceKeyPath(context))
+  const { users, consent: configured } = config.drill()
+  evidence.keepOut(
+    ...target.secrets,
+    ...Object.values(configured.fields),
+    ...Object.values(configured.stranger),
+  )
+  output.note(
+    `Drill ${journal.about.drill} of ${journal.about.subject} via ${platform.name}: ${journal.about.depth}, ${journal.about.mode}; consent by ${consent.how}.`,
+  )
+  try {
+    const { verdict } = await runDrill({
+      context: {
+        ...{ platform, direct, consent, witness },
+        rules: rulesOf(wish, journal.about.depth),
+        clock: io.clock,
+        fingerprint: (await context.store()).fingerprint,
+        signal: io.signal,
+        lab: target.lab,
+      },
+      ...{ journal, evidence, signer, actor: context.actor },
+      permission: {
+        mode: journal.about.mode,
+        allowedUsers: users,
+        ownerConsent: wish.ownerConsent ?? null,
+      },
+      injections: wish.injections,
+      resumed: wish.resumed,
+      listen: (record) => tell(context, record),
+    })
+    io.exitCode = verdict === 'passed' ? EXIT.ok : EXIT.notProven
+  } finally {
+    report(context, evidence, folder)
+  }
+}
+
+function rulesOf(wish: Run, depth: Depth): DrillRules {
+  const { app, way } = wish.target.direct
+  const limits: DrillLimits = {
+    detectMs: wish.maxDetect,
+    notifyMs: wish.maxNotify,
+    recoverMs: wish.maxRecover,
+    falseHealthyMs: wish.maxFalseHealthy,
+    loadMs: wish.load,
+  }
+  return {
+    ...{ depth, limits, traits: traitsOf(way, app), habits: wish.target.platform.habits },
+    consentHosts: [new URL(app.url).host],
+    clientId: app.clientId,
+    redirectUri: app.redirectUri,
+  }
+}
+
+/** As words; where a program listens (`--json`, no terminal), as one JSON object a line on standard error. */
+function tell({ output, io }: Context, record: EvidenceRecord): void {
+  if (!output.json || io.stderr.isTTY) {
+    const line = renderRecord(record, output)
+    if (line !== undefined) output.say(line)
+    return
+  }
+  const { kind, step, name, inject, verdict, why, at } = record
+  const isResult = kind === 'step' || kind === 'inject'
+  const text = isResult ? `${step ?? ''} ${name ?? inject}: ${verdict}. ${why}`.trim() : undefined
+  const event = { event: kind, at, step, name, inject, verdict, text }
+  io.stderr.write(`${JSON.stringify(event)}\n`)
+}
+
+function report(context: Context, { records, path }: EvidenceFile, folder: string): void {
+  const { output } = context
+  if (records.length === 0) return
+  const made = readReport(records)
+  const files = {
+    html: [join(folder, 'report.html'), renderDrillHtml(made)],
+    json: [join(folder, 'report.json'), renderDrillJson(made)],
+    junit: [join(folder, 'junit.xml'), renderDrillJunit(made)],
+  } as const
+  for (const [file, text] of Object.values(files)) writeReport(file, text)
+  output.result(
+    resultOf(made, {
+      evidence: path,
+      ...Object.fromEntries(Object.entries(files).map(([kind, [file]]) => [kind, file])),
+    }),
+  )
+  output.say(renderDrillEnd(made, output))
+  output.say()
+  output.say(`Evidence ${path}, signed by ${made.keyId}.`)
+  output.say(`Reports  ${folder}: report.html, report.json, junit.xml`)
+}
+
+function resultOf(made: DrillReport, files: Readonly<Record<string, string>>) {
+  const { drill, connection, platform, depth, mode, end, steps, keyId } = made
+  return {
+    ...{ drill, connection, platform, depth, mode, key: keyId, files },
+    headline: headlineOf(made),
+    verdict: end?.verdict ?? 'died',
+    failedAt: end?.failedAt ?? null,
+    why: end?.why ?? null,
+    isBack: end?.isBack ?? null,
+    stands: end?.stands ?? null,
+    numbers: end?.numbers ?? null,
+    steps: steps.map(({ id, name, verdict, why }) => ({ id, name, verdict, why })),
+  }
+}
+
+interface VerifyOptions extends TenantOptions {
+  readonly key?: string
+}
+
+function verify(context: Context, file: string, { key }: VerifyOptions): void {
+  const { io, output } = context
+  const check = verifyEvidence(readEvidence(resolve(io.cwd, file)), key)
+  if (!check.ok) {
+    const { fault, record, bytes, text } = check
+    output.result({ ok: false, fault, record, bytes, text, sound: check.sound.length })
+    throw new RescindError('evidence_altered', `${file} is refused. ${text}`)
+  }
+  const own = evidenceKeyId(evidenceKeyPath(context))
+  const made = readReport(check.records)
+  const verdict = made.end?.verdict ?? null
+  const isOwn = own === check.keyId
+  output.result({ ok: true, key: check.keyId, isOwn, records: check.records.length, verdict })
+  output.say(`${file} is as it was signed: ${check.records.length} records. ${headlineOf(made)}.`)
+  const whose = isOwn ? 'this home’s own key' : 'a key that this home does not know: compare it'
+  output.say(`Signed by ${check.keyId}${key === undefined ? `, ${whose}` : ''}.`)
+}
+
+function httpOf({ http, io, output }: Context, { trace }: RunOptions): Context['http'] {
+  return trace ? tracedHttp(http, io.clock.now, (line) => output.note(`    ${line}`)) : http
+}
+
+function makeFolder(folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new RescindError(
+      'usage',
+      `The folder ${folder} cannot be made. Name another with --out.`,
+      { cause },
+    )
+  }
+  if (existsSync(join(folder, 'evidence.jsonl'))) {
+    throw new RescindError(
+      'usage',
+      `${folder} holds the evidence of a drill. Name another with --out.`,
+    )
+  }
+  return folder
+}
+
+function writeReport(path: string, content: string | Uint8Array): void {
+  try {
+    writeFileSync(path, content, { mode: 0o600 })
+  } catch (cause) {
+    throw new RescindError(
+      'usage',
+      `${path} cannot be written. Check the folder and its permissions.`,
+      { cause },
+    )
+  }
+}
+
+const DURATION = /^(\d+)(ms|s|m|h)$/
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+
+function duration(text: string): number {
+  const [, count, unit] = DURATION.exec(text) ?? []
+  if (count === undefined) throw new InvalidArgumentError('Write a time, like 60s or 15m.')
+  return Number(count) * UNITS[unit as keyof typeof UNITS]
+}

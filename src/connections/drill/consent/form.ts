@@ -1,0 +1,61 @@
+import { RescindError } from '../../../core/errors.ts'
+import type { Http } from '../../../core/http.ts'
+import type { PageForm } from '../../../protocol/login-page.ts'
+import { walkPages } from '../../../protocol/page-walk.ts'
+import type { ReconnectLink } from '../platform.ts'
+import {
+  type Consent,
+  type ConsentFields,
+  type ConsentVisit,
+  chooseButton,
+  type Decision,
+  readCallback,
+} from './consent.ts'
+
+/**
+ * Gets the consent of a test user by the forms of the provider's pages, without a browser: each page is
+ * fetched and its form posted, redirects are followed by hand, and no token is ever sent along.
+ */
+export function formConsent(http: Http, fields: ConsentFields): Consent {
+  return {
+    how: 'form',
+    canDeny: true,
+    visit: (link, decision, signal) => walkForms(http, fields, { link, decision, signal }),
+    close: async () => {},
+  }
+}
+
+interface Visit {
+  readonly link: ReconnectLink
+  readonly decision: Decision
+  readonly signal: AbortSignal | undefined
+}
+
+async function walkForms(
+  http: Http,
+  wish: ConsentFields,
+  { link, decision, signal }: Visit,
+): Promise<ConsentVisit> {
+  const end = await walkPages({
+    start: new URL(link.url),
+    redirectUri: link.redirectUri,
+    known: new Set(Object.keys(wish.fields)),
+    fill: (form) => fillIn(form, wish, decision),
+    send: (request) => http.send({ ...request, signal }),
+  })
+  if ('stuck' in end) {
+    const message = `The consent of the test user led nowhere. ${end.stuck} Check drill.consent in rescind.yaml, or use --consent browser.`
+    throw new RescindError('consent_failed', message)
+  }
+  return { callback: readCallback(end.arrived), pages: end.steps, screenshot: null }
+}
+
+/** The fields of a form with the user's in them, and of its buttons only the one of the decision. */
+function fillIn(form: PageForm, wish: ConsentFields, decision: Decision): Map<string, string> {
+  const button = chooseButton(form.buttons, decision, wish) ?? form.buttons[0]
+  const buttons = new Set(form.buttons.map(({ name }) => name))
+  const inputs = [...form.fields].filter(([name]) => !buttons.has(name))
+  const filled = new Map(inputs.map(([name, value]) => [name, wish.fields[name] ?? value]))
+  if (button !== undefined) filled.set(button.name, button.value)
+  return filled
+}

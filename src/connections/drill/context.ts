@@ -1,0 +1,158 @@
+import type { Clock } from '../../core/clock.ts'
+import type { Fingerprint, Secret } from '../../core/secret.ts'
+import type {
+  ConnectionApp,
+  ConnectionTraits,
+  ConnectionWay,
+  WayMeans,
+} from '../../providers/connection-way.ts'
+import type { ConnectionState } from '../connection.ts'
+import type { Vault } from '../vault.ts'
+import type { Consent } from './consent/consent.ts'
+import type { EmulatorControl } from './emulator.ts'
+import type { NoticeInbox } from './notice-inbox.ts'
+import type {
+  Callback,
+  Depth,
+  HeldTokens,
+  Platform,
+  PlatformHabits,
+  PlatformSnapshot,
+  ReconnectLink,
+} from './platform.ts'
+
+/** Where a drill is run: against an emulator, a sandbox, or one dedicated connection in production. */
+export type Mode = 'simulated' | 'sandbox' | 'canary'
+
+/** What a drill may take; more fails it. */
+export interface DrillLimits {
+  readonly detectMs: number
+  readonly notifyMs: number
+  readonly recoverMs: number
+  readonly falseHealthyMs: number
+  /** For how long calls go on after the connection is known to be dead. */
+  readonly loadMs: number
+}
+
+/** What a judge may know beside what was seen. */
+export interface DrillRules {
+  readonly depth: Depth
+  readonly limits: DrillLimits
+  readonly traits: ConnectionTraits
+  readonly habits: PlatformHabits
+  /** Hosts at which the owner may be asked to consent, and our client there. */
+  readonly consentHosts: readonly string[]
+  readonly clientId: string
+  readonly redirectUri: string
+}
+
+/** The provider, asked directly. */
+export interface DirectWay {
+  readonly way: ConnectionWay
+  readonly app: ConnectionApp
+  readonly means: WayMeans
+}
+
+/** What the provider itself counts; an emulator can be asked. */
+export interface Witness {
+  /** Refreshes that the provider has seen since a moment. */
+  refreshes(since: number): Promise<number>
+}
+
+/**
+ * What a drill has learned so far. Holds no secret; kept from step to step, and over a crash.
+ * Times are milliseconds since the epoch.
+ */
+export interface DrillMemory {
+  startedAt: number
+  before: PlatformSnapshot | null
+  liveBefore: number | null
+  others: Readonly<Record<string, ConnectionState>>
+  revokedAt: number | null
+  /** When the provider first refused the old access token. */
+  deadAt: number | null
+  /** Whether the old access token is expected to outlive what was revoked. */
+  accessSurvives: boolean
+  /** When a call through the platform first failed as it should. */
+  failedAt: number | null
+  /** When the platform first said itself that the connection is not well. */
+  unhealthyAt: number | null
+  notifiedAt: number | null
+  /** When a call through the platform first worked again. */
+  recoveredAt: number | null
+  /** The connection came back without anybody's consent. */
+  healedAlone: boolean
+  reconnected: boolean
+  appliedBy: string | null
+  refreshAttempts: number | null
+  duplicateNotices: number | null
+}
+
+/** Secrets of a running drill; none is ever written but sealed. */
+export interface DrillSecrets {
+  old: HeldTokens | null
+  link: ReconnectLink | null
+  callback: Callback | null
+}
+
+/** The handles of a simulated drill: emulators, another person, and our own vault from within. */
+export interface DrillLab {
+  readonly provider: EmulatorControl
+  /** Of an emulated account; null where our own vault is drilled. */
+  readonly account: EmulatorControl | null
+  /** Another person who logs in; null where none is known. */
+  readonly stranger: Consent | null
+  readonly vault: VaultLab | null
+}
+
+/** Our own vault from within. */
+export interface VaultLab {
+  readonly connection: string
+  readonly leaseMs: number
+  readonly inbox: NoticeInbox
+  /** Lets every write of new tokens fail, or no more. */
+  failWrites(isFailing: boolean): void
+  /** The vault as another process has it. */
+  another(wish?: { readonly clockOffsetMs?: number; readonly isDying?: boolean }): Vault
+}
+
+/** What the steps of a drill work with. */
+export interface DrillContext {
+  readonly platform: Platform
+  readonly direct: DirectWay
+  readonly consent: Consent
+  readonly rules: DrillRules
+  readonly witness: Witness | null
+  readonly clock: Clock
+  readonly fingerprint: (secret: Secret) => Fingerprint
+  readonly signal: AbortSignal | undefined
+  /** What faults are injected with; in simulated mode alone. */
+  readonly lab: DrillLab | null
+  readonly memory: DrillMemory
+  readonly secrets: DrillSecrets
+  /** Takes secrets out of all evidence from now on. */
+  keepOut(...secrets: readonly (Secret | null)[]): void
+  /** Puts memory and secrets on the disk, the secrets sealed. */
+  save(): void
+}
+
+export function emptyMemory(startedAt: number): DrillMemory {
+  return {
+    startedAt,
+    before: null,
+    liveBefore: null,
+    others: {},
+    revokedAt: null,
+    deadAt: null,
+    accessSurvives: false,
+    failedAt: null,
+    unhealthyAt: null,
+    notifiedAt: null,
+    recoveredAt: null,
+    healedAlone: false,
+    reconnected: false,
+    appliedBy: null,
+    refreshAttempts: null,
+    duplicateNotices: null,
+  }
+}

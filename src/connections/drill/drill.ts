@@ -1,0 +1,309 @@
+import { createHash } from 'node:crypto'
+import { isRescindError, RescindError } from '../../core/errors.ts'
+import type { Secret } from '../../core/secret.ts'
+import { VERSION } from '../../core/version.ts'
+import { type DrillContext, type DrillMemory, emptyMemory } from './context.ts'
+import { EVIDENCE_FORMAT, type EvidenceRecord, type EvidenceValue } from './evidence.ts'
+import type { EvidenceFile } from './evidence-file.ts'
+import type { EvidenceSigner } from './evidence-key.ts'
+import { checkGuards, type DrillPermission, type GuardResult, refuseUnguarded } from './guards.ts'
+import { type Injection, runInjection } from './inject.ts'
+import { type DrillAbout, type DrillJournal, whereItStands } from './journal.ts'
+import { identityText } from './look.ts'
+import { type Judgement, type Step, step } from './step.ts'
+import { hygieneAfterFaults } from './steps/after.ts'
+import { STEPS, VERDICT_STEP } from './steps.ts'
+
+/** What a person or a log sees while a drill runs: each record, when it is on the disk. */
+export type DrillListener = (record: EvidenceRecord) => void
+
+export interface DrillOptions {
+  readonly context: Omit<DrillContext, 'memory' | 'secrets' | 'save' | 'keepOut'>
+  readonly journal: DrillJournal
+  readonly evidence: EvidenceFile
+  readonly signer: EvidenceSigner
+  readonly permission: DrillPermission
+  /** user@host */
+  readonly actor: string
+  /** Faults to inject in place of a revocation; simulated mode alone. */
+  readonly injections?: readonly Injection[] | undefined
+  /** Of a drill that died. */
+  readonly resumed?: Pick<DrillContext, 'memory' | 'secrets'> | undefined
+  readonly listen?: DrillListener | undefined
+}
+
+export interface DrillEnd {
+  readonly verdict: 'passed' | 'failed'
+  /** The first step that failed. */
+  readonly failedAt: number | null
+}
+
+/**
+ * Runs a drill: guards, then each step with its intent written before it, then the signed verdict.
+ * A step that fails does not stop those that bring the connection back.
+ *
+ * @throws RescindError `drill_refused` when a guard does not hold; `stopped_by_signal`, and what a
+ * step could not go on from, with what state the connection is in
+ */
+export async function runDrill(options: DrillOptions): Promise<DrillEnd> {
+  const run = openRun(options)
+  try {
+    if (options.resumed === undefined) await begin(run)
+    else write(run, { kind: 'resumed', drill: options.journal.about.drill })
+    if (options.injections === undefined) await walkSteps(run, STEPS)
+    else await inject(run, options.injections)
+    return finish(run)
+  } catch (error) {
+    throw ended(run, error)
+  } finally {
+    options.evidence.close()
+  }
+}
+
+interface Run {
+  readonly options: DrillOptions
+  readonly context: DrillContext
+  /** The last judgement of each step. */
+  readonly judged: Map<number, Judgement>
+}
+
+function openRun(options: DrillOptions): Run {
+  const { evidence, journal, resumed } = options
+  const memory: DrillMemory = resumed?.memory ?? emptyMemory(options.context.clock.now())
+  const secrets = resumed?.secrets ?? { old: null, link: null, callback: null }
+  const context: DrillContext = {
+    ...options.context,
+    memory,
+    secrets,
+    keepOut: (...some: readonly (Secret | null)[]) => evidence.keepOut(...some),
+    save: () => journal.save(memory, secrets),
+  }
+  context.keepOut(
+    options.context.direct.app.clientSecret,
+    secrets.old?.access ?? null,
+    secrets.old?.refresh ?? null,
+  )
+  return { options, context, judged: judgedSoFar(evidence.records) }
+}
+
+function write(
+  { options }: Run,
+  body: { readonly kind: string; readonly [name: string]: EvidenceValue },
+): void {
+  const record = options.evidence.append(body)
+  options.listen?.(record)
+}
+
+async function begin(run: Run): Promise<void> {
+  const { options, context } = run
+  write(run, header(options))
+  const guards = await checkGuards(context, options.permission)
+  write(run, { kind: 'guards', guards: guards.map(guardValue) })
+  const refused = guards.find(({ ok }) => !ok)
+  if (refused !== undefined) {
+    write(run, endOf(run, { verdict: 'refused', failedAt: null, why: refused.said }))
+    options.journal.close()
+  }
+  refuseUnguarded(guards)
+}
+
+function guardValue({ name, ok, said }: GuardResult): EvidenceValue {
+  return { name, ok, said }
+}
+
+function header({ journal, context, permission, signer, actor, injections }: DrillOptions) {
+  const { drill, subject, via, depth, mode } = journal.about
+  const { rules, direct, consent } = context
+  const config = { rules: { ...rules }, provider: direct.app.url, users: permission.allowedUsers }
+  return {
+    kind: 'drill',
+    format: EVIDENCE_FORMAT,
+    drill,
+    connection: subject,
+    platform: via,
+    provider: new URL(direct.app.url).host,
+    ...{ depth, mode, actor, ownerConsent: permission.ownerConsent, consent: consent.how },
+    inject: injections?.map(({ name }) => name) ?? null,
+    limits: { ...rules.limits },
+    version: VERSION,
+    config: createHash('sha256').update(JSON.stringify(config)).digest('hex'),
+    key: { id: signer.keyId, public: signer.publicKey },
+  }
+}
+
+async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
+  for (const step of steps) {
+    if (!isToBeDone(run, step.no)) continue
+    const why = whySkipped(run, step.no)
+    if (why === undefined) await walkStep(run, step)
+    else
+      record(run, step, {
+        judgement: { verdict: 'skipped', why },
+        seen: {},
+        startedAt: run.context.clock.now(),
+      })
+  }
+}
+
+/** The first of those that bring a new grant: what one of them has in hand does not outlive a process. */
+const LINK_STEP = 8
+const APPLY_STEP = 11
+
+function isToBeDone({ judged }: Run, no: number): boolean {
+  if (no >= LINK_STEP && no <= APPLY_STEP && !judged.has(APPLY_STEP)) return true
+  return !judged.has(no)
+}
+
+function whySkipped({ context, judged }: Run, no: number): string | undefined {
+  const failed = (one: number) => judged.get(one)?.verdict === 'fail'
+  const { memory } = context
+  const early = [0, 1, 2].find(failed)
+  if (early !== undefined && no > early) {
+    return `Step ${early} failed: nothing was revoked.`
+  }
+  if (failed(3) && no > 4 && memory.deadAt === null) {
+    return 'The revocation had no effect: the connection is as it was.'
+  }
+  if (no >= LINK_STEP && no <= APPLY_STEP && memory.healedAlone) {
+    return 'The connection healed by itself: there is nothing to reconnect.'
+  }
+  if (no >= 9 && no <= APPLY_STEP && failed(8)) return 'There is no link to consent at.'
+  if (no === APPLY_STEP && failed(9) && !context.secrets.callback?.code) {
+    return 'There is no code to apply.'
+  }
+  if (no >= 12 && no <= 14 && !memory.healedAlone && !memory.reconnected) {
+    return 'The connection was not brought back.'
+  }
+  return undefined
+}
+
+async function walkStep(run: Run, one: Step): Promise<void> {
+  const { context } = run
+  const startedAt = context.clock.now()
+  context.signal?.throwIfAborted()
+  write(run, { kind: 'intent', step: one.no, name: one.name, will: one.act })
+  const { seen, judgement } = await one.run(context).catch((error: unknown) => {
+    if (!isRescindError(error) || context.signal?.aborted) throw error
+    const why = `It could not be done: ${error.message}`
+    return { seen: { error: error.code }, judgement: { verdict: 'fail', why } as const }
+  })
+  context.save()
+  record(run, one, { judgement, seen, startedAt })
+}
+
+interface StepEnd {
+  readonly judgement: Judgement
+  readonly seen: Readonly<Record<string, EvidenceValue>>
+  readonly startedAt: number
+}
+
+function record(run: Run, step: Step, { judgement, seen, startedAt }: StepEnd): void {
+  run.judged.set(step.no, judgement)
+  write(run, {
+    kind: 'step',
+    step: step.no,
+    name: step.name,
+    did: step.act,
+    passOnlyIf: step.passOnlyIf,
+    verdict: judgement.verdict,
+    why: judgement.why,
+    startedAt: new Date(startedAt).toISOString(),
+    tookMs: run.context.clock.now() - startedAt,
+    evidence: seen,
+  })
+}
+
+/** Steps 0 to 2, then each fault by itself, then the count of what is left. */
+async function inject(run: Run, injections: readonly Injection[]): Promise<void> {
+  await walkSteps(
+    run,
+    STEPS.filter(({ no }) => no <= 2),
+  )
+  const why = whySkipped(run, 3)
+  for (const injection of injections) {
+    const { name, how, mustEnd } = injection
+    const startedAt = run.context.clock.now()
+    write(run, { kind: 'intent', inject: name, will: how })
+    const skipped = { seen: {}, judgement: { verdict: 'skipped', why: why ?? '' } as const }
+    const { seen, judgement } =
+      why === undefined ? await runInjection(injection, run.context) : skipped
+    if (judgement.verdict === 'fail') run.judged.set(3, judgement)
+    write(run, {
+      ...{ kind: 'inject', inject: name, did: how, passOnlyIf: mustEnd },
+      ...{ verdict: judgement.verdict, why: judgement.why },
+      startedAt: new Date(startedAt).toISOString(),
+      tookMs: run.context.clock.now() - startedAt,
+      evidence: seen,
+    })
+  }
+  await walkSteps(run, [step(hygieneAfterFaults)])
+}
+
+function judgedSoFar(records: readonly EvidenceRecord[]): Map<number, Judgement> {
+  const judged = new Map<number, Judgement>()
+  for (const { kind, step, verdict, why } of records) {
+    if (kind !== 'step' || typeof step !== 'number') continue
+    judged.set(step, { verdict, why } as Judgement)
+  }
+  return judged
+}
+
+function finish(run: Run): DrillEnd {
+  const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
+  const failedAt = failed.length === 0 ? null : Math.min(...failed)
+  const verdict = failedAt === null ? 'passed' : 'failed'
+  const why =
+    failedAt === null
+      ? 'All steps passed.'
+      : `Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`
+  write(run, endOf(run, { verdict, failedAt, why }))
+  run.options.journal.close()
+  return { verdict, failedAt }
+}
+
+function endOf(
+  { context, options, judged }: Run,
+  end: { readonly verdict: string; readonly failedAt: number | null; readonly why: string },
+) {
+  const { memory, rules } = context
+  const since = (at: number | null) =>
+    at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
+  const isBack = memory.revokedAt === null || memory.healedAlone || memory.reconnected
+  return {
+    kind: 'end',
+    step: VERDICT_STEP.no,
+    name: VERDICT_STEP.name,
+    ...end,
+    numbers: {
+      detectMs: since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt),
+      notifyMs: since(memory.notifiedAt),
+      recoverMs: since(memory.recoveredAt),
+      falseHealthyMs:
+        memory.deadAt === null || memory.unhealthyAt === null
+          ? null
+          : Math.max(0, memory.unhealthyAt - memory.deadAt),
+      refreshAttempts: memory.refreshAttempts,
+      duplicateNotices: memory.duplicateNotices,
+    },
+    appliedBy: memory.appliedBy,
+    identity: identityText(memory.before?.identity ?? null),
+    isBack,
+    stands: isBack ? null : whereItStands(options.journal.about, memory, true),
+    passed: [...judged.values()].filter(({ verdict }) => verdict === 'pass').length,
+    records: options.evidence.records.length + 1,
+  }
+}
+
+/** What ended a drill early says also where the connection stands, and how to go on. */
+function ended({ options, context }: Run, error: unknown): unknown {
+  if (isRescindError(error, 'drill_refused')) return error
+  const stands = whereItStands(options.journal.about, context.memory)
+  if (context.memory.revokedAt === null) options.journal.close()
+  if (context.signal?.aborted) {
+    return new RescindError('stopped_by_signal', `Stopped. ${stands}`, { cause: error })
+  }
+  if (!isRescindError(error)) return error
+  return new RescindError(error.code, `${error.message} ${stands}`, { cause: error })
+}
+
+export type { DrillAbout }

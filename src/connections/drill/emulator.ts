@@ -1,0 +1,83 @@
+import { RescindError } from '../../core/errors.ts'
+import type { Http } from '../../core/http.ts'
+import { isLoopback } from '../../core/url.ts'
+import type { Mail, Mailbox } from '../open-connectors/platform.ts'
+import type { Witness } from './context.ts'
+
+/** The control plane of an emulator, which no real provider has. */
+export interface EmulatorControl {
+  ask<Answer>(name: string): Promise<Answer>
+  tell<Answer>(name: string, value: unknown): Promise<Answer>
+}
+
+/**
+ * Opens the control plane of an emulator on this machine.
+ *
+ * @param url any address of the emulator
+ * @throws RescindError `drill_refused` where nothing answers as an emulator does
+ */
+export function emulatorControl(url: string, http: Http): EmulatorControl {
+  const { origin } = new URL(url)
+  const send = async <Answer>(name: string, body?: string): Promise<Answer> => {
+    const method = body === undefined ? 'GET' : 'POST'
+    const answer = await http.send({ method, url: `${origin}/__emulator/${name}`, body })
+    if (answer.status === 200) return JSON.parse(answer.body) as Answer
+    throw new RescindError(
+      'drill_refused',
+      `${origin} does not answer as an emulator (${answer.status} to ${name}): a simulated drill, and faults, take one. Start it with: rescind emulate`,
+    )
+  }
+  return { ask: (name) => send(name), tell: (name, value) => send(name, JSON.stringify(value)) }
+}
+
+/** Says whether an address may be an emulator's. */
+export function mayBeEmulator(url: string): boolean {
+  return isLoopback(new URL(url))
+}
+
+interface LoggedRequest {
+  readonly at: number
+  readonly route: string
+  readonly grantType?: string | null
+}
+
+/** Counts refreshes in the log of an emulated org. */
+export function emulatorWitness(control: EmulatorControl): Witness {
+  return {
+    async refreshes(since) {
+      const { requests } = await control.ask<{ requests: readonly LoggedRequest[] }>('requests')
+      return requests.filter(
+        ({ at, route, grantType }) =>
+          at >= since && route === 'token' && grantType === 'refresh_token',
+      ).length
+    },
+  }
+}
+
+interface ProviderCall {
+  readonly at: number
+  readonly instanceId: number | null
+  readonly kind: string
+}
+
+/** Counts the refreshes of one instance that an emulated account sent to the provider. */
+export function instanceWitness(control: EmulatorControl, instance: number): Witness {
+  return {
+    async refreshes(since) {
+      const { calls } = await control.ask<{ calls: readonly ProviderCall[] }>('provider')
+      return calls.filter(
+        ({ at, instanceId, kind }) => at >= since && instanceId === instance && kind === 'refresh',
+      ).length
+    },
+  }
+}
+
+/** The catcher in which an emulated account's mails end. */
+export function emulatorMailbox(control: EmulatorControl): Mailbox {
+  return {
+    async since(at) {
+      const { emails } = await control.ask<{ emails: readonly Mail[] }>('emails')
+      return emails.filter((mail) => mail.at >= at)
+    },
+  }
+}

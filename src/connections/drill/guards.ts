@@ -1,0 +1,213 @@
+import { isRescindError, RescindError } from '../../core/errors.ts'
+import { isLoopback } from '../../core/url.ts'
+import type { Identity } from '../../providers/connection-way.ts'
+import type { DrillContext, Mode } from './context.ts'
+import { callThrough, identityText, whoseGrant } from './look.ts'
+import { countLive } from './steps/before.ts'
+import { lookAtLink } from './steps/reconnect.ts'
+
+/** The tag without which nothing is ever drilled. */
+export const DRILL_TAG = 'drill-target'
+/** A reconnect may make one more token before the old one is gone, and one is left for a mistake. */
+const LIVE_TOKENS_SPARE = 2
+
+/** What a person says before a drill. */
+export interface DrillPermission {
+  readonly mode: Mode
+  /** Provider users who may be drilled: `org/user`, or the user alone. */
+  readonly allowedUsers: readonly string[]
+  /** Who owns the connection and agreed; a canary in production needs it. */
+  readonly ownerConsent: string | null
+}
+
+export interface GuardResult {
+  readonly name: string
+  readonly ok: boolean
+  /** One sentence: what shows it, or why the drill does not begin. */
+  readonly said: string
+}
+
+export interface Guard {
+  readonly name: string
+  check(context: DrillContext, permission: DrillPermission): Promise<Omit<GuardResult, 'name'>>
+}
+
+const good = (said: string) => ({ ok: true, said })
+const bad = (said: string) => ({ ok: false, said })
+
+/** What must hold before anything is touched. Those that only look come first. */
+export const GUARDS: readonly Guard[] = [
+  {
+    name: 'tagged',
+    async check({ platform, signal }) {
+      const { id, tags } = await platform.snapshot(signal)
+      return tags.includes(DRILL_TAG)
+        ? good(`The connection ${id} is tagged ${DRILL_TAG}.`)
+        : bad(
+            `The connection ${id} is not tagged ${DRILL_TAG}: only what was set apart for it is ever drilled.`,
+          )
+    },
+  },
+  {
+    name: 'mode',
+    async check({ direct }, { mode, ownerConsent }) {
+      const isEmulator = isLoopback(new URL(direct.app.url))
+      if (mode === 'simulated' && !isEmulator) {
+        return bad(
+          'A simulated drill takes an emulator on this machine, and the provider is elsewhere: use --mode sandbox.',
+        )
+      }
+      if (mode === 'canary' && ownerConsent === null) {
+        return bad(
+          'A canary is drilled only with its owner’s consent: name who agreed with --owner-consent.',
+        )
+      }
+      return good(
+        ownerConsent === null
+          ? `The mode is ${mode}.`
+          : `The mode is ${mode}; ${ownerConsent} agreed.`,
+      )
+    },
+  },
+  {
+    name: 'provider',
+    async check({ direct }) {
+      const { ok, status } = await direct.way.control(direct.app, direct.means)
+      const { host } = new URL(direct.app.url)
+      return ok
+        ? good(`${host} answers.`)
+        : bad(
+            `The provider ${host} is not well, or cannot be reached (${status ?? 'no answer'}): try again when it is.`,
+          )
+    },
+  },
+  {
+    name: 'user',
+    async check(context, { allowedUsers }) {
+      const identity = await whoseGrant(context)
+      const text = identityText(identity)
+      return isAllowed(identity, allowedUsers)
+        ? good(`The provider user ${text} is on the list.`)
+        : bad(
+            `The provider user ${text ?? '(unknown)'} is not on the list of users who may be drilled: add it to drill.users in rescind.yaml.`,
+          )
+    },
+  },
+  {
+    name: 'state',
+    async check({ platform, signal }) {
+      const { state } = await platform.snapshot(signal)
+      return state === 'connected'
+        ? good('It is connected, and nobody works on it.')
+        : bad(`The connection is ${state}: a drill begins with one that is well.`)
+    },
+  },
+  { name: 'token budget', check: checkBudget },
+  {
+    name: 'own grant',
+    async check({ platform, fingerprint, signal }) {
+      const { id } = await platform.snapshot(signal)
+      const { refresh } = await platform.tokens(signal)
+      if (refresh === null)
+        return bad('The connection has no refresh token: there is nothing to come back to.')
+      const own = fingerprint(refresh)
+      const others = await platform.others(signal)
+      const shared = others.filter((other) => other.id !== id && other.refreshFingerprint === own)
+      return shared.length === 0
+        ? good(`None of ${others.length} other connections holds the same grant.`)
+        : bad(
+            `The grant is shared with ${shared.map((other) => other.id).join(', ')}, which would die with it.`,
+          )
+    },
+  },
+  {
+    name: 'way back',
+    async check(context) {
+      const { platform, rules, signal } = context
+      const link = await platform.reconnectLink(signal)
+      context.keepOut(link.state)
+      const { host } = lookAtLink(context, link)
+      const asked = new URL(link.url).searchParams.get('scope')?.split(/[\s,]+/)
+      const { scopes } = await platform.snapshot(signal)
+      const lost = asked === undefined ? [] : scopes.filter((scope) => !asked.includes(scope))
+      if (lost.length > 0) {
+        return bad(
+          `The reconnect link asks for fewer scopes than the connection has (without ${lost.join(', ')}): the new grant would be refused. Mend the scopes of the app first.`,
+        )
+      }
+      return rules.consentHosts.includes(host)
+        ? good(`A reconnect link to ${host} is issued.`)
+        : bad(
+            `The reconnect link leads to ${host}, which is not expected: there would be no way back.`,
+          )
+    },
+  },
+  {
+    // An app whose policy ends refresh tokens at once has a grant that no refresh survives.
+    name: 'refresh policy',
+    async check(context) {
+      const { ok, cause, status } = await callThrough(context, (on) =>
+        context.platform.forceRefresh(on),
+      )
+      return ok
+        ? good('A refresh works: the app’s policy does not end refresh tokens at once.')
+        : bad(
+            `A refresh does not work now (${cause ?? status ?? 'no answer'}): check the app’s refresh token policy.`,
+          )
+    },
+  },
+]
+
+async function checkBudget(context: DrillContext) {
+  const max = context.rules.traits.liveTokensMax
+  if (max === null)
+    return good('The provider is not known to limit the tokens of one user and app.')
+  const count = await countLive(context)
+  if (count === null) {
+    return bad(
+      `The provider keeps ${max} tokens of one user and app, and cannot say how many there are: the drill could end somebody’s.`,
+    )
+  }
+  return count <= max - LIVE_TOKENS_SPARE
+    ? good(`${count} live tokens of ${max}.`)
+    : bad(
+        `The user has ${count} of ${max} live tokens for this app: one more consent would end the oldest. Revoke some first, or use another user.`,
+      )
+}
+
+function isAllowed(identity: Identity | null, allowed: readonly string[]): boolean {
+  if (identity === null) return false
+  return [identity.user, identity.name, identityText(identity)].some(
+    (one) => one !== null && allowed.includes(one),
+  )
+}
+
+/**
+ * Checks all guards, in order, up to the first that does not hold. A guard that cannot be asked does
+ * not hold.
+ */
+export async function checkGuards(
+  context: DrillContext,
+  permission: DrillPermission,
+): Promise<readonly GuardResult[]> {
+  const results: GuardResult[] = []
+  for (const { name, check } of GUARDS) {
+    const result = await check(context, permission).catch((error: unknown) => {
+      if (!isRescindError(error)) throw error
+      return bad(error.message)
+    })
+    results.push({ name, ...result })
+    if (!result.ok) break
+  }
+  return results
+}
+
+/** @throws RescindError `drill_refused` with the sentence of the guard that does not hold */
+export function refuseUnguarded(results: readonly GuardResult[]): void {
+  const failed = results.find(({ ok }) => !ok)
+  if (failed === undefined) return
+  throw new RescindError(
+    'drill_refused',
+    `The drill does not begin. ${failed.said} Nothing was revoked.`,
+  )
+}

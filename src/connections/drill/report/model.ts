@@ -1,0 +1,155 @@
+import type { EvidenceRecord, EvidenceValue } from '../evidence.ts'
+import type { Judgement } from '../step.ts'
+
+/** A drill as its evidence tells it. Reports are made of this alone: they cannot hold more than it does. */
+export interface DrillReport {
+  readonly drill: string
+  readonly connection: string
+  readonly platform: string
+  readonly provider: string
+  readonly depth: string
+  readonly mode: string
+  readonly actor: string
+  readonly ownerConsent: string | null
+  readonly consent: string
+  readonly inject: readonly string[] | null
+  readonly version: string
+  readonly config: string
+  readonly keyId: string
+  readonly limits: Readonly<Record<string, number>>
+  readonly startedAt: string
+  /** Null where the drill did not end. */
+  readonly endedAt: string | null
+  readonly guards: readonly { readonly name: string; readonly ok: boolean; readonly said: string }[]
+  /** The last result of each step, in order, then each fault that was injected. */
+  readonly steps: readonly ReportStep[]
+  readonly resumed: number
+  readonly end: ReportEnd | null
+  readonly records: number
+}
+
+export interface ReportStep extends Judgement {
+  /** Its number, or the name of the fault. */
+  readonly id: string
+  readonly name: string
+  readonly did: string
+  readonly passOnlyIf: string
+  readonly startedAt: string
+  readonly tookMs: number
+  readonly evidence: EvidenceValue
+}
+
+export interface ReportNumbers {
+  readonly detectMs: number | null
+  readonly notifyMs: number | null
+  readonly recoverMs: number | null
+  readonly falseHealthyMs: number | null
+  readonly refreshAttempts: number | null
+  readonly duplicateNotices: number | null
+}
+
+export interface ReportEnd {
+  readonly verdict: 'passed' | 'failed' | 'refused'
+  readonly failedAt: number | null
+  readonly why: string
+  readonly numbers: ReportNumbers
+  readonly appliedBy: string | null
+  readonly identity: string | null
+  readonly isBack: boolean
+  /** Where the connection stands, when it is not back. */
+  readonly stands: string | null
+}
+
+/** Reads a report out of a drill's records, which were verified before. */
+export function readReport(records: readonly EvidenceRecord[]): DrillReport {
+  const head = (records[0] ?? {}) as Record<string, EvidenceValue>
+  const of = (kind: string) => records.filter((record) => record.kind === kind)
+  const end = of('end')[0]
+  const text = (name: string) => String(head[name] ?? '')
+  const words = (name: string) => (typeof head[name] === 'string' ? String(head[name]) : null)
+  return {
+    drill: text('drill'),
+    connection: text('connection'),
+    platform: text('platform'),
+    provider: text('provider'),
+    depth: text('depth'),
+    mode: text('mode'),
+    actor: text('actor'),
+    ownerConsent: words('ownerConsent'),
+    consent: text('consent'),
+    inject: (head.inject ?? null) as DrillReport['inject'],
+    version: text('version'),
+    config: text('config'),
+    keyId: String((head.key as { id?: string } | undefined)?.id ?? ''),
+    limits: (head.limits ?? {}) as DrillReport['limits'],
+    startedAt: text('at'),
+    endedAt: end?.at ?? null,
+    guards: (of('guards')[0]?.guards ?? []) as unknown as DrillReport['guards'],
+    steps: [...lastSteps(of('step')), ...of('inject').map(asStep)],
+    resumed: of('resumed').length,
+    end: end === undefined ? null : (end as unknown as ReportEnd),
+    records: records.length,
+  }
+}
+
+function lastSteps(records: readonly EvidenceRecord[]): readonly ReportStep[] {
+  const last = new Map<string, ReportStep>()
+  for (const record of records) {
+    const one = asStep(record)
+    last.set(one.id, one)
+  }
+  return [...last.values()].sort((a, b) => Number(a.id) - Number(b.id))
+}
+
+function asStep(record: EvidenceRecord): ReportStep {
+  const { inject, step } = record
+  return {
+    ...(record as unknown as ReportStep),
+    id: String(inject ?? step),
+    name: String(record.name ?? inject),
+  }
+}
+
+/** Says in one line how a drill ended. */
+export function headlineOf({ end, steps, depth, inject }: DrillReport): string {
+  const what = inject === null ? `Drill at depth ${depth}` : 'Drill of injected faults'
+  if (end === null) return `${what}: died before its end`
+  switch (end.verdict) {
+    case 'passed':
+      return `${what}: passed`
+    case 'refused':
+      return `${what}: did not begin`
+    case 'failed': {
+      const failed = steps.filter(({ verdict }) => verdict === 'fail')
+      const first = failed[0]
+      const more = failed.length > 1 ? `, and ${failed.length - 1} more` : ''
+      return `${what}: failed at ${first === undefined ? 'its end' : `${first.id}, ${first.name}`}${more}`
+    }
+  }
+}
+
+/** The numbers of a drill, each with its name, its value in words, and what is allowed. */
+export function numberRows(report: DrillReport): readonly NumberRow[] {
+  const { end, limits, depth } = report
+  if (end === null || report.inject !== null) return []
+  const { numbers } = end
+  return [
+    {
+      name: depth === 'access' ? 'Time to heal' : 'Time to detect',
+      ms: numbers.detectMs,
+      limitMs: limits.detectMs,
+    },
+    { name: 'Time to notify', ms: numbers.notifyMs, limitMs: limits.notifyMs },
+    { name: 'Time to recover', ms: numbers.recoverMs, limitMs: limits.recoverMs },
+    { name: 'False-healthy window', ms: numbers.falseHealthyMs, limitMs: limits.falseHealthyMs },
+    { name: 'Refresh attempts', count: numbers.refreshAttempts },
+    { name: 'Duplicate notices', count: numbers.duplicateNotices },
+  ]
+}
+
+export interface NumberRow {
+  readonly name: string
+  readonly ms?: number | null
+  readonly limitMs?: number | undefined
+  readonly count?: number | null
+}

@@ -1,0 +1,65 @@
+import type pc from 'picocolors'
+import { formatDuration } from '../../../core/moments.ts'
+import { hangWidth, visible } from '../../../core/screen-text.ts'
+import type { EvidenceRecord } from '../evidence.ts'
+import { type DrillReport, headlineOf, type NumberRow, numberRows } from './model.ts'
+
+export interface TerminalOptions {
+  readonly columns: number
+  readonly color: ReturnType<typeof pc.createColors>
+}
+
+const MARKS = { pass: '✓', fail: '✗', skipped: '–' } as const
+
+/** Writes one record as it comes; undefined for what a person need not see. */
+export function renderRecord(
+  record: EvidenceRecord,
+  { columns, color }: TerminalOptions,
+): string | undefined {
+  const { kind, step, name, inject, verdict, why } = record
+  const hang = (mark: string, text: string) => hangWidth(mark, visible(text), columns).join('\n')
+  switch (kind) {
+    case 'guards': {
+      const guards = record.guards as unknown as DrillReport['guards']
+      return guards
+        .map(({ ok, name: guard, said }) =>
+          hang(`  ${ok ? color.green('✓') : color.red('✗')} guard  `, `${guard}: ${said}`),
+        )
+        .join('\n')
+    }
+    case 'step':
+    case 'inject': {
+      const tone = { pass: color.green, fail: color.red, skipped: color.dim }[verdict as 'pass']
+      const mark = tone(MARKS[verdict as 'pass'])
+      const id = kind === 'step' ? String(step).padStart(2) : 'inject'
+      return hang(`  ${mark} ${id}  `, `${name ?? inject}: ${why}`)
+    }
+    case 'resumed':
+      return hang('    ', 'Gone on with after it died.')
+    default:
+      return undefined
+  }
+}
+
+/** Writes the end of a drill: the verdict, its numbers, and where the connection stands if it is not back. */
+export function renderDrillEnd(report: DrillReport, options: TerminalOptions): string {
+  const { color, columns } = options
+  const { end } = report
+  const tone = end?.verdict === 'passed' ? color.green : color.red
+  const lines = ['', color.bold(tone(headlineOf(report)))]
+  for (const row of numberRows(report)) {
+    const value = numberText(row)
+    if (value !== undefined) lines.push(`  ${row.name.padEnd(22)}${value}`)
+  }
+  if (end?.appliedBy) lines.push(`  ${'New grant applied by'.padEnd(22)}${end.appliedBy}`)
+  if (end?.stands) lines.push('', ...hangWidth('', visible(end.stands), columns).map(color.yellow))
+  return lines.join('\n')
+}
+
+/** Writes a number of a drill with what is allowed; undefined where there is none. */
+export function numberText({ ms, limitMs, count }: NumberRow): string | undefined {
+  if (count !== undefined) return count === null ? undefined : String(count)
+  if (ms === null || ms === undefined) return undefined
+  const allowed = limitMs === undefined ? '' : `  (at most ${formatDuration(limitMs)})`
+  return `${formatDuration(ms)}${allowed}`
+}

@@ -1,0 +1,307 @@
+import { formatCounted } from '../../../core/counts.ts'
+import type { DrillContext, DrillRules } from '../context.ts'
+import {
+  callThrough,
+  identityText,
+  probeDirectly,
+  type SeenCall,
+  type SeenProbe,
+  until,
+} from '../look.ts'
+import { fail, failFirst, type Judgement, pass, type StepOf, skip } from '../step.ts'
+import { countLive } from './before.ts'
+
+const LOOK_MS = 100
+const CALL_MS = 250
+/** Calls that must all go well before a connection counts as recovered. */
+const CALLS_AFTER = 5
+const SETTLE_MS = 1_000
+
+/** The connection at one moment, as evidence shows it. */
+export interface SeenHeld {
+  readonly id: string
+  readonly state: string
+  readonly access: string | null
+  readonly refresh: string | null
+  readonly identity: string | null
+  readonly scopes: readonly string[]
+  /** Of the platform's own: the element token must outlive a reconnect. */
+  readonly facts: Readonly<Record<string, string>>
+}
+
+export interface SeenNew {
+  readonly before: SeenHeld
+  readonly after: SeenHeld
+  readonly platform: SeenCall
+  readonly direct: SeenProbe
+  readonly refreshed: readonly SeenRefreshed[]
+}
+
+/** One forced refresh, and whether it was kept. */
+export interface SeenRefreshed {
+  readonly call: SeenCall
+  readonly accessChanged: boolean
+  /** What the platform says that it holds is what it holds. */
+  readonly persisted: boolean
+}
+
+/** Step 12: what came back is what was there, and it lasts. */
+export const newStep: StepOf<SeenNew> = {
+  no: 12,
+  name: 'Verify new',
+  act: 'Call through the platform and directly; make the platform refresh.',
+  passOnlyIf:
+    'The same connection with new tokens, the same identity, no fewer scopes; refreshes work and are kept.',
+  async ask(context) {
+    const { platform, memory, clock, signal, secrets } = context
+    const call = await until(
+      context,
+      { ms: context.rules.limits.recoverMs, everyMs: CALL_MS },
+      () => callThrough(context, (on) => platform.call(on)),
+      ({ ok }) => ok,
+    )
+    if (call.ok) memory.recoveredAt ??= clock.now()
+    const held = await platform.tokens(signal)
+    context.keepOut(held.access, held.refresh)
+    const after = await look(context, held)
+    const probe = await probeDirectly(context, held.access)
+    // Where spent tokens are refused, only the second refresh shows that the first one was kept.
+    const rounds = context.rules.traits.rotation === 'never' ? 1 : 2
+    const refreshed: SeenRefreshed[] = []
+    for (let round = 0; round < rounds; round += 1) refreshed.push(await forceRefresh(context))
+    return {
+      before: beforeOf(context, secrets.old),
+      after,
+      platform: call,
+      direct: probe,
+      refreshed,
+    }
+  },
+  judge: (seen, rules) => judgeNew(seen, rules),
+}
+
+function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {
+  const { before, after, platform, direct, refreshed } = seen
+  const lost = before.scopes.filter((scope) => !after.scopes.includes(scope))
+  const refreshStays = depth === 'access' && traits.rotation !== 'always'
+  const changedFacts = Object.keys(before.facts).filter(
+    (name) => STABLE_FACTS.has(name) && before.facts[name] !== after.facts[name],
+  )
+  return failFirst(
+    [
+      !platform.ok &&
+        `Calls through the platform still fail (${platform.cause ?? platform.status ?? 'no answer'}).`,
+      direct.verdict !== 'alive' &&
+        `The provider does not take the new token (${direct.code ?? direct.status}).`,
+      direct.identity !== null &&
+        direct.identity !== before.identity &&
+        'Another identity came back: the new grant is somebody else’s.',
+      after.identity !== null &&
+        after.identity !== before.identity &&
+        'The platform says that another identity came back.',
+      after.id !== before.id && 'The connection has another id.',
+      changedFacts.length > 0 &&
+        `What must outlive a reconnect changed: ${changedFacts.join(', ')}.`,
+      after.state !== 'connected' && `The platform says ${after.state}.`,
+      after.access === before.access && 'The access token is the old one.',
+      !refreshStays && after.refresh === before.refresh && 'The refresh token is the old one.',
+      lost.length > 0 && `Scopes were lost: ${lost.join(', ')}.`,
+      ...refreshed.map((one, round) => complaintOf(one, round)),
+    ],
+    'The same connection and identity, with new tokens that refresh and are kept.',
+  )
+}
+
+/** Facts of a platform's that jobs hold on to. */
+const STABLE_FACTS = new Set(['element', 'elementToken'])
+
+function complaintOf(
+  { call, accessChanged, persisted }: SeenRefreshed,
+  round: number,
+): string | false {
+  const which =
+    round === 0 ? 'A refresh' : 'The second refresh: what the first one brought was lost, for it'
+  if (!call.ok) return `${which} fails (${call.cause ?? call.status ?? 'no answer'}).`
+  if (!accessChanged) return `${which} brings no new token.`
+  return (
+    !persisted && `${which} is not kept: the platform says that it holds other tokens than it does.`
+  )
+}
+
+async function look(
+  { platform, fingerprint, signal }: DrillContext,
+  held: Awaited<ReturnType<DrillContext['platform']['tokens']>>,
+): Promise<SeenHeld> {
+  const { id, state, identity, scopes, facts } = await platform.snapshot(signal)
+  return {
+    ...{ id, state, identity: identityText(identity), scopes, facts },
+    access: fingerprint(held.access),
+    refresh: held.refresh && fingerprint(held.refresh),
+  }
+}
+
+function beforeOf(
+  { memory, fingerprint }: DrillContext,
+  old: DrillContext['secrets']['old'],
+): SeenHeld {
+  const { id = '', state = '', identity = null, scopes = [], facts = {} } = memory.before ?? {}
+  return {
+    ...{ id, state, identity: identityText(identity), scopes, facts },
+    access: old && fingerprint(old.access),
+    refresh: old?.refresh ? fingerprint(old.refresh) : null,
+  }
+}
+
+async function forceRefresh(context: DrillContext): Promise<SeenRefreshed> {
+  const { platform, fingerprint, signal } = context
+  const before = fingerprint((await platform.tokens(signal)).access)
+  const call = await callThrough(context, (on) => platform.forceRefresh(on))
+  const held = await platform.tokens(signal)
+  context.keepOut(held.access, held.refresh)
+  const { accessFingerprint, refreshFingerprint } = await platform.snapshot(signal)
+  const access = fingerprint(held.access)
+  const refresh = held.refresh && fingerprint(held.refresh)
+  const persisted =
+    (accessFingerprint === null || accessFingerprint === access) &&
+    (refreshFingerprint === null || refreshFingerprint === refresh)
+  return { call, accessChanged: access !== before, persisted }
+}
+
+export interface SeenOld {
+  readonly access: SeenProbe
+  /** What the provider says to the old refresh token; null where it was not presented. */
+  readonly refresh: string | null
+  readonly whyNotRefresh: string | null
+}
+
+/** Step 13: what died stays dead. */
+export const oldStep: StepOf<SeenOld> = {
+  no: 13,
+  name: 'Verify old',
+  act: 'Present the old access token once more; the old refresh token only where that does no harm.',
+  passOnlyIf: 'Refused, still.',
+  async ask(context) {
+    const { direct, secrets, rules } = context
+    const old = secrets.old?.refresh ?? null
+    const { rotation, replayKills } = rules.traits
+    const access = await probeDirectly(context)
+    if (rotation !== 'never' || replayKills) {
+      const whyNotRefresh = 'The provider may take it for a replay, and end the new grant.'
+      return { access, refresh: null, whyNotRefresh }
+    }
+    if (rules.depth === 'access' || old === null) {
+      return { access, refresh: null, whyNotRefresh: 'It was not revoked.' }
+    }
+    const { error, status, tokens } = await direct.way.refresh(direct.app, old, direct.means)
+    context.keepOut(tokens?.accessToken ?? null, tokens?.refreshToken ?? null)
+    return {
+      access,
+      refresh: tokens === null ? (error ?? `${status}`) : 'tokens',
+      whyNotRefresh: null,
+    }
+  },
+  judge: ({ access, refresh }) =>
+    failFirst(
+      [
+        access.verdict !== 'dead' &&
+          `The old access token is not refused (${access.code ?? access.status ?? access.verdict}).`,
+        refresh === 'tokens' && 'The old refresh token still gives tokens.',
+      ],
+      refresh === null
+        ? 'The old access token is still refused.'
+        : 'Both old tokens are still refused.',
+    ),
+}
+
+export interface SeenRecovery {
+  readonly calls: number
+  readonly failed: number
+  readonly healedNotices: number
+  readonly recoverMs: number | null
+  /** The gap in which jobs had to wait. */
+  readonly gap: { readonly from: number | null; readonly to: number | null }
+}
+
+/** Step 14: work goes on. */
+export const recoveryStep: StepOf<SeenRecovery> = {
+  no: 14,
+  name: 'Recovery',
+  act: 'Call as jobs would; read the notice that it is well again.',
+  passOnlyIf: 'All calls go well, and the healing is told once, where the platform tells it.',
+  async ask(context) {
+    const { platform, clock, memory, rules, signal } = context
+    const since = memory.revokedAt ?? clock.now()
+    let failed = 0
+    for (let calls = 0; calls < CALLS_AFTER; calls += 1) {
+      if (!(await callThrough(context, (on) => platform.call(on))).ok) failed += 1
+    }
+    const isHealed = async () =>
+      (await platform.notices(since)).filter(({ kind }) => kind === 'healed').length
+    const waits = rules.habits.tellsHealing && rules.depth !== 'access'
+    const ms = waits ? rules.limits.notifyMs : 0
+    await until(context, { ms, everyMs: LOOK_MS }, isHealed, (count) => count > 0)
+    if (waits) await clock.sleep(SETTLE_MS, signal)
+    const { revokedAt: from, recoveredAt: to } = memory
+    const recoverMs = from === null || to === null ? null : to - from
+    return {
+      calls: CALLS_AFTER,
+      failed,
+      healedNotices: await isHealed(),
+      recoverMs,
+      gap: { from, to },
+    }
+  },
+  judge({ failed, calls, healedNotices, recoverMs }, { depth, habits, limits }) {
+    return failFirst(
+      [
+        failed > 0 && `${failed} of ${calls} calls failed after the connection came back.`,
+        recoverMs === null && 'It never recovered.',
+        habits.tellsHealing &&
+          depth !== 'access' &&
+          healedNotices === 0 &&
+          'Nobody was told that it is well again.',
+        healedNotices > 1 && `${healedNotices} notices of one healing came.`,
+        recoverMs !== null &&
+          recoverMs > limits.recoverMs &&
+          `${recoverMs} ms to recover, and ${limits.recoverMs} ms are allowed.`,
+      ],
+      `Well again ${recoverMs} ms after the revocation.`,
+    )
+  },
+}
+
+export interface SeenHygiene {
+  readonly before: number | null
+  readonly after: number | null
+}
+
+/** Step 15: nothing is left behind. */
+export const hygieneStep: StepOf<SeenHygiene> = {
+  no: 15,
+  name: 'Hygiene',
+  act: 'Count the live tokens of the user and the app.',
+  passOnlyIf: 'No more than before.',
+  ask: async (context) => ({ before: context.memory.liveBefore, after: await countLive(context) }),
+  judge({ before, after }) {
+    if (before === null || after === null) {
+      return skip('The provider cannot say how many live tokens the user and the app have.')
+    }
+    return after > before
+      ? fail(
+          `${after} live tokens, and ${before} before: the drill, or the platform, left some behind.`,
+        )
+      : pass(`${formatCounted(after, 'live token')}, ${before} before.`)
+  },
+}
+
+/** The same after faults: a grant that a fault lost lives on, and nobody holds what would end it. */
+export const hygieneAfterFaults: StepOf<SeenHygiene> = {
+  ...hygieneStep,
+  judge(seen, rules) {
+    const { before, after } = seen
+    if (before === null || after === null || after <= before) return hygieneStep.judge(seen, rules)
+    return skip(
+      `${formatCounted(after, 'live token')}, ${before} before: what a fault lost, or a refusal left, lives on at the provider until somebody revokes it there.`,
+    )
+  },
+}

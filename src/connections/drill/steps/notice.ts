@@ -1,0 +1,280 @@
+import { formatCounted } from '../../../core/counts.ts'
+import type { DrillContext, DrillRules } from '../context.ts'
+import {
+  callThrough,
+  countRefreshes,
+  mostOf,
+  type SeenCall,
+  type SeenRefreshes,
+  until,
+} from '../look.ts'
+import type { Notice } from '../platform.ts'
+import { fail, failFirst, type Judgement, pass, type StepOf } from '../step.ts'
+
+/** How often a job of a customer's would call. */
+const CALL_MS = 250
+/** A second notice that was sent with the first has come by then. */
+const SETTLE_MS = 1_000
+const LOOK_MS = 100
+/** States in which a platform says that only the owner can bring the connection back. */
+const NEEDS_OWNER = new Set<string>(['reconnect_needed', 'reconnecting', 'disabled'])
+/** Causes that say, rightly, that the grant is gone. */
+const RIGHT_CAUSES = new Set<string>(['revoked_or_expired', 'by_owner', 'no_refresh_token'])
+
+export interface SeenDetection {
+  readonly calls: number
+  readonly last: SeenCall
+  readonly state: string
+  /** The cause as the platform has it, once it knows. */
+  readonly cause: string | null
+  readonly accessChanged: boolean
+  readonly refreshes: SeenRefreshes
+  /** From the revocation to the first call that showed it. */
+  readonly detectMs: number | null
+  /** How long the platform said that all is well after the token was dead. */
+  readonly falseHealthyMs: number | null
+}
+
+/** Step 5: whether the platform notices, and heals what heals alone. */
+export const detectionStep: StepOf<SeenDetection> = {
+  no: 5,
+  name: 'Detection',
+  act: 'Call through the platform as a job would; then its own scheduled check, unprompted.',
+  passOnlyIf:
+    'Access: it heals by itself with exactly one refresh. Refresh, grant: refused by the provider, and a reconnect is needed.',
+  async ask(context) {
+    const { platform, clock, memory, rules, secrets, fingerprint, signal } = context
+    const { depth, limits } = rules
+    const since = memory.revokedAt ?? clock.now()
+    const isDead = depth !== 'access'
+    let calls = 0
+    const act = memory.accessSurvives ? platform.forceRefresh : platform.call
+    const last = await until(
+      context,
+      { ms: limits.detectMs, everyMs: CALL_MS },
+      async () => {
+        calls += 1
+        return callThrough(context, (on) => act.call(platform, on))
+      },
+      (call) => (isDead ? !call.ok && call.providerRefused : call.ok),
+    )
+    // A scheduled check may refresh what is well: what healed it is counted before.
+    const refreshes = await countRefreshes(context, since)
+    const noticed = isDead ? !last.ok && last.providerRefused : last.ok
+    if (noticed && isDead) memory.failedAt ??= clock.now()
+    await platform.scheduledCheck(signal)
+    const snapshot = await until(
+      context,
+      { ms: isDead ? Math.max(0, since + limits.detectMs - clock.now()) : 0, everyMs: LOOK_MS },
+      () => platform.snapshot(signal),
+      ({ state }) => NEEDS_OWNER.has(state) === isDead,
+    )
+    if (NEEDS_OWNER.has(snapshot.state)) memory.unhealthyAt ??= clock.now()
+    const held = await platform.tokens(signal)
+    context.keepOut(held.access, held.refresh)
+    const old = secrets.old?.access
+    const accessChanged = old !== undefined && fingerprint(held.access) !== fingerprint(old)
+    if (!isDead && last.ok && accessChanged) {
+      memory.recoveredAt ??= clock.now()
+      memory.healedAlone = true
+    }
+    memory.refreshAttempts = mostOf(refreshes)
+    return {
+      calls,
+      last,
+      state: snapshot.state,
+      cause: last.cause,
+      accessChanged,
+      refreshes,
+      detectMs: detectMsOf(context),
+      falseHealthyMs: falseHealthyMsOf(context),
+    }
+  },
+  judge: (seen, rules) =>
+    rules.depth === 'access' ? judgeHealing(seen, rules) : judgeDeath(seen, rules),
+}
+
+function detectMsOf({ memory, rules }: DrillContext): number | null {
+  const at = rules.depth === 'access' ? memory.recoveredAt : memory.failedAt
+  return at === null || memory.revokedAt === null ? null : at - memory.revokedAt
+}
+
+function falseHealthyMsOf({ memory, rules, clock }: DrillContext): number | null {
+  if (rules.depth === 'access' || memory.deadAt === null) return null
+  return Math.max(0, (memory.unhealthyAt ?? clock.now()) - memory.deadAt)
+}
+
+function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
+  const { last, accessChanged, state, refreshes, detectMs } = seen
+  const count = mostOf(refreshes)
+  return failFirst(
+    [
+      NEEDS_OWNER.has(state) &&
+        `The platform says ${state}, though only the access token is dead: a refresh would do.`,
+      !last.ok &&
+        `Calls through the platform still fail (${last.cause ?? last.status ?? 'no answer'}).`,
+      !accessChanged && 'The platform says that all is well, and still holds the dead token.',
+      count !== null && count !== 1 && `It took ${count} refreshes, and one is right.`,
+      tooLong('to heal', detectMs, limits.detectMs),
+    ],
+    `It healed by itself within ${detectMs} ms, with one refresh.`,
+  )
+}
+
+function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
+  const { last, state, detectMs, falseHealthyMs } = seen
+  return failFirst(
+    [
+      last.ok && 'The platform does not notice: calls through it still go well.',
+      !last.ok &&
+        !last.providerRefused &&
+        `The platform does not say that the provider refused (${last.cause ?? last.status ?? 'no answer'}).`,
+      !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
+      last.cause !== null &&
+        !RIGHT_CAUSES.has(last.cause) &&
+        `The platform gives the wrong cause: ${last.cause}.`,
+      tooLong('to notice', detectMs, limits.detectMs),
+      tooLong('of false health', falseHealthyMs, limits.falseHealthyMs),
+    ],
+    `Noticed within ${detectMs} ms: ${state}.`,
+  )
+}
+
+function tooLong(what: string, ms: number | null, max: number): string | false {
+  return ms !== null && ms > max && `${ms} ms ${what}, and ${max} ms are allowed.`
+}
+
+export interface SeenStorm {
+  readonly calls: number
+  readonly ok: number
+  readonly forMs: number
+  readonly refreshes: SeenRefreshes
+  /** Other connections that were well before, and are not now. */
+  readonly brokenOthers: readonly string[]
+}
+
+/** Step 6: a dead connection costs the provider little. */
+export const stormStep: StepOf<SeenStorm> = {
+  no: 6,
+  name: 'No storm',
+  act: 'Keep calling for a while.',
+  passOnlyIf: 'Refreshes stay within the bound, and other connections are as before.',
+  async ask(context) {
+    const { platform, clock, memory, rules, signal } = context
+    const startedAt = clock.now()
+    let [calls, ok] = [0, 0]
+    while (clock.now() - startedAt < rules.limits.loadMs) {
+      const call = await callThrough(context, (on) => platform.call(on))
+      calls += 1
+      if (call.ok) ok += 1
+      await clock.sleep(CALL_MS, signal)
+    }
+    const refreshes = await countRefreshes(context, memory.revokedAt ?? startedAt)
+    memory.refreshAttempts = mostOf(refreshes)
+    const others = await platform.others(signal)
+    const brokenOthers = others
+      .filter(({ id, state }) => memory.others[id] === 'connected' && state !== 'connected')
+      .map(({ id }) => id)
+    return { calls, ok, forMs: clock.now() - startedAt, refreshes, brokenOthers }
+  },
+  judge({ calls, refreshes, brokenOthers }, { depth, habits }) {
+    const bound = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
+    const count = mostOf(refreshes)
+    return failFirst(
+      [
+        count !== null &&
+          count > bound &&
+          `${count} refreshes for one dead token; ${bound} are allowed.`,
+        brokenOthers.length > 0 && `Other connections broke with it: ${brokenOthers.join(', ')}.`,
+      ],
+      `${formatCounted(calls, 'call')}, ${count === null ? 'refreshes not counted' : formatCounted(count, 'refresh', 'refreshes')}; the others are as before.`,
+    )
+  },
+}
+
+export interface SeenNotices {
+  readonly state: string
+  readonly notices: readonly SeenNotice[]
+  readonly notifyMs: number | null
+  readonly duplicates: number
+}
+
+export interface SeenNotice {
+  readonly id: string
+  readonly at: number
+  readonly kind: Notice['kind']
+  readonly signatureGood: boolean | null
+  readonly cause: string | null
+}
+
+/** Step 7: somebody is told, once, and rightly. */
+export const noticeStep: StepOf<SeenNotices> = {
+  no: 7,
+  name: 'State and notice',
+  act: 'Read the state, and what came to the webhook or the mailbox.',
+  passOnlyIf:
+    'One notice of the death, signed where the platform signs, with the right cause; none where it healed.',
+  async ask(context) {
+    const { platform, clock, memory, rules, signal } = context
+    const since = memory.revokedAt ?? clock.now()
+    const isDeath = ({ kind }: Notice) => rules.habits.deathNotices.includes(kind)
+    const isDead = rules.depth !== 'access'
+    const left = Math.max(0, since + rules.limits.notifyMs - clock.now())
+    await until(
+      context,
+      { ms: isDead ? left : 0, everyMs: LOOK_MS },
+      () => platform.notices(since),
+      (notices) => notices.some(isDeath),
+    )
+    await clock.sleep(SETTLE_MS, signal)
+    const notices = (await platform.notices(since)).filter(isDeath)
+    const first = notices.reduce((at, notice) => Math.min(at, notice.at), Number.POSITIVE_INFINITY)
+    if (notices.length > 0) memory.notifiedAt ??= first
+    memory.duplicateNotices = Math.max(0, notices.length - 1)
+    return {
+      state: (await platform.snapshot(signal)).state,
+      notices: notices.map(({ id, at, kind, signatureGood, cause }) => ({
+        id,
+        at,
+        kind,
+        signatureGood,
+        cause,
+      })),
+      notifyMs: notices.length > 0 ? first - since : null,
+      duplicates: memory.duplicateNotices,
+    }
+  },
+  judge(seen, rules) {
+    const { notices, state } = seen
+    if (rules.depth === 'access') {
+      if (notices.length > 0)
+        return fail('Somebody was told of a death, and the connection had healed by itself.')
+      return NEEDS_OWNER.has(state)
+        ? fail(`The platform says ${state}, and nobody was told.`)
+        : pass('It healed by itself, and nobody was bothered.')
+    }
+    return judgeNotices(seen, rules)
+  },
+}
+
+function judgeNotices(
+  { notices, state, notifyMs }: SeenNotices,
+  { habits, limits }: DrillRules,
+): Judgement {
+  const wrong = notices.find(({ cause }) => cause !== null && !RIGHT_CAUSES.has(cause))
+  return failFirst(
+    [
+      !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
+      notices.length === 0 && `Nobody was told within ${limits.notifyMs} ms.`,
+      notices.length > 1 && `${notices.length} notices of one death came.`,
+      habits.signsNotices &&
+        notices.some(({ signatureGood }) => signatureGood === false) &&
+        'The notice carries no good signature.',
+      wrong !== undefined &&
+        habits.tellsCause &&
+        `The notice gives the wrong cause: ${wrong.cause}.`,
+      tooLong('to tell', notifyMs, limits.notifyMs),
+    ],
+    `One notice, ${notifyMs} ms after the revocation.`,
+  )
+}

@@ -1,0 +1,265 @@
+import { isRescindError } from '../../../core/errors.ts'
+import type { Secret } from '../../../core/secret.ts'
+import type { ConsentVisit, Decision } from '../consent/consent.ts'
+import type { DrillContext, DrillRules } from '../context.ts'
+import type { Applied, ReconnectLink } from '../platform.ts'
+import { fail, failFirst, type Judgement, pass, type StepOf } from '../step.ts'
+
+/** What a reconnect link says, without what is secret in it. */
+export interface SeenLink {
+  readonly host: string
+  readonly path: string
+  readonly clientId: string | null
+  readonly redirectUri: string | null
+  /** Keyed hash of the state; null where the link has none. */
+  readonly state: string | null
+  readonly stateIsOurs: boolean
+  readonly pkce: boolean
+  /** Names of secrets that stand in the link. */
+  readonly secrets: readonly string[]
+}
+
+/** Step 8: where the owner is sent. */
+export const linkStep: StepOf<SeenLink> = {
+  no: 8,
+  name: 'Re-auth URL',
+  act: 'Ask the platform for a link at which the owner consents anew.',
+  passOnlyIf:
+    'Host and client are the expected ones, the callback is ours, the state is there, PKCE where the platform uses it, no secret.',
+  async ask(context) {
+    const link = await newLink(context)
+    return lookAtLink(context, link)
+  },
+  judge: (seen, rules) => judgeLink(seen, rules),
+}
+
+async function newLink(context: DrillContext): Promise<ReconnectLink> {
+  const link = await context.platform.reconnectLink(context.signal)
+  context.keepOut(link.state)
+  context.secrets.link = link
+  return link
+}
+
+/** Reads a link as evidence may hold it. */
+export function lookAtLink(
+  { direct, secrets, fingerprint }: DrillContext,
+  link: ReconnectLink,
+): SeenLink {
+  const url = new URL(link.url)
+  const state = url.searchParams.get('state')
+  const named: readonly (readonly [string, Secret | null | undefined])[] = [
+    ['client secret', direct.app.clientSecret],
+    ['access token', secrets.old?.access],
+    ['refresh token', secrets.old?.refresh],
+  ]
+  const isIn = (secret: Secret | null | undefined) =>
+    secret !== null &&
+    secret !== undefined &&
+    decodeURIComponent(link.url).includes(secret.reveal())
+  return {
+    host: url.host,
+    path: url.pathname,
+    clientId: url.searchParams.get('client_id'),
+    redirectUri: url.searchParams.get('redirect_uri'),
+    state: state === null ? null : fingerprint(link.state),
+    stateIsOurs: state === link.state.reveal(),
+    pkce: url.searchParams.get('code_challenge_method') === 'S256',
+    secrets: named.filter(([, secret]) => isIn(secret)).map(([name]) => name),
+  }
+}
+
+function judgeLink(seen: SeenLink, rules: DrillRules): Judgement {
+  return failFirst(
+    [
+      !rules.consentHosts.includes(seen.host) &&
+        `The link leads to ${seen.host}, which is not expected.`,
+      seen.clientId !== rules.clientId && 'The link asks for another client.',
+      seen.redirectUri !== rules.redirectUri && 'The link comes back to another callback.',
+      seen.state === null && 'The link has no state: any page could finish it.',
+      !seen.stateIsOurs && 'The state in the link is not the one of this flow.',
+      rules.habits.usesPkce && !seen.pkce && 'The link does not use PKCE with S256.',
+      seen.secrets.length > 0 && `The link carries a secret: ${seen.secrets.join(', ')}.`,
+    ],
+    `It leads to ${seen.host} and comes back to us.`,
+  )
+}
+
+export interface SeenConsent {
+  readonly how: string
+  /** Null where nobody is asked to deny first. */
+  readonly denial: SeenDenial | null
+  readonly at: number
+  readonly pages: number
+  readonly code: string | null
+  readonly error: string | null
+  readonly stateMatches: boolean
+  readonly screenshot: string | null
+  /** The callback is served by another process, which applied the code. */
+  readonly elsewhere: boolean
+}
+
+export interface SeenDenial {
+  readonly error: string | null
+  readonly applied: boolean
+  readonly state: string
+}
+
+/** Step 9: the owner says no, and then yes. */
+export const consentStep: StepOf<SeenConsent> = {
+  no: 9,
+  name: 'Consent',
+  act: 'Walk the consent: first to a denial, then to an approval, each from a link of its own.',
+  passOnlyIf: 'The denial changes nothing; the approval brings one code, with our state.',
+  async ask(context) {
+    const { consent, secrets, clock, fingerprint } = context
+    const denial = consent.canDeny ? await deny(context) : null
+    const link = denial === null && secrets.link !== null ? secrets.link : await newLink(context)
+    const visit = await visitWith(context, link, 'allow')
+    secrets.callback = visit.callback
+    return {
+      how: consent.how,
+      denial,
+      at: clock.now(),
+      pages: visit.pages,
+      code: visit.callback?.code ? fingerprint(visit.callback.code) : null,
+      error: visit.callback?.error ?? null,
+      stateMatches: visit.callback === null || visit.callback.state === link.state.reveal(),
+      screenshot: visit.screenshot,
+      elsewhere: visit.callback === null,
+    }
+  },
+  judge: ({ denial, code, error, stateMatches, elsewhere, how, pages }) =>
+    failFirst(
+      [
+        denial?.applied && 'A denial was taken for a consent.',
+        denial !== null &&
+          denial.state === 'connected' &&
+          'A denial made the platform say that it is connected.',
+        denial !== null && denial.error === null && 'A denial came back without an error.',
+        error !== null && `The consent was refused: ${error}.`,
+        !elsewhere && code === null && 'No code came back.',
+        !stateMatches && 'What came back carries another state.',
+      ],
+      elsewhere
+        ? 'The person has been there; the callback was served elsewhere.'
+        : `One code, with our state, by ${how} over ${pages} pages.`,
+    ),
+}
+
+async function visitWith(
+  context: DrillContext,
+  link: ReconnectLink,
+  decision: Decision,
+): Promise<ConsentVisit> {
+  const visit = await context.consent.visit(link, decision, context.signal)
+  context.keepOut(visit.callback?.code ?? null)
+  return visit
+}
+
+async function deny(context: DrillContext): Promise<SeenDenial> {
+  const { platform, secrets, signal } = context
+  const link = secrets.link ?? (await newLink(context))
+  const { callback } = await visitWith(context, link, 'deny')
+  secrets.link = null
+  const applied = callback === null ? false : (await apply(context, link, callback)).ok
+  return {
+    error: callback?.error ?? null,
+    applied,
+    state: (await platform.snapshot(signal)).state,
+  }
+}
+
+/** A refusal of the platform's is an answer here, whichever way it says it. */
+async function apply(
+  { platform, signal }: DrillContext,
+  link: ReconnectLink,
+  callback: NonNullable<ConsentVisit['callback']>,
+): Promise<Applied> {
+  try {
+    return await platform.applyCallback(link, callback, signal)
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return { ok: false, route: error.code, cause: null }
+  }
+}
+
+export interface SeenEnable {
+  readonly before: string
+  readonly answer: string
+  readonly after: string
+}
+
+/** Step 10: the hidden step of platforms that disable by themselves. */
+export const enableStep: StepOf<SeenEnable> = {
+  no: 10,
+  name: 'Enable',
+  act: 'Enable the connection, where the platform disabled it.',
+  passOnlyIf: 'It is not disabled any more.',
+  async ask({ platform, signal }) {
+    const before = (await platform.snapshot(signal)).state
+    const answer = await platform.enable(signal)
+    return { before, answer, after: (await platform.snapshot(signal)).state }
+  },
+  judge({ before, answer, after }) {
+    if (after === 'disabled') return fail('It is still disabled.')
+    return pass(answer === 'enabled' ? `Enabled: it was ${before}.` : 'It was not disabled.')
+  },
+}
+
+export interface SeenApply {
+  readonly tries: readonly {
+    readonly route: string
+    readonly ok: boolean
+    readonly cause: string | null
+  }[]
+  readonly ok: boolean
+  readonly elsewhere: boolean
+}
+
+/** Step 11: the code becomes the new grant. */
+export const applyStep: StepOf<SeenApply> = {
+  no: 11,
+  name: 'Apply',
+  act: 'Give the platform the code; if it refuses, a fresh code, by its other way.',
+  passOnlyIf: 'It takes a code; which way worked is written down.',
+  async ask(context) {
+    const { memory, secrets } = context
+    const tries: { route: string; ok: boolean; cause: string | null }[] = []
+    if (secrets.callback === null) {
+      memory.appliedBy = 'callback served elsewhere'
+      memory.reconnected = true
+      return { tries, ok: true, elsewhere: true }
+    }
+    for (let attempt = 1; attempt <= APPLY_TRIES_MAX; attempt += 1) {
+      const { link, callback } = secrets
+      if (link === null || callback === null) break
+      const { ok, route, cause } = await apply(context, link, callback)
+      tries.push({ route, ok, cause })
+      if (ok) {
+        memory.appliedBy = route
+        memory.reconnected = true
+        return { tries, ok, elsewhere: false }
+      }
+      // A code is good for one try: the next way takes another.
+      if (attempt < APPLY_TRIES_MAX) await consentAgain(context)
+    }
+    return { tries, ok: false, elsewhere: false }
+  },
+  judge({ ok, tries, elsewhere }) {
+    if (elsewhere) return pass('The process that serves the callback applied the code.')
+    const ways = tries.map(({ route }) => route).join(', then ')
+    return ok
+      ? pass(`Applied by ${ways}.`)
+      : fail(
+          `The platform did not take the code (${ways}; ${tries.at(-1)?.cause ?? 'no cause given'}).`,
+        )
+  },
+}
+
+/** PATCH, then PUT: there are two ways. */
+const APPLY_TRIES_MAX = 2
+
+async function consentAgain(context: DrillContext): Promise<void> {
+  const link = await newLink(context)
+  context.secrets.callback = (await visitWith(context, link, 'allow')).callback
+}

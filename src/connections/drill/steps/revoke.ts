@@ -1,0 +1,128 @@
+import type { HeldToken, RevokeAnswer } from '../../../providers/connection-way.ts'
+import type { DrillContext } from '../context.ts'
+import { probeDirectly, type SeenProbe, until } from '../look.ts'
+import type { Depth, HeldTokens } from '../platform.ts'
+import { fail, failFirst, pass, type StepOf } from '../step.ts'
+
+/** Beyond what the vendor documents: caches of its own and the way there and back. */
+const RESIDUAL_SLACK_MS = 5_000
+const LOOK_MS = 200
+
+export interface SeenRevoke {
+  readonly at: number
+  /** The drill died in this step before, and may have revoked then. */
+  readonly inDoubt: boolean
+  readonly answers: readonly SeenRevokeAnswer[]
+  /** The first token once more, where the provider refuses that: a free proof of death. */
+  readonly again: SeenRevokeAnswer | null
+}
+
+export interface SeenRevokeAnswer {
+  readonly token: 'access' | 'refresh'
+  readonly revoked: RevokeAnswer['revoked']
+  readonly alreadyDead: boolean
+  readonly status: number | null
+  readonly code: string
+}
+
+/** Step 3: the death, on purpose. */
+export const revokeStep: StepOf<SeenRevoke> = {
+  no: 3,
+  name: 'Revoke',
+  act: 'Revoke at the provider, at the depth of the drill.',
+  passOnlyIf: 'The provider says yes; a second revocation is refused where the provider does so.',
+  async ask(context) {
+    const { clock, memory, secrets } = context
+    if (secrets.old === null) throw new Error('nothing was read that could be revoked')
+    // The moment is on the disk before the call: a drill that dies here knows that it may have acted.
+    const inDoubt = memory.revokedAt !== null
+    memory.revokedAt ??= clock.now()
+    context.save()
+    const tokens = tokensAt(context.rules.depth, secrets.old)
+    const answers: SeenRevokeAnswer[] = []
+    for (const token of tokens) answers.push(await revoke(context, token))
+    const first = tokens[0]
+    const isRefused = context.rules.traits.revokesTwice === 'refused' && first !== undefined
+    const again = isRefused ? await revoke(context, first) : null
+    return { at: memory.revokedAt, inDoubt, answers, again }
+  },
+  judge: ({ answers, again, inDoubt }) =>
+    failFirst(
+      [
+        !inDoubt &&
+          answers[0]?.alreadyDead &&
+          `The ${answers[0].token} token that the platform holds was dead already: it holds another than the provider gave.`,
+        answers.some(({ revoked, alreadyDead }) => revoked !== 'yes' && !alreadyDead) &&
+          `The provider did not say that the ${answers[0]?.token} token is revoked (${answers[0]?.code}).`,
+        again !== null &&
+          !again.alreadyDead &&
+          'The provider took a second revocation, and documents that it refuses one.',
+      ],
+      `Revoked: the ${answers.map(({ token }) => token).join(' and the ')} token.`,
+    ),
+}
+
+/** What is revoked at each depth. The whole grant: its refresh token, and what may outlive that. */
+export function tokensAt(depth: Depth, { access, refresh }: HeldTokens): readonly HeldToken[] {
+  const accessToken = { kind: 'access', token: access } as const
+  const refreshTokens = refresh === null ? [] : [{ kind: 'refresh', token: refresh } as const]
+  switch (depth) {
+    case 'access':
+      return [accessToken]
+    case 'refresh':
+      return refreshTokens
+    case 'grant':
+      return [...refreshTokens, accessToken]
+  }
+}
+
+async function revoke({ direct }: DrillContext, token: HeldToken): Promise<SeenRevokeAnswer> {
+  const { revoked, alreadyDead, status, code } = await direct.way.revoke(
+    direct.app,
+    token,
+    direct.means,
+  )
+  return { token: token.kind, revoked, alreadyDead, status, code }
+}
+
+export interface SeenProof extends SeenProbe {
+  readonly expected: 'dead' | 'alive'
+  readonly afterMs: number
+}
+
+/** Step 4: the provider's own word, not the platform's. */
+export const proofStep: StepOf<SeenProof> = {
+  no: 4,
+  name: 'Proof at provider',
+  act: 'Present the old access token to the provider, directly.',
+  passOnlyIf: 'It is refused within what the provider documents.',
+  async ask(context) {
+    const { clock, memory, rules } = context
+    const { depth, traits } = rules
+    const expected = depth === 'refresh' && traits.revokeRefresh === 'token' ? 'alive' : 'dead'
+    const ms = expected === 'dead' ? traits.residualMs + RESIDUAL_SLACK_MS : 0
+    const probe = await until(
+      context,
+      { ms, everyMs: LOOK_MS },
+      () => probeDirectly(context),
+      ({ verdict }) => verdict === expected,
+    )
+    if (probe.verdict === 'dead') memory.deadAt = clock.now()
+    memory.accessSurvives = expected === 'alive'
+    return { ...probe, expected, afterMs: clock.now() - (memory.revokedAt ?? clock.now()) }
+  },
+  judge({ verdict, expected, status, code, afterMs }) {
+    if (verdict === expected) {
+      return pass(
+        expected === 'dead'
+          ? `The provider refuses the old access token (${code ?? status}), ${afterMs} ms after.`
+          : 'The access token lives on, as the provider documents for this depth.',
+      )
+    }
+    return fail(
+      expected === 'dead'
+        ? `The old access token is not refused, ${afterMs} ms after its revocation (${code ?? status}).`
+        : `The access token is dead (${code ?? status}), where the provider documents that it lives on.`,
+    )
+  },
+}

@@ -1,0 +1,41 @@
+import type { Identity } from '../providers/connection-way.ts'
+
+/** How a new grant differs from the one before, to the worse. */
+export type GrantChange = 'another_person' | 'another_org' | 'fewer_scopes'
+
+export const GRANT_CHANGES: readonly GrantChange[] = [
+  'another_person',
+  'another_org',
+  'fewer_scopes',
+]
+
+/** What of a grant must be the same after a reconnect. */
+export interface GrantFacts {
+  /** Null where it is not known: then nothing is compared. */
+  readonly identity: Identity | null
+  readonly scopes: readonly string[]
+}
+
+/** Compares a new grant with the one before. More scopes are no change for the worse. */
+export function compareGrants(before: GrantFacts, after: GrantFacts): readonly GrantChange[] {
+  const changes: GrantChange[] = []
+  if (before.identity && after.identity) {
+    if (before.identity.org !== after.identity.org) changes.push('another_org')
+    // The ids of users are an org's own: in another org the same id is another person.
+    else if (before.identity.user !== after.identity.user) changes.push('another_person')
+  }
+  if (before.scopes.some((scope) => !after.scopes.includes(scope))) changes.push('fewer_scopes')
+  return changes
+}
+
+/** Says in words what changed, for the person who may accept it. */
+export function describeChange(change: GrantChange): string {
+  switch (change) {
+    case 'another_person':
+      return 'another person consented than before'
+    case 'another_org':
+      return 'the new grant is for another organization'
+    case 'fewer_scopes':
+      return 'fewer scopes were granted than before'
+  }
+}

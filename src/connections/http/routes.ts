@@ -1,0 +1,151 @@
+import type { z } from 'zod'
+import {
+  appliedShape,
+  codeShape,
+  connectionShape,
+  connectionsShape,
+  disconnectedShape,
+  errorShape,
+  eventsQuery,
+  eventsShape,
+  linkShape,
+  listQuery,
+  newConnectionShape,
+} from './shapes.ts'
+
+/** What the API does, by name. */
+export type Operation =
+  | 'openapi'
+  | 'callback'
+  | 'list'
+  | 'create'
+  | 'feed'
+  | 'applyCode'
+  | 'read'
+  | 'disconnect'
+  | 'link'
+  | 'enable'
+  | 'disable'
+  | 'events'
+
+/** An answer as the document promises it; a null shape is HTML or any JSON. */
+export interface Promised {
+  readonly says: string
+  readonly shape: z.ZodType | null
+  readonly type?: 'text/html' | undefined
+}
+
+/** One route: the document and the handlers are both made of this, so that they cannot differ. */
+export interface Route {
+  readonly method: 'get' | 'post' | 'delete'
+  /** Below the base path; `{id}` is the connection. */
+  readonly path: string
+  readonly summary: string
+  /** Open to who has no key. */
+  readonly isPublic?: boolean
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodObject
+  readonly answers: Readonly<Record<number, Promised>>
+}
+
+const json = (says: string, shape: z.ZodType | null): Promised => ({ says, shape })
+const page = (says: string): Promised => ({ says, shape: null, type: 'text/html' })
+
+const NO_KEY = { 401: json('The key is missing or not known', errorShape) }
+const BAD = { 400: json('Something in the request is wrong', errorShape) }
+const BODY = {
+  413: json('The body is too large', errorShape),
+  415: json('The body is not application/json', errorShape),
+}
+const NONE = { 404: json('There is no such connection', errorShape) }
+const NOT_NOW = { 409: json('The connection is not in a state for it', errorShape) }
+const TROUBLE = {
+  502: json('The provider did not answer, or not well', errorShape),
+  503: json('The store is in trouble', errorShape),
+}
+const CONNECTION = { 200: json('The connection', connectionShape) }
+
+/** Fixed paths stand before `{id}`. */
+export const ROUTES: Readonly<Record<Operation, Route>> = {
+  openapi: {
+    ...{ method: 'get', path: '/openapi.json', isPublic: true },
+    summary: 'This document',
+    answers: { 200: json('OpenAPI 3.1', null) },
+  },
+  callback: {
+    ...{ method: 'get', path: '/callback', isPublic: true },
+    summary: 'Where a provider sends the owner back; a page for a person',
+    answers: {
+      200: page('The connection has a new grant, or the owner said no'),
+      400: page('The state is of no link of ours'),
+      403: page('The grant is not the one of before'),
+      409: page('The link or its code was used before, or the connection is no more'),
+      410: page('The link ran out'),
+      502: page('The provider did not answer, or refused us'),
+      503: page('The new grant could not be stored'),
+    },
+  },
+  list: {
+    ...{ method: 'get', path: '', query: listQuery },
+    summary: 'List connections, oldest first',
+    answers: { 200: json('A page', connectionsShape), ...BAD, ...NO_KEY },
+  },
+  create: {
+    ...{ method: 'post', path: '', body: newConnectionShape },
+    summary: 'Make a connection without a grant; its first link brings one',
+    answers: { 201: json('The connection', connectionShape), ...BAD, ...BODY, ...NO_KEY },
+  },
+  feed: {
+    ...{ method: 'get', path: '/events', query: eventsQuery },
+    summary: 'What happened to all connections, oldest first',
+    answers: { 200: json('A page', eventsShape), ...BAD, ...NO_KEY },
+  },
+  applyCode: {
+    ...{ method: 'post', path: '/code', body: codeShape },
+    summary: 'Apply what came to a callback of your own; the state says for which connection',
+    answers: {
+      200: json('The connection, with its new grant', appliedShape),
+      ...BAD,
+      ...BODY,
+      ...NO_KEY,
+      403: json('Another person, another organization, or fewer scopes', errorShape),
+      409: json('The state or the code was used before, or the owner said no', errorShape),
+      410: json('The link ran out', errorShape),
+      ...TROUBLE,
+    },
+  },
+  read: {
+    ...{ method: 'get', path: '/{id}' },
+    summary: 'Read a connection; never its tokens',
+    answers: { ...CONNECTION, ...NO_KEY, ...NONE },
+  },
+  disconnect: {
+    ...{ method: 'delete', path: '/{id}' },
+    summary: 'Revoke a connection at its provider, and keep a tombstone',
+    answers: {
+      200: json('What the provider said of it', disconnectedShape),
+      ...NO_KEY,
+      ...NONE,
+    },
+  },
+  link: {
+    ...{ method: 'post', path: '/{id}/reconnect-link' },
+    summary: 'Make a link for the owner, good once and for a day',
+    answers: { 201: json('The link', linkShape), ...NO_KEY, ...NONE, ...NOT_NOW, ...TROUBLE },
+  },
+  enable: {
+    ...{ method: 'post', path: '/{id}/enable' },
+    summary: 'Let a disabled connection be used again',
+    answers: { ...CONNECTION, ...NO_KEY, ...NONE, ...NOT_NOW },
+  },
+  disable: {
+    ...{ method: 'post', path: '/{id}/disable' },
+    summary: 'Stop the use of a connection; its grant stays',
+    answers: { ...CONNECTION, ...NO_KEY, ...NONE, ...NOT_NOW },
+  },
+  events: {
+    ...{ method: 'get', path: '/{id}/events', query: eventsQuery },
+    summary: 'What happened to one connection, oldest first',
+    answers: { 200: json('A page', eventsShape), ...BAD, ...NO_KEY, ...NONE },
+  },
+}

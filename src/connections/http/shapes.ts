@@ -1,0 +1,210 @@
+import { z } from 'zod'
+import type { Cause, Connection, ConnectionEvent } from '../connection.ts'
+import type { Invitation, ReconnectOutcome } from '../reauthorize.ts'
+
+/** Longer than any name that a platform gives a customer. */
+const OWNER_LENGTH_MAX = 200
+const TAGS_MAX = 20
+const PAGE_MAX = 500
+const PAGE_DEFAULT = 100
+/** Codes are a few hundred characters at most vendors; Microsoft's have over a thousand. */
+const CODE_LENGTH_MAX = 4_096
+
+const STATES = [
+  ...(['connected', 'degraded', 'reconnect_needed', 'reconnecting'] as const),
+  ...(['disabled', 'revoked'] as const),
+] as const satisfies readonly Connection['state'][]
+
+const CAUSES = [
+  ...(['revoked_or_expired', 'rotated_token_lost', 'no_refresh_token'] as const),
+  ...(['identity_changed', 'scopes_lost', 'our_client_refused', 'provider_down'] as const),
+  ...(['network', 'rate_limited', 'forbidden', 'malformed_answer', 'store_failed'] as const),
+  ...(['by_us', 'by_owner'] as const),
+] as const satisfies readonly Cause['code'][]
+
+const EVENT_TYPES = [
+  ...(['connection.created', 'connection.degraded', 'connection.needs_reauth'] as const),
+  ...(['connection.reconnecting', 'connection.healed', 'connection.reconnected'] as const),
+  ...(['connection.disabled', 'connection.enabled', 'connection.revoked'] as const),
+  ...(['connection.refreshed', 'connection.budget_low'] as const),
+] as const satisfies readonly ConnectionEvent['type'][]
+
+const moment = z.iso.datetime()
+const connectionId = z.string().regex(/^con_[0-9a-z]{10}$/, 'id must be the id of a connection.')
+const eventId = z.string().regex(/^cev_\d{1,15}$/, 'after must be the id of an event.')
+const tag = z
+  .string('tags must be words.')
+  .regex(/^[\w.:-]{1,64}$/, 'A tag has 1 to 64 letters, digits and the signs . : _ -')
+
+const causeShape = z.strictObject({
+  code: z.enum(CAUSES),
+  confidence: z.enum(['certain', 'likely', 'possible']),
+  text: z.string(),
+})
+
+/** A connection, as the API shows it: without its tokens. */
+export const connectionShape = z.strictObject({
+  id: connectionId,
+  tenant: z.string(),
+  provider: z.string(),
+  owner: z.string(),
+  tags: z.array(z.string()),
+  state: z.enum(STATES),
+  cause: causeShape.nullable(),
+  scopes: z.array(z.string()),
+  identity: z
+    .strictObject({ user: z.string(), org: z.string(), name: z.string().nullable() })
+    .nullable(),
+  version: z.int(),
+  accessExpiresAt: moment.nullable(),
+  createdAt: moment,
+  changedAt: moment,
+  checkedAt: moment.nullable(),
+})
+
+export const connectionsShape = z.strictObject({
+  connections: z.array(connectionShape),
+  next: z.string().nullable().describe('Where to go on; null at the end'),
+})
+
+const eventShape = z.strictObject({
+  id: eventId,
+  at: moment,
+  connection: connectionId,
+  type: z.enum(EVENT_TYPES),
+  from: z.enum(STATES).nullable(),
+  to: z.enum(STATES),
+  cause: causeShape.nullable(),
+})
+
+export const eventsShape = z.strictObject({
+  events: z.array(eventShape),
+  next: z.string().describe('Where to go on, now or later'),
+})
+
+export const linkShape = z.strictObject({
+  url: z
+    .url()
+    .describe('Where the owner consents. Who has it can bring a grant: send it to the owner alone'),
+  expiresAt: moment,
+})
+
+export const disconnectedShape = z.strictObject({
+  connection: connectionShape,
+  revokedAtProvider: z.enum(['yes', 'no', 'unknown']),
+  why: z.string(),
+})
+
+export const appliedShape = z.strictObject({
+  connection: connectionShape,
+  changes: z.array(z.string()),
+})
+
+export const errorShape = z.strictObject({
+  error: z.strictObject({
+    code: z.string().describe('Stable; of docs/errors.md, or the kind of a reconnect'),
+    message: z.string().describe('One sentence'),
+  }),
+})
+
+export const newConnectionShape = z.strictObject(
+  {
+    tenant: z.string('tenant must be the name of a tenant.').max(64),
+    owner: z
+      .string('owner must be a text.')
+      .min(1, 'owner must not be empty.')
+      .max(OWNER_LENGTH_MAX, `owner has ${OWNER_LENGTH_MAX} characters at most.`)
+      .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'owner must be printable.'),
+    tags: z.array(tag, 'tags must be a list of words.').max(TAGS_MAX).default([]),
+  },
+  'Known keys are tenant, owner and tags.',
+)
+
+export const codeShape = z.strictObject(
+  {
+    state: z.string('state must be a text.').min(1).max(CODE_LENGTH_MAX),
+    code: z.string('code must be a text.').min(1).max(CODE_LENGTH_MAX).optional(),
+    error: z.string('error must be a text.').min(1).max(200).optional(),
+    iss: z.string('iss must be a text.').max(CODE_LENGTH_MAX).optional(),
+  },
+  'Known keys are state, code, error and iss.',
+)
+
+const limit = z.coerce
+  .number()
+  .int()
+  .min(1, `limit must be a number from 1 to ${PAGE_MAX}.`)
+  .max(PAGE_MAX, `limit must be a number from 1 to ${PAGE_MAX}.`)
+  .default(PAGE_DEFAULT)
+
+export const listQuery = z.strictObject(
+  {
+    after: connectionId.optional(),
+    limit,
+    tenant: z.string().max(64).optional(),
+    owner: z.string().max(OWNER_LENGTH_MAX).optional(),
+    state: z.enum(STATES, `state must be one of ${STATES.join(', ')}.`).optional(),
+    tag: tag.optional(),
+  },
+  'Known parameters are after, limit, tenant, owner, state and tag.',
+)
+
+export const eventsQuery = z.strictObject(
+  { after: eventId.default('cev_0'), limit },
+  'Known parameters are after and limit.',
+)
+
+export const idShape = z.strictObject({ id: connectionId })
+
+/** Shows a connection: times as texts, and nothing of its tokens. */
+export function showConnection(connection: Connection): z.output<typeof connectionShape> {
+  const { id, tenant, provider, owner, tags, state, cause, scopes, identity, version } = connection
+  return {
+    ...{ id, tenant, provider, owner, tags: [...tags], state, cause, scopes: [...scopes] },
+    ...{ identity, version, accessExpiresAt: momentOf(connection.accessExpiresAt) },
+    createdAt: textOf(connection.createdAt),
+    changedAt: textOf(connection.changedAt),
+    checkedAt: momentOf(connection.checkedAt),
+  }
+}
+
+export function showEvent(event: ConnectionEvent): z.output<typeof eventShape> {
+  return { ...event, at: textOf(event.at) }
+}
+
+export function showLink({ url, expiresAt }: Invitation): z.output<typeof linkShape> {
+  return { url, expiresAt: textOf(expiresAt) }
+}
+
+/** Says in one sentence why a code brought no grant, for a platform. */
+export function describeOutcome(
+  outcome: Exclude<ReconnectOutcome, { readonly kind: 'reconnected' }>,
+): string {
+  switch (outcome.kind) {
+    case 'forged':
+      return 'The state is of no link of ours.'
+    case 'used':
+      return 'The state was used before.'
+    case 'late':
+      return 'The link ran out. Make a new one.'
+    case 'gone':
+      return 'The connection was disconnected.'
+    case 'denied':
+    case 'provider_error':
+    case 'code_refused':
+    case 'unreachable':
+    case 'our_fault':
+    case 'changed':
+    case 'unconfirmed':
+    case 'not_stored':
+      return outcome.cause.text
+  }
+}
+
+function textOf(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function momentOf(ms: number | null): string | null {
+  return ms === null ? null : textOf(ms)
+}

@@ -1,0 +1,264 @@
+import { randomBytes } from 'node:crypto'
+import { RescindError } from '../../core/errors.ts'
+import type { Fingerprinter } from '../../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
+import type { Identity } from '../../providers/connection-way.ts'
+import type { Callback, ReconnectLink } from '../drill/platform.ts'
+import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
+import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
+import { type OpenConnectorsClient, orThrow } from './client.ts'
+import { codeIn } from './consent.ts'
+import { diagnose } from './diagnose.ts'
+import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
+import { appOf } from './requests.ts'
+import { type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
+import type { OpenConnectorsMeans } from './traced-send.ts'
+
+/** 256 bits: nobody guesses the state of a login that is under way. */
+const STATE_BYTES = 32
+/** A revocation is seen at once, as a rule; past this the grant is alive after all. */
+const DEATH_MS_MAX = 30_000
+const LOOK_MS = 1_000
+
+/** The path of the article, in its order. */
+export const REAUTHORIZE_STEPS = [
+  'instance',
+  'header',
+  'token',
+  'revoke',
+  'dead',
+  'link',
+  'consent',
+  'enable',
+  'apply',
+  'alive',
+] as const
+export type ReauthorizeStep = (typeof REAUTHORIZE_STEPS)[number]
+
+export interface ReauthorizeWish {
+  readonly instance: number
+  /** Revokes first, to rehearse; null when the grant is dead already. */
+  readonly revoke: RevokedToken | null
+  /** Who it must be for, where the instance itself shows somebody else since a wrong grant. */
+  readonly identity?: Identity | null | undefined
+  /** Changes that are taken; every other one disables the instance. */
+  readonly accept: readonly GrantChange[]
+  /** Brings the owner to the link, and what came back from there. */
+  consent(link: ReconnectLink): Promise<Callback>
+  /** Is told of each step, in words without secrets. */
+  step(name: ReauthorizeStep, text: string): void
+}
+
+/** A re-authentication that worked. */
+export interface Reauthorized {
+  readonly instance: number
+  readonly route: Route
+  readonly wasDisabled: boolean
+  readonly changes: readonly GrantChange[]
+  /** Null where the platform does not show whose the grant is: then nobody was compared. */
+  readonly sameIdentity: boolean | null
+  /** No page says that these two stay. */
+  readonly idKept: boolean
+  readonly elementTokenKept: boolean
+  readonly refreshTokenChanged: boolean
+}
+
+export interface ReauthorizeMeans extends OpenConnectorsMeans {
+  readonly client: OpenConnectorsClient
+  readonly fingerprint: Fingerprinter
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Re-authenticates an instance by API, the whole way of the vendor's article: instance, header, token,
+ * revoke, dead, link, consent, code, PATCH (or PUT with a fresh code), alive.
+ *
+ * @throws RescindError `reconnect_refused`, `reconnect_failed`, `secret_masked`, and what the calls throw
+ * @see https://docs.cloud-elements.com/home/how-can-you-test-revoking-a-salesforce-oauth-token-and-re-authenticating-your-instances-through-api
+ */
+export async function reauthorizeInstance(
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<Reauthorized> {
+  const { client, signal } = means
+  const found = orThrow(await client.get(wish.instance, signal), 'show the instance')
+  tellInstance(found, wish, means)
+  await killAndLook(found, wish, means)
+  const before = orThrow(await client.get(wish.instance, signal), 'show the instance')
+  const code = await askConsent(before, wish, means)
+  const wasDisabled = before.disabled === true
+  await enableIfNeeded(before, wish, means)
+  const applied = await applyOrAgain(before, code, wish, means)
+  // Whether a new code lifts the lock is not documented: it is looked at.
+  await enableIfNeeded(applied.instance, wish, means)
+  const changes = await checkGrant(found, applied.instance, wish, means)
+  await confirmAlive(applied.instance, wish, means)
+  const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
+  const isCompared =
+    (wish.identity ?? identityOf(found)) !== null && identityOf(applied.instance) !== null
+  return {
+    ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes },
+    sameIdentity: isCompared ? !changes.some((change) => change !== 'fewer_scopes') : null,
+    idKept: found.id === applied.instance.id,
+    elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
+    refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
+  }
+}
+
+/** Makes the link at which the owner of an instance consents, with a one-time state of its own. */
+export async function linkFor(
+  client: OpenConnectorsClient,
+  instance: Instance,
+  signal?: AbortSignal,
+): Promise<ReconnectLink> {
+  const state = new Secret(randomBytes(STATE_BYTES).toString('base64url'))
+  const element = instance.elementKey ?? ''
+  const url = orThrow(await client.consentUrl(element, state, signal), 'give a consent URL')
+  return { url, state, redirectUri: client.settings.callbackUrl }
+}
+
+function tellInstance(found: Instance, wish: ReauthorizeWish, means: ReauthorizeMeans): void {
+  const { switches } = means.client.settings
+  const { access, refresh } = tokensOf(found)
+  const shown = (token: Secret | null) => (token === null ? 'none' : means.fingerprint(token))
+  const state = found.disabled ? 'disabled' : 'enabled'
+  wish.step('instance', `${found.id} of ${found.elementKey ?? 'an unknown element'}, ${state}`)
+  const isShort = switches.elementHeader === 'user-element'
+  wish.step('header', `Authorization: User …, ${isShort ? '' : 'Organization …, '}Element …`)
+  wish.step('token', `access token ${shown(access)}, refresh token ${shown(refresh)}`)
+}
+
+async function killAndLook(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<void> {
+  const { client, clock, signal } = means
+  const { probePath } = appOf(client.settings, instance.elementKey)
+  if (wish.revoke !== null) {
+    const done = await revokeAtProvider(instance, wish.revoke, client.settings, means)
+    wish.step('revoke', `the ${wish.revoke} token, at ${done.url}: ${done.status}`)
+  } else wish.step('revoke', 'nothing: the grant is taken as it is')
+  const until = clock.now() + DEATH_MS_MAX
+  for (;;) {
+    const answer = await client.call(instance, probePath, signal)
+    if (!answer.ok) {
+      const { cause, providerRefused } = await diagnose(client, instance, answer.failure, signal)
+      if (cause.code === 'our_client_refused')
+        throw new RescindError('not_authenticated', cause.text)
+      wish.step('dead', `${providerRefused ? 'the provider refuses' : 'not alive'}: ${cause.text}`)
+      return
+    }
+    if (wish.revoke === null)
+      return wish.step('dead', 'no: the instance works, and gets a new grant')
+    if (wish.revoke === 'access') {
+      return wish.step('dead', 'no: the platform refreshed by itself, as it should at this depth')
+    }
+    if (clock.now() >= until) throw stillAlive(instance)
+    await clock.sleep(LOOK_MS, signal)
+  }
+}
+
+function stillAlive({ id }: Instance): RescindError {
+  return new RescindError(
+    'reconnect_failed',
+    `Instance ${id} still works ${DEATH_MS_MAX / 1000} s after its refresh token was revoked. Nothing else was changed: look at the provider.`,
+  )
+}
+
+async function askConsent(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  { client, signal }: ReauthorizeMeans,
+): Promise<Secret> {
+  const link = await linkFor(client, instance, signal)
+  wish.step(
+    'link',
+    `at ${new URL(link.url).host}, back to ${link.redirectUri}, with a state of ours`,
+  )
+  const code = codeIn(await wish.consent(link), link.state, client.settings.switches)
+  wish.step('consent', 'a code came, with our state')
+  return code
+}
+
+async function enableIfNeeded(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  { client, signal }: ReauthorizeMeans,
+): Promise<void> {
+  if (instance.disabled !== true) return
+  const answer = await client.enable(instance, signal)
+  wish.step(
+    'enable',
+    answer.ok ? `PUT /instances/enabled: ${answer.status}` : answer.failure.message,
+  )
+}
+
+async function applyOrAgain(
+  before: Instance,
+  code: Secret,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<{ readonly instance: Instance; readonly route: Route }> {
+  const { client } = means
+  const first = await applyCode(before, code, firstRoute(client), means)
+  if (first.ok) return told(first)
+  const route = nextRoute(client, first.route)
+  const why = first.failure?.providerMessage ?? first.failure?.message ?? 'no token changed'
+  if (route === null) throw notApplied(before, first.route, why)
+  wish.step('apply', `${first.route} did not work (${why}): ${route} with a fresh code`)
+  const fresh = await askConsent(before, wish, means)
+  const second = await applyCode(before, fresh, route, means)
+  if (second.ok) return told(second)
+  throw notApplied(before, route, second.failure?.message ?? 'no token changed')
+
+  function told<T extends { readonly route: Route }>(applied: T): T {
+    wish.step('apply', `by ${applied.route}: the tokens are others now`)
+    return applied
+  }
+}
+
+function notApplied({ id }: Instance, route: Route, why: string): RescindError {
+  return new RescindError(
+    'reconnect_failed',
+    `Open Connectors did not take the new code for instance ${id} by ${route}: ${why}. The instance has no new grant; run the command again.`,
+  )
+}
+
+/** A grant of somebody else must not go on under this instance: it is disabled, and that is said. */
+async function checkGrant(
+  before: Instance,
+  after: Instance,
+  wish: ReauthorizeWish,
+  { client, signal }: ReauthorizeMeans,
+): Promise<readonly GrantChange[]> {
+  const facts = (one: Instance) => ({ identity: identityOf(one), scopes: scopesOf(one) })
+  const identity = wish.identity ?? identityOf(before)
+  const changes = compareGrants({ ...facts(before), identity }, facts(after))
+  const refused = changes.filter((change) => !wish.accept.includes(change))
+  if (refused.length === 0) return changes
+  const disabled = await client.disable(after, signal)
+  const end = disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
+  // From now on the instance shows the wrong person: only this sentence knows the right one.
+  const right = identity === null ? '' : ` with --identity=${identity.org}/${identity.user}`
+  throw new RescindError(
+    'reconnect_refused',
+    `Instance ${after.id} has a new grant, but ${refused.map(describeChange).join(', and ')}. ${end}. Re-authenticate it as the right account${right}, or accept this one with --accept-change=${refused[0]}.`,
+  )
+}
+
+async function confirmAlive(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<void> {
+  const { client, signal } = means
+  const { probePath } = appOf(client.settings, instance.elementKey)
+  const answer = await client.call(instance, probePath, signal)
+  if (answer.ok) return wish.step('alive', `a call through the instance: ${answer.status}`)
+  const { cause } = await diagnose(client, instance, answer.failure, signal)
+  throw new RescindError(
+    'reconnect_failed',
+    `Instance ${instance.id} has new tokens, and still does not work. ${cause.text}`,
+  )
+}

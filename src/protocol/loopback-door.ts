@@ -1,0 +1,95 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { RescindError } from '../core/errors.ts'
+import { renderVisit } from './loopback-page.ts'
+
+/** What a request to the door means. */
+export type Visit =
+  | { readonly kind: 'code'; readonly code: string }
+  /** The vendor's words, as they came. */
+  | { readonly kind: 'refused'; readonly error: string; readonly description: string }
+  /** Not the answer that is waited for; the wait goes on. */
+  | { readonly kind: 'stranger' }
+
+/** An address of this machine that the browser comes back to, open for one answer. */
+export interface Door {
+  readonly redirectUri: string
+  readonly visit: Promise<Exclude<Visit, { readonly kind: 'stranger' }>>
+  close(): void
+}
+
+/**
+ * Opens a loopback address for the answer with our state.
+ *
+ * @param redirect port 0 takes any
+ * @throws RescindError `config_invalid` for an address elsewhere, `usage` when the port is taken
+ * @see RFC 8252 section 7.3
+ */
+export async function openDoor(redirect: URL, state: string): Promise<Door> {
+  if (!isDoor(redirect)) {
+    throw new RescindError(
+      'config_invalid',
+      'The redirectUri must be an http address of this machine, like http://localhost:1717/OauthRedirect.',
+    )
+  }
+  const { promise, resolve } = Promise.withResolvers<Awaited<Door['visit']>>()
+  const server = createServer((request, response) => {
+    const visit = readVisit(request, redirect.pathname, state)
+    const { status, headers, html } = renderVisit(visit.kind)
+    response.writeHead(status, headers).end(html)
+    // Only when the page has left: the door is closed then, and every connection with it.
+    response.once('close', () => {
+      if (visit.kind !== 'stranger') resolve(visit)
+    })
+  })
+  await listen(server, Number(redirect.port || '0'))
+  const { port } = server.address() as AddressInfo
+  const close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  const redirectUri = `http://${redirect.hostname}:${port}${redirect.pathname}`
+  return { redirectUri, visit: promise, close }
+}
+
+/** Says whether an address is one that a door can be opened at. */
+export function isDoor({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && ['127.0.0.1', 'localhost'].includes(hostname)
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `Port ${port} of this machine cannot be listened on. End what uses it, or set another redirectUri.`
+      reject(new RescindError('usage', message, { cause }))
+    })
+    server.listen(port, '127.0.0.1', () => resolve())
+  })
+}
+
+/**
+ * Judges a request to the loopback address. Only one with our state is the answer; anything else
+ * may come from any page or program of this machine.
+ *
+ * @see RFC 6749 section 10.12
+ */
+export function readVisit(
+  request: Pick<IncomingMessage, 'method' | 'url'>,
+  path: string,
+  state: string,
+): Visit {
+  const url = new URL(request.url ?? '/', 'http://127.0.0.1')
+  if (request.method !== 'GET' || url.pathname !== path) return { kind: 'stranger' }
+  if (!isSame(url.searchParams.get('state') ?? '', state)) return { kind: 'stranger' }
+  const code = url.searchParams.get('code')
+  if (code) return { kind: 'code', code }
+  const error = url.searchParams.get('error') ?? 'no code'
+  const description = url.searchParams.get('error_description') ?? ''
+  return { kind: 'refused', error, description }
+}
+
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(given), digest(expected))
+}

@@ -1,0 +1,182 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import type { Instance } from '../../src/connections/open-connectors/instance.ts'
+import { type Estate, startEstate } from '../connections/open-connectors/estate.ts'
+import { freePort } from '../support/free-port.ts'
+import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+
+let estate: Estate
+let instance: Instance
+let home: ReturnType<typeof tempHome>
+let env: Record<string, string>
+let port: number
+beforeEach(async () => {
+  estate = await startEstate()
+  instance = await estate.makeInstance()
+  home = tempHome()
+  port = await freePort()
+  const { userSecret, organizationSecret } = estate.account.credentials
+  const { clientId, clientSecret } = estate.org.credentials.connected
+  env = { OC_USER: userSecret, OC_ORG: organizationSecret, OC_APP: clientSecret }
+  write(`openConnectors:
+  url: ${estate.account.apiUrl}
+  userSecret: \${env:OC_USER}
+  organizationSecret: \${env:OC_ORG}
+  callbackUrl: http://127.0.0.1:${port}/callback
+  elements:
+    sfdc:
+      apiKey: ${clientId}
+      apiSecret: \${env:OC_APP}
+      scope: full refresh_token
+      probe: /hubs/crm/accounts?pageSize=1
+`)
+})
+afterEach(async () => {
+  await estate[Symbol.asyncDispose]()
+  home[Symbol.dispose]()
+})
+
+const write = (text: string) => writeFileSync(join(home.path, 'rescind.yaml'), text)
+const run = (...args: string[]) => rescind(['open-connectors', ...args], { home: home.path, env })
+
+/** Waits for the link that the command prints, and visits it as a browser does. */
+async function visitLink(child: Child, how: Parameters<Estate['consentAt']>[1] = {}) {
+  await expect.poll(() => child.stderr(), { timeout: 10_000 }).toMatch(/^http.*authorize/m)
+  const link = /^http\S+authorize\S+/m.exec(child.stderr())?.[0] ?? ''
+  return (await fetch(await estate.consentAt(link, how))).status
+}
+
+describe('rescind open-connectors reauthorize', () => {
+  it('walks the whole path, each call traced, and no secret is in any output', async () => {
+    const args = [
+      'reauthorize',
+      String(instance.id),
+      '--revoke',
+      'refresh',
+      '--trace',
+      '--no-browser',
+    ]
+    const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    expect(await visitLink(child)).toBe(200)
+    const { code, stdout, stderr } = await child.done
+    expect(stderr).toMatch(/PATCH http\S+\/instances → 200/)
+    expect(code, stderr).toBe(0)
+    expect(stdout).toMatch(/New grant +by PATCH: the tokens are others now/)
+    expect(stdout).toMatch(/Instance \d+ has a new grant, by PATCH, and works/)
+    const calls = stderr.split('\n').filter((line) => / → /.test(line))
+    expect(
+      calls.map((line) => line.replace(/http\S+?(api-v2|oauth2)/, '').replace(/ · .*/, '')),
+    ).toEqual([
+      `GET /instances/${instance.id} → 200`,
+      'POST /revoke → 200',
+      'GET /hubs/crm/accounts?pageSize=1 → 401',
+      `GET /instances/${instance.id} → 200`,
+      expect.stringMatching(/^GET \/elements\/sfdc\/oauth\/url\?apiKey=\S+&apiSecret=…&\S+ → 200$/),
+      'PATCH /instances → 200',
+      `GET /instances/${instance.id} → 200`,
+      'GET /hubs/crm/accounts?pageSize=1 → 200',
+    ])
+    const state = /[?&]state=([^&\s]+)/.exec(stderr)?.[1] ?? ''
+    expect(state).not.toBe('')
+    for (const secret of estate.account.truth.secrets()) {
+      if (secret.length > 3) expect(stdout + stderr).not.toContain(secret)
+    }
+  })
+
+  it('logs a test user in by the forms of the login, and is told where a PATCH failed', async () => {
+    const { username, password } = estate.org.credentials.admin
+    env.OC_PASSWORD = password
+    estate.account.setFaults([{ kind: 'error_500_before_effect', on: 'patch', nth: 1 }])
+    const args = [
+      '--form-field',
+      `username=${username}`,
+      '--form-field-env',
+      'password=OC_PASSWORD',
+    ]
+    const ran = await run('reauthorize', String(instance.id), '--trace', ...args)
+    expect(ran.exitCode, ran.stderr).toBe(0)
+    expect(ran.stdout).toMatch(/PATCH did not work .* PUT with a fresh code/)
+    expect(ran.stdout).toMatch(/has a new grant, by PUT, and works/)
+    expect(ran.stderr).toMatch(/PUT http\S+\/instances\/\d+\?reAuthenticate=true → 200/)
+    for (const secret of [...estate.account.truth.secrets(), password]) {
+      if (secret.length > 3) expect(ran.stdout + ran.stderr).not.toContain(secret)
+    }
+  })
+
+  it('another person is refused with exit 3', async () => {
+    const args = ['reauthorize', String(instance.id), '--no-browser', '--json']
+    const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    await visitLink(child, { as: 'limited' })
+    const { code, stdout } = await child.done
+    expect(code).toBe(3)
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'reconnect_refused' } })
+  })
+
+  test.each<[string, string[], number, RegExp]>([
+    ['an instance that is no number', ['reauthorize', 'abc'], 2, /is a number/],
+    ['an unknown instance', ['reauthorize', '99', '--no-browser'], 2, /Check the id/],
+    [
+      'a change of no name',
+      ['reauthorize', '1', '--accept-change', 'all'],
+      2,
+      /Known: another_person/,
+    ],
+    [
+      'a password as an argument',
+      ['reauthorize', '1', '--form-field', 'password=x'],
+      2,
+      /--form-field-env password=VARIABLE/,
+    ],
+    [
+      'a variable that is not set',
+      ['reauthorize', '1', '--form-field-env', 'password=NOPE'],
+      2,
+      /not set/,
+    ],
+    ['an identity of one part', ['reauthorize', '1', '--identity', 'x'], 2, /ORG\/USER/],
+  ])('%s', async (_title, args, exitCode, words) => {
+    const ran = await run(...args)
+    expect(ran.stderr).toMatch(words)
+    expect(ran.exitCode).toBe(exitCode)
+  })
+})
+
+describe('rescind open-connectors list', () => {
+  it('lists all pages', async () => {
+    estate.account.setSwitches({ pageSize: 1 })
+    await estate.makeInstance('Second')
+    const { json } = await run('list', '--json')
+    expect(json.instances).toMatchObject([{ name: 'Acme', disabled: false }, { name: 'Second' }])
+  })
+
+  it('wrong platform secrets are told, and not repeated', async () => {
+    env.OC_USER = 'a-wrong-user-secret'
+    const ran = await run('list')
+    expect(ran.exitCode).toBe(3)
+    expect(ran.stderr).toMatch(/Check userSecret/)
+    expect(ran.stderr).not.toContain('a-wrong-user-secret')
+  })
+})
+
+describe('openConnectors in rescind.yaml', () => {
+  test.each<[string, string, RegExp]>([
+    ['is missing', 'tenants: {}', /There is no account of Open Connectors/],
+    [
+      'has a secret in the file',
+      'openConnectors: { url: "https://x.example", userSecret: abc, organizationSecret: "${env:OC_ORG}", callbackUrl: "https://a.example" }',
+      /openConnectors\.userSecret is a secret that stands in the file/,
+    ],
+    [
+      'has a misspelt key',
+      'openConnectors: { url: "https://x.example", userSecrets: abc, organizationSecret: "${env:OC_ORG}", callbackUrl: "https://a.example" }',
+      /Did you mean "userSecret"/,
+    ],
+  ])('%s', async (_title, text, words) => {
+    write(text)
+    const ran = await run('list')
+    expect(ran.exitCode).toBe(2)
+    expect(ran.stderr).toMatch(words)
+  })
+})

@@ -1,0 +1,372 @@
+import { createServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { createConnectionsApi } from '../../src/connections/api.ts'
+import { BODY_BYTES_MAX } from '../../src/connections/http/requests.ts'
+import { ROUTES } from '../../src/connections/http/routes.ts'
+import { createReauthorizing } from '../../src/connections/reauthorize.ts'
+import { createVault } from '../../src/connections/vault.ts'
+import { RescindError } from '../../src/core/errors.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { walkLogin } from '../emulators/clients/login-walk.ts'
+import { type ConnectionWorld, openConnectionWorld } from './world.ts'
+
+const KEY = 'rsk_a-key-that-is-long-enough-for-anybody'
+const CALLBACK = 'http://127.0.0.1:50123/callback'
+let world: ConnectionWorld
+let origin: string
+let close: () => void
+let troubles: unknown[]
+
+beforeEach(async () => {
+  troubles = []
+  world = await openConnectionWorld()
+  const { store } = world.parts
+  await store.addApiKey(new Secret(KEY), 'test')
+  const tenantOf: typeof world.parts.tenantOf = (name) => {
+    if (name === 'org') return world.parts.tenantOf(name)
+    throw new RescindError('tenant_unknown', 'Known in /home/x/rescind.yaml: org.')
+  }
+  const parts = { ...world.parts, tenantOf }
+  const vault = createVault(parts)
+  const reauthorizing = createReauthorizing(parts, vault)
+  const api = createConnectionsApi({
+    ...{ vault, reauthorizing, store },
+    onTrouble: (error) => void troubles.push(error),
+  })
+  const server = createServer(getRequestListener(api.handle))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  close = () => {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+afterEach(async () => {
+  close()
+  await world[Symbol.asyncDispose]()
+})
+
+interface Answered {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads what it expects
+  readonly body: any
+  readonly text: string
+  readonly headers: Headers
+}
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answered> {
+  const answer = await fetch(`${origin}/connections${path}`, {
+    method,
+    redirect: 'manual',
+    headers: {
+      authorization: `Bearer ${KEY}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
+  })
+  const text = await answer.text()
+  const isJson = answer.headers.get('content-type')?.startsWith('application/json') ?? false
+  const parsed = isJson && text !== '' ? JSON.parse(text) : undefined
+  await holdAgainstDocument(method, path, answer.status, parsed)
+  return { status: answer.status, body: parsed, text, headers: answer.headers }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the document is what is tested
+let document: any
+/** Every answer of every test is one that the document promises, in the shape that it promises. */
+async function holdAgainstDocument(method: string, path: string, status: number, body: unknown) {
+  document ??= await (await fetch(`${origin}/connections/openapi.json`)).json()
+  const bare = path.split('?')[0] ?? ''
+  const template =
+    `/connections${bare}` in document.paths
+      ? `/connections${bare}`
+      : `/connections${bare.replace(/^\/[^/]+/, '/{id}')}`
+  const operation = document.paths[template]?.[method.toLowerCase()]
+  if (!operation) return
+  const promised = operation.responses[status]
+  expect(promised, `${method} ${template} answered ${status}`).toBeDefined()
+  const { schema } = promised.content['application/json'] ?? {}
+  if (!schema) return
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
+  const isValid = ajv.validate(schema, body)
+  expect(isValid, `${template} ${status}: ${ajv.errorsText()} ${JSON.stringify(body)}`).toBe(true)
+}
+
+const connect = async () => {
+  const { id } = await world.connect()
+  await world.health.check(id)
+  return id
+}
+/** Walks the pages of the login, as a browser does. */
+const consent = (url: string, decision: 'Allow' | 'Deny' = 'Allow') =>
+  walkLogin(url, CALLBACK, { ...world.org.credentials.admin, decision })
+
+describe('the HTTP API of connections', () => {
+  it('makes, links, reconnects, disables, enables and disconnects', async () => {
+    const made = await call('POST', '', { tenant: 'org', owner: 'acme', tags: ['gold'] })
+    expect(made).toMatchObject({ status: 201, body: { state: 'reconnect_needed', tags: ['gold'] } })
+    const { id } = made.body
+    const link = await call('POST', `/${id}/reconnect-link`)
+    expect(link.status).toBe(201)
+    const query = await consent(link.body.url)
+    expect((await call('HEAD', `/callback?${query}`)).status).toBe(405)
+    const page = await call('GET', `/callback?${query}`, undefined, { authorization: '' })
+    expect(page.status).toBe(200)
+    expect(page.text).toContain('The connection works again')
+    expect(page.headers.get('referrer-policy')).toBe('no-referrer')
+    expect((await call('GET', `/${id}`)).body).toMatchObject({ state: 'connected', owner: 'acme' })
+    expect((await call('GET', `/callback?${query}`)).status).toBe(409)
+    expect((await call('POST', `/${id}/disable`)).body.state).toBe('disabled')
+    expect((await call('POST', `/${id}/enable`)).body.state).toBe('degraded')
+    const ended = await call('DELETE', `/${id}`)
+    expect(ended.body).toMatchObject({ revokedAtProvider: 'yes', connection: { state: 'revoked' } })
+    expect((await call('POST', `/${id}/enable`)).status).toBe(409)
+    expect((await call('POST', `/${id}/disable`)).status).toBe(409)
+    expect((await call('POST', `/${id}/reconnect-link`)).status).toBe(409)
+    const { events } = (await call('GET', `/${id}/events`)).body
+    expect(events.map(({ type }: { type: string }) => type.slice(11))).toEqual([
+      ...['created', 'reconnecting', 'reconnected', 'disabled', 'enabled', 'revoked'],
+    ])
+  })
+
+  it('takes the code of a platform’s own callback', async () => {
+    const id = await connect()
+    const link = await call('POST', `/${id}/reconnect-link`)
+    const query = await consent(link.body.url)
+    const body = { state: query.get('state'), code: query.get('code') }
+    expect(await call('POST', '/code', body)).toMatchObject({
+      ...{ status: 200, body: { connection: { id }, changes: [] } },
+    })
+    expect(await call('POST', '/code', body)).toMatchObject({
+      ...{ status: 409, body: { error: { code: 'used' } } },
+    })
+    expect((await call('POST', '/code', { ...body, state: 'forged' })).body.error.code).toBe(
+      'forged',
+    )
+    const second = await call('POST', `/${id}/reconnect-link`)
+    const state = new URL(second.body.url).searchParams.get('state')
+    const denied = await call('POST', '/code', { state, error: 'access_denied' })
+    expect(denied).toMatchObject({ status: 409, body: { error: { code: 'denied' } } })
+  })
+
+  it('lists by pages, filtered, and tells events by a cursor', async () => {
+    for (const owner of ['a', 'b', 'c', 'd', 'e']) {
+      await call('POST', '', { tenant: 'org', owner })
+    }
+    const owners: string[] = []
+    let after = ''
+    for (let pages = 0; pages < 5; pages += 1) {
+      const { body } = await call('GET', `?limit=2${after}`)
+      owners.push(...body.connections.map(({ owner }: { owner: string }) => owner))
+      if (body.next === null) break
+      after = `&after=${body.next}`
+    }
+    expect(owners).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect((await call('GET', '?owner=c')).body.connections).toHaveLength(1)
+    expect((await call('GET', '?state=connected')).body.connections).toEqual([])
+    expect((await call('GET', '?tag=none')).body.connections).toEqual([])
+    const first = (await call('GET', '/events?limit=3')).body
+    expect(first.events).toHaveLength(3)
+    const rest = (await call('GET', `/events?after=${first.next}`)).body
+    expect(rest.events).toHaveLength(2)
+    expect((await call('GET', `/events?after=${rest.next}`)).body).toEqual({
+      ...{ events: [], next: rest.next },
+    })
+  })
+
+  it('shows no token, no state and no key in any answer', async () => {
+    const id = await connect()
+    const { access, refresh } = await world.vault.tokens(id)
+    const link = await call('POST', `/${id}/reconnect-link`)
+    const texts = [
+      await call('GET', `/${id}`),
+      await call('GET', ''),
+      await call('GET', `/${id}/events`),
+      await call('GET', '/events'),
+      await call('DELETE', `/${id}`),
+    ].map(({ text }) => text)
+    const state = new URL(link.body.url).searchParams.get('state') ?? ''
+    for (const secret of [access?.reveal() ?? '', refresh?.reveal() ?? '', state, KEY]) {
+      expect(secret.length).toBeGreaterThan(10)
+      expect(texts.join('\n')).not.toContain(secret)
+    }
+  })
+})
+
+describe('keys', () => {
+  it('who has none learns nothing: not what is there, nor which paths there are', async () => {
+    const id = await connect()
+    const paths: [string, string][] = [
+      ['GET', `/${id}`],
+      ['GET', '/con_0000000000'],
+      ['GET', ''],
+      ['DELETE', `/${id}`],
+      ['POST', '/code'],
+      ['GET', '/nothing/here'],
+      ['PUT', `/${id}`],
+    ]
+    const answers = new Set<string>()
+    for (const [method, path] of paths) {
+      for (const authorization of ['', 'Bearer x', `Bearer ${KEY}x`, `Basic ${KEY}`]) {
+        const { status, text } = await call(method, path, undefined, { authorization })
+        answers.add(`${status} ${text}`)
+      }
+    }
+    expect([...answers]).toEqual([
+      '401 {"error":{"code":"not_authenticated","message":"The key is missing or not known."}}',
+    ])
+  })
+
+  it('a removed key is refused from then on', async () => {
+    const { store } = world.parts
+    const [key] = await store.listApiKeys()
+    expect((await call('GET', '')).status).toBe(200)
+    await store.revokeApiKey(key?.id ?? '')
+    const refused = await call('GET', '')
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="rescind connections"')
+  })
+
+  it('is stored as a hash', async () => {
+    const { readFileSync } = await import('node:fs')
+    const files = ['rescind.db', 'rescind.db-wal'].map((name) =>
+      readFileSync(`${world.home}/${name}`, 'latin1'),
+    )
+    expect(files.join('')).not.toContain(KEY)
+  })
+})
+
+describe('wrong input gets one clear sentence', () => {
+  test.each<[string, unknown, string]>([
+    ['no JSON', '{', 'The body is no JSON.'],
+    ['a list', [], 'Known keys are tenant, owner and tags.'],
+    [
+      'an unknown key',
+      { tenant: 'org', owner: 'a', x: 1 },
+      'Known keys are tenant, owner and tags.',
+    ],
+    ['no tenant', { owner: 'a' }, 'tenant must be the name of a tenant.'],
+    ['a tenant that is none', { tenant: 'nope', owner: 'a' }, 'There is no tenant of that name.'],
+    ['an empty owner', { tenant: 'org', owner: '' }, 'owner must not be empty.'],
+    ['an owner with a line feed', { tenant: 'org', owner: 'a\nb' }, 'owner must be printable.'],
+    [
+      'a long owner',
+      { tenant: 'org', owner: 'x'.repeat(201) },
+      'owner has 200 characters at most.',
+    ],
+    [
+      'a tag that is none',
+      { tenant: 'org', owner: 'a', tags: ['a b'] },
+      'A tag has 1 to 64 letters, digits and the signs . : _ -',
+    ],
+  ])('POST: %s', async (_title, body, message) => {
+    const answer = await call('POST', '', body)
+    expect(answer).toMatchObject({ status: 400, body: { error: { message } } })
+    expect(answer.text).not.toContain('/home/')
+  })
+
+  test.each<[string, string]>([
+    ['?limit=0', 'limit must be a number from 1 to 500.'],
+    ['?limit=501', 'limit must be a number from 1 to 500.'],
+    ['?after=1', 'id must be the id of a connection.'],
+    ['?after=con_0000000000', 'after must be a connection of this list.'],
+    [
+      '?state=dead',
+      'state must be one of connected, degraded, reconnect_needed, reconnecting, disabled, revoked.',
+    ],
+    ['?page=2', 'Known parameters are after, limit, tenant, owner, state and tag.'],
+    ['?limit=1&limit=2', 'A parameter stands twice.'],
+    ['/events?after=x', 'after must be the id of an event.'],
+  ])('GET %s', async (path, message) => {
+    expect(await call('GET', path)).toMatchObject({ status: 400, body: { error: { message } } })
+  })
+
+  test.each(['con_0000000000', 'con_x', '..%2f..', 'a'.repeat(5_000)])(
+    'an id that is of no connection: %s',
+    async (id) => {
+      for (const [method, tail] of [
+        ['GET', ''],
+        ['DELETE', ''],
+        ['GET', '/events'],
+        ['POST', '/enable'],
+        ['POST', '/disable'],
+        ['POST', '/reconnect-link'],
+      ] as const) {
+        expect(await call(method, `/${id}${tail}`)).toMatchObject({
+          status: 404,
+          body: { error: { message: 'There is no such connection.' } },
+        })
+      }
+    },
+  )
+
+  it('a body that is too large, whether its length is told or not', async () => {
+    const large = JSON.stringify({ tenant: 'org', owner: 'x'.repeat(BODY_BYTES_MAX) })
+    expect((await call('POST', '', large)).status).toBe(413)
+    const stream = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(large))
+        controller.close()
+      },
+    })
+    const answer = await fetch(`${origin}/connections`, {
+      ...{ method: 'POST', body: stream, duplex: 'half' },
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    } as RequestInit)
+    expect(answer.status).toBe(413)
+  })
+
+  it('a form is no JSON', async () => {
+    const type = { 'content-type': 'application/x-www-form-urlencoded' }
+    expect((await call('POST', '', 'tenant=org', type)).status).toBe(415)
+  })
+
+  test.each<[string, Error, number]>([
+    ['trouble of the store', new RescindError('store_locked', 'The store /x is locked.'), 503],
+    ['an error that nobody foresaw', new Error('/x: secret-detail'), 500],
+  ])('%s says nothing of itself', async (_title, error, status) => {
+    const { parts } = world
+    const store = { ...parts.store, read: () => Promise.reject(error) }
+    const vault = createVault({ ...parts, store })
+    const reauthorizing = createReauthorizing({ ...parts, store }, vault)
+    const onTrouble = (one: unknown) => void troubles.push(one)
+    const { handle } = createConnectionsApi({ vault, reauthorizing, store, onTrouble })
+    const headers = { authorization: `Bearer ${KEY}` }
+    const url = 'http://rescind.example/connections/con_0000000000'
+    const answer = await handle(new Request(url, { headers }))
+    expect(answer.status).toBe(status)
+    expect(await answer.text()).not.toContain('/x')
+    expect(troubles).toEqual([error])
+  })
+})
+
+describe('the OpenAPI document', () => {
+  it('is OpenAPI 3.1, and has every route', async () => {
+    const { body } = await call('GET', '/openapi.json', undefined, { authorization: '' })
+    expect(body.openapi).toBe('3.1.0')
+    const listed = Object.values(
+      body.paths as Record<string, Record<string, { operationId: string }>>,
+    )
+      .flatMap((methods) => Object.values(methods))
+      .map(({ operationId }) => operationId)
+    expect(listed.sort()).toEqual(Object.keys(ROUTES).sort())
+    const ajv = new Ajv2020({ strict: false, validateFormats: false })
+    const bodies = JSON.stringify(body)
+    expect(bodies).not.toContain('$schema')
+    for (const methods of Object.values(body.paths as object)) {
+      for (const { requestBody } of Object.values(methods) as { requestBody?: never }[]) {
+        const schema = (requestBody as unknown as { content?: Record<string, { schema: object }> })
+          ?.content?.['application/json']?.schema
+        if (schema) expect(() => ajv.compile(schema)).not.toThrow()
+      }
+    }
+  })
+})

@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest'
+import { INJECTION_NAMES, injectionsOf } from '../../../src/connections/drill/injections.ts'
+import { drill, openAccountWorld, openVaultWorld } from './world.ts'
+
+const ONLY_ACCOUNT = ['five-failures', 'masked-secret-in-put', 'second-page', 'platform-refuses-us']
+const ONLY_VAULT = [
+  ...['store-write-fails', 'crash-before-commit', 'parallel-refreshes', 'lock-holder-outlives-ttl'],
+  ...['clock-skew', 'wrong-person', 'fewer-scopes', 'callback-twice', 'receiver-down'],
+]
+
+describe.each(['connected', 'rotating'] as const)(
+  'faults in our vault, an app that is %s',
+  (client) => {
+    test.each(INJECTION_NAMES)('%s', { timeout: 90_000 }, async (name) => {
+      const world = await openVaultWorld({}, { client })
+      const injections = injectionsOf([name])
+      const drilled = await drill(world, {
+        depth: 'refresh',
+        platform: world.platform,
+        more: { injections },
+      })
+      const record = drilled.records.find(({ kind }) => kind === 'inject')
+      const isSkipped =
+        ONLY_ACCOUNT.includes(name) || (client === 'rotating' && name === 'omitted-refresh-token')
+      expect([record?.verdict, record?.why]).toEqual([
+        isSkipped ? 'skipped' : 'pass',
+        expect.any(String),
+      ])
+      expect(drilled.verdict, JSON.stringify(record)).toBe('passed')
+      expect((await world.platform.call()).ok).toBe(true)
+    })
+  },
+)
+
+describe('faults via Open Connectors', () => {
+  test.each(INJECTION_NAMES)('%s', { timeout: 90_000 }, async (name) => {
+    const world = await openAccountWorld()
+    const injections = injectionsOf([name])
+    const drilled = await drill(world, {
+      depth: 'refresh',
+      platform: world.platform,
+      more: { injections },
+    })
+    const record = drilled.records.find(({ kind }) => kind === 'inject')
+    expect([record?.verdict, record?.why]).toEqual([
+      ONLY_VAULT.includes(name) ? 'skipped' : 'pass',
+      expect.any(String),
+    ])
+    expect(drilled.verdict, JSON.stringify(record)).toBe('passed')
+    expect((await world.platform.call()).ok).toBe(true)
+  })
+})
+
+describe('--inject all', () => {
+  test.each(['rescind', 'open-connectors'] as const)(
+    'every fault after the other, on one connection, via %s',
+    { timeout: 180_000 },
+    async (via) => {
+      const world = via === 'rescind' ? await openVaultWorld() : await openAccountWorld()
+      const injections = injectionsOf(['all'])
+      const wish = { depth: 'refresh', platform: world.platform, more: { injections } } as const
+      const drilled = await drill(world, wish)
+      const failed = drilled.records.filter(
+        (one) => one.kind === 'inject' && one.verdict === 'fail',
+      )
+      expect(failed.map(({ inject, why }) => `${inject}: ${why}`)).toEqual([])
+      expect(drilled.records.filter(({ kind }) => kind === 'inject')).toHaveLength(
+        INJECTION_NAMES.length,
+      )
+      expect(drilled.verdict).toBe('passed')
+    },
+  )
+
+  test('an unknown fault is refused with the names of all', () => {
+    expect(() => injectionsOf(['earthquake'])).toThrow(/Known: all, provider-5xx/)
+  })
+})

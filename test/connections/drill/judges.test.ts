@@ -1,0 +1,315 @@
+import { describe, expect, test } from 'vitest'
+import type { DrillRules } from '../../../src/connections/drill/context.ts'
+import type { SeenCall, SeenProbe } from '../../../src/connections/drill/look.ts'
+import { hygieneStep, oldStep, recoveryStep } from '../../../src/connections/drill/steps/after.ts'
+import {
+  baselineStep,
+  controlStep,
+  snapshotStep,
+} from '../../../src/connections/drill/steps/before.ts'
+import {
+  detectionStep,
+  noticeStep,
+  stormStep,
+} from '../../../src/connections/drill/steps/notice.ts'
+import { linkStep } from '../../../src/connections/drill/steps/reconnect.ts'
+import { proofStep, revokeStep, tokensAt } from '../../../src/connections/drill/steps/revoke.ts'
+import { Secret } from '../../../src/core/secret.ts'
+import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
+import { LIMITS } from './world.ts'
+
+const rules = (depth: DrillRules['depth'] = 'refresh'): DrillRules => ({
+  depth,
+  limits: LIMITS,
+  traits: salesforceConnection.traits,
+  habits: {
+    ...{ refreshAttemptsMax: 1, refreshesOfCheck: 0, signsNotices: true, tellsHealing: true },
+    ...{ deathNotices: ['needs_reauth'], usesPkce: true, tellsCause: true },
+  },
+  ...{ consentHosts: ['org.example'], clientId: 'client', redirectUri: 'https://us/callback' },
+})
+const call: SeenCall = {
+  ok: true,
+  status: 200,
+  identity: 'o/u',
+  providerRefused: false,
+  cause: null,
+  requestId: null,
+  ms: 1,
+}
+const refused: SeenCall = {
+  ...call,
+  ok: false,
+  status: 401,
+  identity: null,
+  providerRefused: true,
+  cause: 'revoked_or_expired',
+}
+const alive: SeenProbe = { verdict: 'alive', status: 200, code: null, identity: 'o/u', ms: 1 }
+const dead: SeenProbe = {
+  verdict: 'dead',
+  status: 401,
+  code: 'invalid_token',
+  identity: null,
+  ms: 1,
+}
+const none = { platform: null, provider: null }
+
+const snapshot = {
+  ...{ id: 'con_1', state: 'connected', access: 'fp_a', refresh: 'fp_r', identity: 'o/u' },
+  ...{ stored: { access: 'fp_a', refresh: 'fp_r' }, scopes: [], facts: {}, others: 0 },
+  ...{ liveTokens: 1, clockOffsetMs: 400 },
+}
+const link = {
+  ...{ host: 'org.example', path: '/authorize', clientId: 'client', secrets: [] },
+  ...{ redirectUri: 'https://us/callback', state: 'fp_s', stateIsOurs: true, pkce: true },
+}
+const detection = {
+  ...{ calls: 1, last: refused, state: 'reconnect_needed', cause: null, accessChanged: false },
+  ...{ refreshes: { platform: 1, provider: 1 }, detectMs: 10, falseHealthyMs: 10 },
+}
+const healing = { ...detection, last: call, state: 'connected', accessChanged: true }
+const notice = {
+  id: 'n1',
+  at: 1,
+  kind: 'needs_reauth',
+  signatureGood: true,
+  cause: 'revoked_or_expired',
+} as const
+const told = { state: 'reconnect_needed', notices: [notice], notifyMs: 5, duplicates: 0 }
+
+describe('judges, by hand-made evidence', () => {
+  test.each([
+    ['0 as it should be', snapshotStep.judge(snapshot, rules()), 'pass', /Connected/],
+    [
+      '0 degraded',
+      snapshotStep.judge({ ...snapshot, state: 'degraded' }, rules()),
+      'fail',
+      /degraded before/,
+    ],
+    [
+      '0 no refresh token',
+      snapshotStep.judge({ ...snapshot, refresh: null }, rules()),
+      'fail',
+      /no refresh token/,
+    ],
+    [
+      '0 a clock an hour off',
+      snapshotStep.judge({ ...snapshot, clockOffsetMs: -3_600_000 }, rules()),
+      'fail',
+      /60 minutes/,
+    ],
+    [
+      '0 a platform that lies',
+      snapshotStep.judge({ ...snapshot, stored: { access: 'fp_x', refresh: null } }, rules()),
+      'fail',
+      /another access token/,
+    ],
+    [
+      '1 somebody else’s token',
+      baselineStep.judge(
+        {
+          identity: 'o/u',
+          platform: call,
+          direct: { ...alive, identity: 'o/v' },
+          refreshed: false,
+        },
+        rules(),
+      ),
+      'fail',
+      /somebody else/,
+    ],
+    [
+      '2 our credentials',
+      controlStep.judge({ platform: false, provider: { ok: true, status: 200 } }, rules()),
+      'fail',
+      /our own credentials/,
+    ],
+    [
+      '3 no answer',
+      revokeStep.judge(
+        {
+          at: 1,
+          inDoubt: false,
+          again: null,
+          answers: [
+            {
+              token: 'refresh',
+              revoked: 'unknown',
+              alreadyDead: false,
+              status: null,
+              code: 'http_timeout',
+            },
+          ],
+        },
+        rules(),
+      ),
+      'fail',
+      /did not say/,
+    ],
+    [
+      '3 in doubt, and dead',
+      revokeStep.judge(
+        {
+          at: 1,
+          inDoubt: true,
+          again: null,
+          answers: [
+            {
+              token: 'refresh',
+              revoked: 'yes',
+              alreadyDead: true,
+              status: 400,
+              code: 'invalid_token',
+            },
+          ],
+        },
+        rules(),
+      ),
+      'pass',
+      /Revoked/,
+    ],
+    [
+      '4 still alive',
+      proofStep.judge({ ...alive, expected: 'dead', afterMs: 9 }, rules()),
+      'fail',
+      /not refused, 9 ms/,
+    ],
+    [
+      '4 alive, as documented',
+      proofStep.judge({ ...alive, expected: 'alive', afterMs: 9 }, rules()),
+      'pass',
+      /lives on/,
+    ],
+    [
+      '4 an outage is no death',
+      proofStep.judge(
+        { ...dead, verdict: 'unclear', status: 503, expected: 'dead', afterMs: 9 },
+        rules(),
+      ),
+      'fail',
+      /not refused/,
+    ],
+    ['5 noticed', detectionStep.judge(detection, rules()), 'pass', /Noticed within 10 ms/],
+    [
+      '5 the platform blames itself',
+      detectionStep.judge(
+        { ...detection, last: { ...refused, providerRefused: false, cause: 'our_client_refused' } },
+        rules(),
+      ),
+      'fail',
+      /does not say that the provider refused/,
+    ],
+    [
+      '5 the wrong cause',
+      detectionStep.judge({ ...detection, last: { ...refused, cause: 'network' } }, rules()),
+      'fail',
+      /wrong cause/,
+    ],
+    ['5 healed', detectionStep.judge(healing, rules('access')), 'pass', /one refresh/],
+    [
+      '5 healed with two',
+      detectionStep.judge({ ...healing, refreshes: { platform: 1, provider: 2 } }, rules('access')),
+      'fail',
+      /2 refreshes/,
+    ],
+    [
+      '5 asks for what heals',
+      detectionStep.judge({ ...healing, state: 'reconnect_needed' }, rules('access')),
+      'fail',
+      /a refresh would do/,
+    ],
+    [
+      '6 nobody counts',
+      stormStep.judge({ calls: 9, ok: 0, forMs: 9, refreshes: none, brokenOthers: [] }, rules()),
+      'pass',
+      /not counted/,
+    ],
+    [
+      '6 others broke',
+      stormStep.judge(
+        { calls: 9, ok: 0, forMs: 9, refreshes: none, brokenOthers: ['con_2'] },
+        rules(),
+      ),
+      'fail',
+      /con_2/,
+    ],
+    ['7 told once', noticeStep.judge(told, rules()), 'pass', /One notice/],
+    [
+      '7 told twice',
+      noticeStep.judge({ ...told, notices: [notice, { ...notice, id: 'n2' }] }, rules()),
+      'fail',
+      /2 notices/,
+    ],
+    [
+      '7 the wrong cause',
+      noticeStep.judge({ ...told, notices: [{ ...notice, cause: 'network' }] }, rules()),
+      'fail',
+      /wrong cause: network/,
+    ],
+    [
+      '7 told of what healed',
+      noticeStep.judge({ ...told, state: 'connected' }, rules('access')),
+      'fail',
+      /healed by itself/,
+    ],
+    [
+      '8 another host',
+      linkStep.judge({ ...link, host: 'evil.example' }, rules()),
+      'fail',
+      /evil\.example/,
+    ],
+    [
+      '8 another callback',
+      linkStep.judge({ ...link, redirectUri: 'https://them' }, rules()),
+      'fail',
+      /another callback/,
+    ],
+    ['8 no PKCE', linkStep.judge({ ...link, pkce: false }, rules()), 'fail', /PKCE/],
+    [
+      '13 alive again',
+      oldStep.judge({ access: alive, refresh: null, whyNotRefresh: 'x' }, rules()),
+      'fail',
+      /is not refused/,
+    ],
+    [
+      '13 the old refresh token works',
+      oldStep.judge({ access: dead, refresh: 'tokens', whyNotRefresh: null }, rules()),
+      'fail',
+      /still gives tokens/,
+    ],
+    [
+      '14 healed, told twice',
+      recoveryStep.judge(
+        { calls: 5, failed: 0, healedNotices: 2, recoverMs: 1, gap: { from: 1, to: 2 } },
+        rules(),
+      ),
+      'fail',
+      /2 notices of one healing/,
+    ],
+    [
+      '15 nobody counts',
+      hygieneStep.judge({ before: null, after: 1 }, rules()),
+      'skipped',
+      /cannot say/,
+    ],
+    [
+      '15 one more',
+      hygieneStep.judge({ before: 1, after: 2 }, rules()),
+      'fail',
+      /left some behind/,
+    ],
+  ] as const)('%s', (_name, judgement, verdict, why) => {
+    expect(judgement).toEqual({ verdict, why: expect.stringMatching(why) })
+  })
+
+  test('each depth revokes its own tokens', () => {
+    const held = { access: new Secret('a'), refresh: new Secret('r') }
+    const kinds = (depth: DrillRules['depth']) => tokensAt(depth, held).map(({ kind }) => kind)
+    expect([kinds('access'), kinds('refresh'), kinds('grant')]).toEqual([
+      ['access'],
+      ['refresh'],
+      ['refresh', 'access'],
+    ])
+  })
+})

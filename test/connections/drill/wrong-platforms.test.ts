@@ -1,0 +1,203 @@
+import { describe, expect, test } from 'vitest'
+import type { OpenConnectorsSwitches } from '../../../emulators/index.ts'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
+import { Secret } from '../../../src/core/secret.ts'
+import { drill, openAccountWorld, openVaultWorld, story, type VaultWorld } from './world.ts'
+
+describe('an account of Open Connectors that is wrong on purpose fails the drill at the right step', () => {
+  const ROWS: readonly (readonly [string, Partial<OpenConnectorsSwitches>, number, RegExp])[] = [
+    ['does not notice', { notices: 'never' }, 5, /does not notice/],
+    ['notices twice', { notices: 'twice' }, 7, /2 notices of one death/],
+    ['heals into another identity', { healsInto: 'neighbour' }, 12, /identity/],
+    ['heals into one, and hides it', { healsInto: 'neighbour-hidden' }, 12, /somebody else/],
+    ['storms the provider', { refreshes: 'storm' }, 6, /\d\d+ refreshes for one dead token/],
+    ['takes another id', { idOnReauth: 'new' }, 12, /another id/],
+    ['takes another element token', { elementTokenOnReauth: 'new' }, 12, /elementToken/],
+  ]
+  test.each(ROWS)('%s', async (_name, switches, step, why) => {
+    const world = await openAccountWorld({ switches })
+    const drilled = await drill(world, { depth: 'refresh', platform: world.platform })
+    expect(drilled.failedAt, story(drilled)).toBe(step)
+    expect(drilled.step(step)?.why).toMatch(why)
+  })
+
+  test.each([
+    ['from the new grant on', 12, /what the first one brought was lost/],
+    ['from the start', 3, /was dead already/],
+  ] as const)('loses the rotated token, %s', async (since, step, why) => {
+    const world = await openAccountWorld({}, { client: 'rotating' })
+    const lose = () => world.account.setSwitches({ rotatedToken: 'lost' })
+    if (since === 'from the start') lose()
+    const platform: Platform = {
+      ...world.platform,
+      applyCallback: (...args) => {
+        lose()
+        return world.platform.applyCallback(...args)
+      },
+    }
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.failedAt, story(drilled)).toBe(step)
+    expect(drilled.step(step)?.why).toMatch(why)
+  })
+})
+
+describe('a platform of our own that is wrong on purpose fails the drill at the right step', () => {
+  type Wrong = (world: VaultWorld) => Partial<Platform>
+  const well = {
+    ok: true,
+    status: 200,
+    identity: null,
+    providerRefused: false,
+    cause: null,
+    requestId: null,
+  }
+  const twice = (right: Platform) => async (since: number) =>
+    (await right.notices(since)).flatMap((one) => [one, { ...one, id: `${one.id}-again` }])
+  const ROWS: readonly (readonly [string, 'access' | 'refresh', Wrong, number, RegExp])[] = [
+    ['does not notice', 'refresh', () => ({ call: async () => well }), 5, /does not notice/],
+    [
+      'says that it is well after a call failed',
+      'refresh',
+      ({ platform }) => ({
+        snapshot: async () => ({ ...(await platform.snapshot()), state: 'connected' }),
+      }),
+      5,
+      /says connected, though only a reconnect/,
+    ],
+    [
+      'answers from a cache',
+      'access',
+      () => ({ call: async () => well }),
+      5,
+      /It took 0 refreshes/,
+    ],
+    ['tells nobody', 'refresh', () => ({ notices: async () => [] }), 7, /Nobody was told/],
+    ['notices twice', 'refresh', ({ platform }) => ({ notices: twice(platform) }), 7, /2 notices/],
+    [
+      'signs badly',
+      'refresh',
+      ({ platform }) => ({
+        notices: async (since) =>
+          (await platform.notices(since)).map((one) => ({ ...one, signatureGood: false })),
+      }),
+      7,
+      /no good signature/,
+    ],
+    [
+      'storms the provider',
+      'refresh',
+      ({ platform, direct }) => ({
+        call: async () => {
+          const { refresh } = await platform.tokens()
+          await direct.way.refresh(direct.app, refresh ?? new Secret(''), direct.means)
+          return platform.call()
+        },
+      }),
+      6,
+      /refreshes for one dead token/,
+    ],
+    [
+      'sends its link without a state',
+      'refresh',
+      ({ platform }) => ({
+        reconnectLink: async () => {
+          const link = await platform.reconnectLink()
+          const url = new URL(link.url)
+          url.searchParams.delete('state')
+          return { ...link, url: url.href }
+        },
+      }),
+      8,
+      /no state/,
+    ],
+    [
+      'puts the client secret into its link',
+      'refresh',
+      ({ platform, app }) => ({
+        reconnectLink: async () => {
+          const link = await platform.reconnectLink()
+          return { ...link, url: `${link.url}&client_secret=${app.clientSecret?.reveal()}` }
+        },
+      }),
+      8,
+      /carries a secret: client secret/,
+    ],
+    [
+      'takes a denial for a consent',
+      'refresh',
+      ({ platform }) => ({
+        applyCallback: async (link, callback) =>
+          callback.error === null
+            ? platform.applyCallback(link, callback)
+            : { ok: true, route: 'callback', cause: null },
+      }),
+      9,
+      /denial was taken/,
+    ],
+    [
+      'heals into another identity',
+      'refresh',
+      ({ platform, vault, connection, grant, other }) => ({
+        applyCallback: async (link, callback) => {
+          if (callback.error !== null) return platform.applyCallback(link, callback)
+          const { access, refresh } = await grant(other)
+          await vault.vault.adopt(connection, {
+            ...{ accessToken: access, refreshToken: refresh, expiresInS: null, scopes: null },
+            ...{ identity: null, facts: {} },
+          })
+          return { ok: true, route: 'callback', cause: null }
+        },
+      }),
+      12,
+      /Another identity/,
+    ],
+  ]
+  test.each(ROWS)('%s (%s)', async (_name, depth, wrong, step, why) => {
+    const world = await openVaultWorld()
+    const platform = { ...world.platform, ...wrong(world) }
+    const limits = { detectMs: 1_000, notifyMs: 1_500 }
+    const drilled = await drill(world, { depth, platform, limits })
+    expect(drilled.failedAt, story(drilled)).toBe(step)
+    expect(drilled.step(step)?.why).toMatch(why)
+  })
+
+  test('loses the rotated token: the second refresh shows it', async () => {
+    const world = await openVaultWorld({}, { client: 'rotating' })
+    const { vault, connection } = world
+    let isLosing = false
+    const platform: Platform = {
+      ...world.platform,
+      applyCallback: async (...args) => {
+        const applied = await world.platform.applyCallback(...args)
+        isLosing = true
+        return applied
+      },
+      forceRefresh: async () => {
+        const { refresh } = await vault.vault.tokens(connection)
+        const call = await world.platform.forceRefresh()
+        if (isLosing) {
+          const { access } = await vault.vault.tokens(connection)
+          await vault.parts.store.update(connection, () => ({
+            tokens: { access, refresh, expiresAt: null, renewAt: null },
+          }))
+        }
+        return call
+      },
+    }
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.failedAt, story(drilled)).toBe(12)
+    expect(drilled.step(12)?.why).toMatch(/what the first one brought was lost/)
+  })
+
+  test.each([
+    ['detectMs', 5, /to notice, and 0 ms are allowed|of false health/],
+    ['notifyMs', 7, /to tell, and 1 ms are allowed|Nobody was told/],
+    ['recoverMs', 14, /to recover, and 0 ms are allowed/],
+  ] as const)('a threshold that is not kept fails its step: %s', async (limit, step, why) => {
+    const world = await openVaultWorld()
+    const limits = { [limit]: limit === 'notifyMs' ? 1 : 0 }
+    const drilled = await drill(world, { depth: 'refresh', platform: world.platform, limits })
+    expect(drilled.step(step)?.verdict, story(drilled)).toBe('fail')
+    expect(drilled.step(step)?.why).toMatch(why)
+  })
+})

@@ -1,0 +1,250 @@
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { orThrow } from '../../../src/connections/open-connectors/client.ts'
+import { callbackIn } from '../../../src/connections/open-connectors/consent.ts'
+import type { Instance } from '../../../src/connections/open-connectors/instance.ts'
+import {
+  REAUTHORIZE_STEPS,
+  type ReauthorizeWish,
+  reauthorizeInstance,
+} from '../../../src/connections/open-connectors/reauthorize.ts'
+import type { OpenConnectorsSwitches } from '../../../src/connections/open-connectors/settings.ts'
+import { systemClock } from '../../../src/core/clock.ts'
+import { Secret } from '../../../src/core/secret.ts'
+import { type Estate, startEstate } from './estate.ts'
+
+let estate: Estate
+let instance: Instance
+let steps: [string, string][]
+beforeEach(async () => {
+  estate = await startEstate()
+  instance = await estate.makeInstance()
+  steps = []
+})
+afterEach(() => estate[Symbol.asyncDispose]())
+
+const reauthorize = (
+  wish: Partial<ReauthorizeWish> = {},
+  switches: Partial<OpenConnectorsSwitches> = {},
+) => {
+  const client = estate.client(switches)
+  const { http, fingerprint } = estate
+  const means = { http, client, fingerprint, clock: systemClock }
+  const full: ReauthorizeWish = {
+    instance: instance.id,
+    revoke: 'refresh',
+    accept: [],
+    consent: async ({ url }) => callbackIn((await estate.consentAt(url)).href),
+    step: (name, text) => void steps.push([name, text]),
+    ...wish,
+  }
+  return reauthorizeInstance(full, means)
+}
+
+const works = async (id = instance.id) => {
+  const client = estate.client()
+  const now = orThrow(await client.get(id), 'show it')
+  return (await client.call(now, '/hubs/crm/accounts?pageSize=1')).ok
+}
+const stepText = (name: string) => steps.find(([step]) => step === name)?.[1] ?? ''
+
+describe('the whole path of the article, by API', () => {
+  it('revoked, dead, consented, PATCHed, alive: with the same id and element token', async () => {
+    const done = await reauthorize()
+    expect(done).toMatchObject({
+      instance: instance.id,
+      route: 'PATCH',
+      sameIdentity: true,
+      idKept: true,
+      elementTokenKept: true,
+      refreshTokenChanged: true,
+      wasDisabled: false,
+    })
+    expect(steps.map(([name]) => name)).toEqual(
+      REAUTHORIZE_STEPS.filter((name) => name !== 'enable'),
+    )
+    expect(stepText('dead')).toMatch(/the provider refuses/)
+    expect(await works()).toBe(true)
+  })
+
+  it('an access token that is revoked heals by itself, and that is said', async () => {
+    await reauthorize({ revoke: 'access' })
+    expect(stepText('dead')).toMatch(/refreshed by itself/)
+  })
+
+  it('an instance that five failed refreshes disabled is enabled first', async () => {
+    const client = estate.client()
+    await reauthorize().catch(() => {})
+    await estate.http.send({
+      method: 'POST',
+      url: `${estate.org.url}/services/oauth2/revoke`,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: `token=${encodeURIComponent(estate.account.truth.instance(instance.id)?.refreshToken ?? '')}`,
+    })
+    await estate.account.runNight()
+    // The access token is dead with its refresh token: a call makes the platform try, five times.
+    await client.call(instance, '/hubs/crm/accounts?pageSize=1')
+    await expect
+      .poll(() => estate.account.truth.instance(instance.id)?.disabled, { timeout: 5_000 })
+      .toBe(true)
+    steps = []
+    const done = await reauthorize({ revoke: null })
+    expect(done.wasDisabled).toBe(true)
+    expect(stepText('enable')).toMatch(/PUT \/instances\/enabled: 200/)
+    expect(await works()).toBe(true)
+  })
+
+  it('PATCH is refused: PUT with a fresh code, and the masked secret put in again', async () => {
+    estate.account.setSwitches({ secretsInAnswers: 'masked' })
+    estate.account.setFaults([{ kind: 'error_500_before_effect', on: 'patch', nth: 1 }])
+    let asked = 0
+    const codes = new Set<string>()
+    const done = await reauthorize({
+      consent: async ({ url }) => {
+        asked += 1
+        const callback = callbackIn((await estate.consentAt(url)).href)
+        codes.add(callback.code?.reveal() ?? '')
+        return callback
+      },
+    })
+    expect(done.route).toBe('PUT')
+    expect([asked, codes.size]).toEqual([2, 2])
+    const { clientSecret } = estate.account.truth.instance(instance.id) ?? {}
+    expect(clientSecret).toBe(estate.org.credentials.connected.clientSecret)
+  })
+
+  it('a 200 that changed nothing is not taken for a new grant', async () => {
+    estate.account.setFaults([{ kind: 'ok_without_effect', on: 'patch', nth: 1 }])
+    expect((await reauthorize()).route).toBe('PUT')
+  }, 20_000)
+
+  it('an answer that is lost is not taken for a failure', async () => {
+    estate.account.setFaults([{ kind: 'reset_after_effect', on: 'patch', nth: 1 }])
+    expect((await reauthorize()).route).toBe('PATCH')
+  })
+
+  test.each<[string, Parameters<Estate['account']['setSwitches']>[0], object]>([
+    ['the id is another', { idOnReauth: 'new' }, { idKept: false }],
+    ['the element token is another', { elementTokenOnReauth: 'new' }, { elementTokenKept: false }],
+    ['reads lag', { readLagMs: 400_000 }, { route: 'PATCH' }],
+    ['a failed PATCH blanks the tokens', { failedReauth: 'blanked' }, { route: 'PATCH' }],
+    ['the state is not in the URL', { stateInOauthUrl: 'dropped' }, { route: 'PATCH' }],
+    ['PATCH enables', { patchClearsDisabled: true }, { route: 'PATCH' }],
+    ['failed refreshes are 502', { failedRefresh: '502' }, { route: 'PATCH' }],
+  ])('what no page says: %s', async (_title, switches, expected) => {
+    estate.account.setSwitches(switches)
+    const done = await reauthorize()
+    expect(done).toMatchObject(expected)
+    expect(await works(done.instance)).toBe(true)
+  })
+
+  test.each<[string, Partial<OpenConnectorsSwitches>, string]>([
+    ['PUT alone', { apply: 'put' }, 'PUT'],
+    ['PATCH by the id', { patchBy: 'id' }, 'PATCH'],
+    ['the short header', { elementHeader: 'user-element' }, 'PATCH'],
+  ])('our switches: %s', async (_title, switches, route) => {
+    expect((await reauthorize({}, switches)).route).toBe(route)
+  })
+})
+
+describe('what is refused', () => {
+  const refused = (wish: Partial<ReauthorizeWish>, switches = {}) =>
+    reauthorize(wish, switches).then(
+      () => expect.unreachable(),
+      (error: { code: string; message: string }) => error,
+    )
+
+  test.each<[string, (url: string) => Promise<string>]>([
+    ['a denial', async (url) => (await estate.consentAt(url, { deny: true })).href],
+    [
+      'a forged state',
+      async (url) => (await estate.consentAt(url)).href.replace(/state=[^&]+/, 'state=forged'),
+    ],
+    ['no state', async (url) => (await estate.consentAt(url)).href.replace(/&?state=[^&]+/, '')],
+    ['no code', async () => 'http://127.0.0.1:1717/callback'],
+  ])('%s: nothing is changed', async (_title, visit) => {
+    const before = estate.account.truth.instance(instance.id)
+    const error = await refused({
+      revoke: null,
+      consent: async ({ url }) => callbackIn(await visit(url)),
+    })
+    expect(error.code).toBe('reconnect_refused')
+    expect(estate.account.truth.instance(instance.id)).toEqual(before)
+  })
+
+  it('another person: the instance is disabled, and the sentence says how to accept it', async () => {
+    const consent: ReauthorizeWish['consent'] = async ({ url }) =>
+      callbackIn((await estate.consentAt(url, { as: 'limited' })).href)
+    const error = await refused({ consent })
+    expect(error).toMatchObject({
+      code: 'reconnect_refused',
+      message: expect.stringMatching(
+        /another person.*It was disabled.*--accept-change=another_person/,
+      ),
+    })
+    expect(estate.account.truth.instance(instance.id)?.disabled).toBe(true)
+    const { userId: user } = estate.org.credentials.admin
+    const identity = { org: estate.org.organizationId, user, name: null }
+    expect(error.message).toContain(`--identity=${identity.org}/${user}`)
+    // The instance shows the wrong person now: compared with that, he would pass.
+    expect((await refused({ revoke: null, consent, identity })).code).toBe('reconnect_refused')
+    const accept = ['another_person'] as const
+    const done = await reauthorize({ revoke: null, consent, identity, accept })
+    expect(done.changes).toEqual(['another_person'])
+  })
+
+  it('a code that was used before: not applied, by either way', async () => {
+    let first: ReturnType<typeof callbackIn> | undefined
+    const used = await estate.consentAt(
+      orThrow(await estate.client().consentUrl('sfdc', new Secret('x')), 'give a URL'),
+    )
+    const code = new Secret(used.searchParams.get('code') ?? '')
+    orThrow(await estate.client().create({ element: 'sfdc', name: 'x', tags: [], code }), 'use it')
+    const error = await refused({
+      consent: async ({ state }) => {
+        first = { code, state: state.reveal(), error: null }
+        return first
+      },
+    })
+    expect(error.code).toBe('reconnect_failed')
+  })
+
+  it('wrong platform secrets: said before anything is revoked', async () => {
+    const before = estate.account.truth.instance(instance.id)
+    const client = estate.client()
+    estate.account.resetUserSecret()
+    const { http, fingerprint } = estate
+    const wish: ReauthorizeWish = {
+      ...{ instance: instance.id, revoke: 'refresh' as const, accept: [] },
+      consent: () => expect.unreachable(),
+      step: () => {},
+    }
+    const means = { http, client, fingerprint, clock: systemClock }
+    await expect(reauthorizeInstance(wish, means)).rejects.toMatchObject({
+      code: 'not_authenticated',
+      message: expect.stringContaining('userSecret'),
+    })
+    expect(estate.account.truth.instance(instance.id)).toEqual(before)
+  })
+
+  it('a masked secret that we do not hold is not sent back', async () => {
+    estate.account.setSwitches({ secretsInAnswers: 'masked' })
+    const client = estate.client({ apply: 'put' })
+    const { elements } = client.settings
+    const without = { ...elements, sfdc: undefined } as unknown as typeof elements
+    Object.assign(client.settings, { elements: without })
+    const now = orThrow(await client.get(instance.id), 'show it')
+    await expect(async () => client.put(now, new Secret('c'))).rejects.toMatchObject({
+      code: 'secret_masked',
+    })
+    expect(estate.account.counters().get('put') ?? 0).toBe(0)
+  })
+
+  it('an account that cannot be reached', async () => {
+    await estate.account.close()
+    expect((await refused({})).code).toMatch(/^(host_unreachable|http_reset)$/)
+  })
+
+  it('an unknown instance', async () => {
+    expect((await refused({ instance: 99 })).code).toBe('instance_unknown')
+  })
+})

@@ -1,0 +1,371 @@
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import type { Fault } from '../../emulators/index.ts'
+import {
+  type CallbackAnswer,
+  createReauthorizing,
+  LINK_MS,
+  type Reauthorizing,
+  type ReconnectOutcome,
+} from '../../src/connections/reauthorize.ts'
+import { reconnectPage } from '../../src/connections/reconnect-page.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { CALLBACK } from '../server/core-world.ts'
+import { openEndpoints } from '../server/endpoints-world.ts'
+import { tempHome } from '../support/temp-home.ts'
+import { type ConnectionWorld, openConnectionWorld, openVault } from './world.ts'
+
+let world: ConnectionWorld
+let reauthorizing: Reauthorizing
+let offsetMs: number
+let id: string
+
+beforeEach(async () => {
+  offsetMs = 0
+  const clock: Clock = { ...systemClock, now: () => Date.now() + offsetMs }
+  world = await openConnectionWorld({ clock })
+  reauthorizing = createReauthorizing(world.parts, world.vault)
+  id = (await world.connect()).id
+  // Learns who it is.
+  await world.health.check(id)
+})
+afterEach(() => world[Symbol.asyncDispose]())
+
+/** Logs somebody in where a link leads, as a browser does; returns what comes to the callback. */
+async function visit(
+  url: string,
+  { as = 'admin', deny = false }: { as?: 'admin' | 'limited'; deny?: boolean } = {},
+): Promise<CallbackAnswer> {
+  const form = new URL(url).searchParams
+  form.set('username', world.org.credentials[as].username)
+  form.set('password', world.org.credentials[as].password)
+  form.set('decision', deny ? 'deny' : 'allow')
+  const page = new URL(url)
+  page.search = ''
+  const answer = await fetch(page, { method: 'POST', body: form, redirect: 'manual' })
+  const query = new URL(answer.headers.get('location') ?? '').searchParams
+  const code = query.get('code')
+  return {
+    ...{ state: query.get('state'), error: query.get('error'), iss: query.get('iss') },
+    code: code === null ? null : new Secret(code),
+  }
+}
+
+/** Kills the grant, and lets it be noticed. */
+async function lose(): Promise<void> {
+  const { refresh } = await world.vault.tokens(id)
+  await fetch(`${world.org.url}/services/oauth2/revoke`, {
+    method: 'POST',
+    body: new URLSearchParams({ token: refresh?.reveal() ?? '' }),
+  })
+  await world.health.check(id)
+  await world.vault.renew(id).catch(() => {})
+  expect((await world.vault.get(id)).state).toBe('reconnect_needed')
+}
+
+const stateOf = async () => {
+  const { state, cause } = await world.vault.get(id)
+  return `${state} ${cause?.code ?? ''}`.trim()
+}
+const eventTypes = async () => (await world.vault.events(id)).map(({ type }) => type.slice(11))
+
+describe('a reconnect', () => {
+  it('brings a dead connection back: same id, same person, new tokens', async () => {
+    const before = await world.vault.get(id)
+    await lose()
+    const link = await reauthorizing.link(id)
+    expect(await stateOf()).toMatch(/^reconnecting/)
+    const outcome = await reauthorizing.callback(await visit(link.url))
+    expect(outcome.kind).toBe('reconnected')
+    const after = await world.vault.get(id)
+    expect(after).toMatchObject({ id, state: 'connected', cause: null, identity: before.identity })
+    expect(after.version).toBeGreaterThan(before.version)
+    expect(after.refreshFingerprint).not.toBe(before.refreshFingerprint)
+    const { token } = await world.vault.accessToken(id)
+    expect(token.isEmpty).toBe(false)
+    expect(await eventTypes()).toEqual(
+      expect.arrayContaining(['needs_reauth', 'reconnecting', 'reconnected']),
+    )
+  })
+
+  it('asks with state and PKCE S256, and keeps neither in the clear', async () => {
+    const { url, state } = await reauthorizing.link(id)
+    const query = new URL(url).searchParams
+    expect(query.get('state')).toBe(state.reveal())
+    expect(query.get('state')).toHaveLength(43)
+    expect(query.get('code_challenge_method')).toBe('S256')
+    const { readFileSync } = await import('node:fs')
+    const stored = ['rescind.db', 'rescind.db-wal']
+      .map((name) => readFileSync(`${world.home}/${name}`, 'latin1'))
+      .join('')
+    expect(stored).not.toContain(state.reveal())
+  })
+
+  it('of a healthy connection leaves it as it is until the owner consents', async () => {
+    const { url } = await reauthorizing.link(id)
+    expect(await stateOf()).toBe('connected')
+    await reauthorizing.callback(await visit(url, { deny: true }))
+    expect(await stateOf()).toBe('connected')
+    expect((await world.vault.accessToken(id)).token.isEmpty).toBe(false)
+  })
+
+  it('fills a connection that was made without a grant', async () => {
+    const made = await reauthorizing.create({ tenant: 'org', owner: 'new', tags: ['a'] })
+    expect(made).toMatchObject({ state: 'reconnect_needed', identity: null, tags: ['a'] })
+    await expect(world.vault.accessToken(made.id)).rejects.toMatchObject({
+      code: 'reconnect_needed',
+    })
+    const { url } = await reauthorizing.link(made.id)
+    const outcome = await reauthorizing.callback(await visit(url))
+    expect(outcome).toMatchObject({
+      kind: 'reconnected',
+      connection: { id: made.id, state: 'connected', identity: { user: expect.any(String) } },
+    })
+  })
+})
+
+describe('what is not taken', () => {
+  const forged = { state: 'forged', code: new Secret('c'), error: null, iss: null }
+
+  test.each<[string, Partial<CallbackAnswer>]>([
+    ['a state that was never given', {}],
+    ['no state', { state: null }],
+    ['a state that is too long', { state: 'x'.repeat(10_000) }],
+    ['a forged denial', { code: null, error: 'access_denied' }],
+  ])('%s changes nothing', async (_title, more) => {
+    await lose()
+    await reauthorizing.link(id)
+    const before = await world.vault.get(id)
+    expect(await reauthorizing.callback({ ...forged, ...more })).toEqual({ kind: 'forged' })
+    expect(await world.vault.get(id)).toEqual(before)
+  })
+
+  it('a callback that comes twice: once it is taken', async () => {
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    const both = await Promise.all([reauthorizing.callback(answer), reauthorizing.callback(answer)])
+    expect(both.map(({ kind }) => kind).sort()).toEqual(['reconnected', 'used'])
+  })
+
+  it('one that is late, and the connection waits for its owner again', async () => {
+    await lose()
+    const { url, expiresAt } = await reauthorizing.link(id)
+    expect(expiresAt).toBeGreaterThan(world.parts.clock.now())
+    const answer = await visit(url)
+    offsetMs += LINK_MS
+    expect(await reauthorizing.callback(answer)).toEqual({ kind: 'late' })
+    expect(await stateOf()).toMatch(/^reconnect_needed/)
+  })
+
+  it('an owner who never comes: the link ends, once', async () => {
+    await lose()
+    await reauthorizing.link(id)
+    expect(await reauthorizing.expire()).toBe(0)
+    offsetMs += LINK_MS
+    expect(await reauthorizing.expire()).toBe(1)
+    expect(await reauthorizing.expire()).toBe(0)
+    expect(await stateOf()).toBe('reconnect_needed by_owner')
+  })
+
+  it('a denial: back to waiting, with the cause', async () => {
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    const outcome = await reauthorizing.callback(await visit(url, { deny: true }))
+    expect(outcome.kind).toBe('denied')
+    expect(await stateOf()).toBe('reconnect_needed by_owner')
+    const { cause } = await world.vault.get(id)
+    expect(cause).toMatchObject({ confidence: 'certain' })
+  })
+
+  it('another person: refused, and his grant is ended at the provider', async () => {
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    world.org.clearLog()
+    const outcome = await reauthorizing.callback(await visit(url, { as: 'limited' }))
+    expect(outcome).toMatchObject({ kind: 'changed', changes: ['another_person'] })
+    expect(await stateOf()).toBe('reconnect_needed identity_changed')
+    expect(world.org.counters().get('revoke')).toBe(1)
+    await expect(world.vault.accessToken(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+  })
+
+  it('another person whose grant another connection lives on: it is left alone', async () => {
+    const other = await reauthorizing.create({ tenant: 'org', owner: 'other' })
+    const first = await reauthorizing.link(other.id)
+    await reauthorizing.callback(await visit(first.url, { as: 'limited' }))
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    world.org.clearLog()
+    await reauthorizing.callback(await visit(url, { as: 'limited' }))
+    expect(world.org.counters().get('revoke') ?? 0).toBe(0)
+    expect((await world.vault.renew(other.id)).state).toBe('connected')
+  })
+
+  it('another person is taken where that is accepted by name', async () => {
+    const open = createReauthorizing(world.parts, world.vault, { accept: ['another_person'] })
+    const { url } = await open.link(id)
+    const outcome = await open.callback(await visit(url, { as: 'limited' }))
+    expect(outcome).toMatchObject({ kind: 'reconnected', changes: ['another_person'] })
+  })
+
+  it('fewer scopes', async () => {
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    const less = new URL(url)
+    less.searchParams.set('scope', 'refresh_token')
+    const outcome = await reauthorizing.callback(await visit(less.href))
+    expect(outcome).toMatchObject({ kind: 'changed', changes: ['fewer_scopes'] })
+    expect(await stateOf()).toBe('reconnect_needed scopes_lost')
+  })
+
+  it('a code that was used elsewhere', async () => {
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    const other = await visit(url)
+    const mixed = { ...answer, code: new Secret(`${other.code?.reveal()}x`) }
+    expect((await reauthorizing.callback(mixed)).kind).toBe('code_refused')
+    expect(await stateOf()).toMatch(/^reconnect_needed/)
+  })
+
+  it('a code of another flow: its verifier is another (RFC 7636 section 4.6)', async () => {
+    await lose()
+    const [one, two] = [await reauthorizing.link(id), await reauthorizing.link(id)]
+    const [first, second] = [await visit(one.url), await visit(two.url)]
+    const mixed = { ...first, code: second.code }
+    expect((await reauthorizing.callback(mixed)).kind).toBe('code_refused')
+  })
+
+  test.each<[string, Fault['kind'], Fault['on'], ReconnectOutcome['kind']]>([
+    ['the provider is down', 'unavailable_503', 'token', 'unreachable'],
+    ['the answer is lost', 'reset_after_effect', 'token', 'unreachable'],
+    ['a web page answers', 'html_200', 'token', 'unreachable'],
+  ])('%s', async (_title, kind, on, expected) => {
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    world.org.setFaults([{ kind, on }])
+    expect((await reauthorizing.callback(answer)).kind).toBe(expected)
+    world.org.setFaults([])
+    expect(await stateOf()).toMatch(/^reconnect_needed/)
+    const again = await reauthorizing.link(id)
+    expect((await reauthorizing.callback(await visit(again.url))).kind).toBe('reconnected')
+  })
+
+  it('a connection that was disconnected meanwhile', async () => {
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    await world.vault.disconnect(id)
+    const asked = world.tokenRequests()
+    expect(await reauthorizing.callback(answer)).toEqual({ kind: 'gone' })
+    expect(world.tokenRequests()).toBe(asked)
+    expect(await stateOf()).toMatch(/^revoked/)
+    await expect(reauthorizing.link(id)).rejects.toMatchObject({ code: 'connection_disabled' })
+  })
+
+  it('one that is disconnected while its code is redeemed: the new grant is ended as well', async () => {
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    world.org.setFaults([{ kind: 'slow', on: 'token', ms: 400 }])
+    const outcome = reauthorizing.callback(answer)
+    await world.vault.disconnect(id)
+    world.org.clearLog()
+    expect(await outcome).toEqual({ kind: 'gone' })
+    expect(world.org.counters().get('revoke')).toBe(1)
+    expect(await stateOf()).toMatch(/^revoked/)
+  })
+
+  it('a store that fails after the code was redeemed: not shown as well', async () => {
+    const wrap = (store: ConnectionWorld['parts']['store']) => ({
+      ...store,
+      update: () => Promise.reject(new Error('the disk is gone')),
+    })
+    await lose()
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    const broken = await world.again({ wrap })
+    await expect(createReauthorizing(broken.parts, broken.vault).callback(answer)).rejects.toThrow(
+      'the disk is gone',
+    )
+    expect(await stateOf()).toMatch(/^reconnecting/)
+  })
+})
+
+describe('our own authority as the provider (RFC 6749, 7636, 9207)', () => {
+  it('a person consents, comes back, and another person does not', async () => {
+    using home = tempHome()
+    let userId = 'ada'
+    await using server = await openEndpoints({ authorize: async () => ({ userId }) })
+    const secret = await server.addClient({ id: 'app', introspect: 'own' })
+    const tenant = {
+      ...{ name: 'own', provider: 'oauth2', url: server.authority.issuer, login: {}, options: {} },
+      app: {
+        ...{ clientId: 'app', clientSecret: new Secret(secret), redirectUri: CALLBACK },
+        ...{ scopes: ['read'], options: {} },
+      },
+    }
+    await using own = await openVault({ home: home.path, tenants: [tenant] })
+    const service = createReauthorizing(own.parts, own.vault)
+    const { id } = await service.create({ tenant: 'own', owner: 'acme' })
+    const consent = async (): Promise<CallbackAnswer> => {
+      const { url } = await service.link(id)
+      const answer = await fetch(url, { redirect: 'manual' })
+      const query = new URL(answer.headers.get('location') ?? '').searchParams
+      const code = new Secret(query.get('code') ?? '')
+      return { code, state: query.get('state'), error: null, iss: query.get('iss') }
+    }
+    expect(await service.callback(await consent())).toMatchObject({
+      kind: 'reconnected',
+      connection: { identity: { user: 'ada' }, scopes: ['read'] },
+    })
+    const mixed = { ...(await consent()), iss: 'https://evil.example' }
+    expect((await service.callback(mixed)).kind).toBe('our_fault')
+    userId = 'bob'
+    expect(await service.callback(await consent())).toMatchObject({
+      kind: 'changed',
+      changes: ['another_person'],
+    })
+    expect((await own.vault.get(id)).state).toBe('connected')
+    userId = 'ada'
+    expect((await service.callback(await consent())).kind).toBe('reconnected')
+  })
+})
+
+describe('the page for the owner', () => {
+  const cause = { code: 'network', confidence: 'likely', text: 'secret-cause-text' } as const
+  const outcomes: readonly ReconnectOutcome[] = [
+    { kind: 'forged' },
+    { kind: 'used' },
+    { kind: 'late' },
+    { kind: 'gone' },
+    { kind: 'denied', cause },
+    { kind: 'provider_error', cause },
+    { kind: 'code_refused', cause },
+    { kind: 'unreachable', cause },
+    { kind: 'our_fault', cause },
+    { kind: 'unconfirmed', cause },
+    { kind: 'not_stored', cause },
+    { kind: 'changed', changes: ['another_person', 'fewer_scopes'], cause },
+  ]
+  test.each(outcomes.map((outcome) => [outcome.kind, outcome] as const))(
+    '%s: one clear page, that nothing can be loaded by, framed or told on',
+    async (_kind, outcome) => {
+      const page = reconnectPage(outcome)
+      const text = await page.text()
+      expect(text).toMatch(/<h1>[^<]{10,60}<\/h1><p>/)
+      expect(text).not.toMatch(/<script|http:|https:|secret-cause-text/)
+      expect(page.headers.get('content-security-policy')).toMatch(
+        /^default-src 'none'; style-src 'sha256-/,
+      )
+      expect(page.headers.get('referrer-policy')).toBe('no-referrer')
+      expect(page.headers.get('cache-control')).toBe('no-store')
+    },
+  )
+  test('every page has a title of its own', async () => {
+    const titles = await Promise.all(
+      outcomes.map(
+        async (outcome) => /<title>([^<]+)/.exec(await reconnectPage(outcome).text())?.[1],
+      ),
+    )
+    expect(new Set(titles).size).toBe(outcomes.length)
+  })
+})
