@@ -151,7 +151,7 @@ describe('rescind drill', () => {
       ])
       refuseSecrets(everythingIn(out), secrets())
       const junit = readFileSync(join(out, 'junit.xml'), 'utf8')
-      expect(junit).toMatch(/tests="26" failures="0" skipped="\d"/)
+      expect(junit).toMatch(/tests="26" failures="0" errors="0" skipped="\d"/)
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/<svg class="timeline"/)
 
       const file = join(out, 'evidence.jsonl')
