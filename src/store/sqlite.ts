@@ -153,24 +153,28 @@ class ImmediateDriver extends SqliteDriver {
   }
 }
 
-/** Runs a call on the database and turns SQLite's result codes into one clear sentence. */
-export function guardSqlite<T>(path: string, call: () => T): T {
+/**
+ * Runs a call on the database and turns SQLite's result codes into one clear sentence.
+ *
+ * @param waitedMs how long whoever calls waits for a lock before it tells that the store is locked
+ */
+export function guardSqlite<T>(path: string, call: () => T, waitedMs = BUSY_TIMEOUT_MS): T {
   try {
     return call()
   } catch (error) {
-    throw asStoreError(error, path)
+    throw asStoreError(error, path, waitedMs)
   }
 }
 
 /** @see https://sqlite.org/rescode.html */
-function asStoreError(error: unknown, path: string): unknown {
+function asStoreError(error: unknown, path: string, waitedMs: number): unknown {
   const primary = Number((error as { errcode?: number }).errcode ?? 0) & 0xff
   switch (primary) {
     case 5: // SQLITE_BUSY
     case 6: // SQLITE_LOCKED
       return new RescindError(
         'store_locked',
-        `The store ${path} is locked by another process for more than ${BUSY_TIMEOUT_MS / 1000} s. Let it finish, then try again.`,
+        `The store ${path} is locked by another process for more than ${waitedMs / 1000} s. Let it finish, then try again.`,
         { cause: error },
       )
     case 10: // SQLITE_IOERR: a disk that fills up under the write-ahead log shows as one

@@ -48,7 +48,7 @@ export async function openSqliteAuthorityStore(
   const clock = options.clock ?? systemClock
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   const database = await openFile(path, deadlineMs, clock)
-  const guard = <T>(call: () => T): T => guardSqlite(path, call)
+  const guard = <T>(call: () => T): T => guardSqlite(path, call, deadlineMs)
   const lookups = guard(() => createLookups(database))
   const keptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
   const changes = guard(() => createChanges(database, clock, keptMs))
@@ -85,16 +85,15 @@ async function openFile(path: string, deadlineMs: number, clock: Clock): Promise
   const database = guardSqlite(path, () => new DatabaseSync(path, { timeout: 0 }))
   try {
     if (isNew) chmodSync(path, 0o600)
-    await inLock(clock, deadlineMs, () =>
-      guardSqlite(path, () => {
-        refuseForeign(database, path)
-        database.exec('PRAGMA journal_mode = WAL')
-        database.exec('PRAGMA synchronous = FULL')
-        database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
-        database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
-        migrate(database, path)
-      }),
-    )
+    const prepare = () => {
+      refuseForeign(database, path)
+      database.exec('PRAGMA journal_mode = WAL')
+      database.exec('PRAGMA synchronous = FULL')
+      database.exec(`PRAGMA cache_size = -${CACHE_KIB}`)
+      database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+      migrate(database, path)
+    }
+    await inLock(clock, deadlineMs, () => guardSqlite(path, prepare, deadlineMs))
     return database
   } catch (error) {
     database.close()
