@@ -34,6 +34,11 @@ export interface Applied {
   abandon(): void
 }
 
+function countRecentEnds(database: DatabaseSync): number {
+  const some = `SELECT 1 FROM token_end_recent LIMIT ${RECENT_ENDS_MAX}`
+  return Number(database.prepare(`SELECT count(*) AS n FROM (${some})`).get()?.n)
+}
+
 /** Prepares what writes the authority's tables. Everything is called inside a transaction. */
 export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs: number): Applied {
   const lookups = createLookups(database)
@@ -83,8 +88,8 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     database.prepare('DELETE FROM token_end_recent'),
   ]
   let written = 0
-  /** Of this process; an older or another one may have left some more. */
-  let recentEnds = 0
+  /** What others left when this process began, and its own since; another one may add some more. */
+  let recentEnds = countRecentEnds(database)
   // One row of its own, written once a transaction: an id is never given twice, whatever was forgotten.
   let lastEvent: number | undefined
 
