@@ -22,10 +22,10 @@ export async function withAuthority(
   work: (core: Core, config: AuthorityConfig) => Promise<void>,
 ): Promise<void> {
   const config = context.config.authority()
-  const store = await openAuthorityStore(config, context.io.clock)
+  const onTrouble = () => context.output.note('rescind: The store is in trouble.')
+  const store = await openAuthorityStore(config, context.io.clock, onTrouble)
   try {
     const options = await coreOptions(context, config, store)
-    const onTrouble = () => context.output.note('rescind: The store is in trouble.')
     const core = await createCore({ ...options, onTrouble }, true)
     await work(core, config)
   } finally {
@@ -48,10 +48,15 @@ export async function coreOptions(
   }
 }
 
-/** Opens the store that a configuration names. */
+/**
+ * Opens the store that a configuration names.
+ *
+ * @param onTrouble is told what went wrong where nobody waits for an answer
+ */
 export async function openAuthorityStore(
   { place, eventsKeptMs }: Pick<AuthorityConfig, 'place' | 'eventsKeptMs'>,
   clock: Clock,
+  onTrouble: (error: unknown) => void,
 ): Promise<AuthorityStore> {
   switch (place.type) {
     case 'sqlite':
@@ -60,7 +65,9 @@ export async function openAuthorityStore(
     case 'postgres': {
       // Loaded here alone: who has a file needs no driver.
       const { openPostgresAuthorityStore } = await import('../store/authority/postgres.ts')
-      return openPostgresAuthorityStore({ connectionString: place.url, eventsKeptMs, clock })
+      return openPostgresAuthorityStore({
+        ...{ connectionString: place.url, eventsKeptMs, clock, onTrouble },
+      })
     }
   }
 }

@@ -161,7 +161,11 @@ async function openServed(
   options: ServeOptions,
   { metrics, log }: { readonly metrics: Metrics; readonly log: Logger },
 ): Promise<Authority> {
-  const store = await openAuthorityStore(config, context.io.clock)
+  const onTrouble = (error: unknown, request?: string) => {
+    metrics.trouble(error)
+    log.error({ request, ...errorFields(error) }, 'trouble')
+  }
+  const store = await openAuthorityStore(config, context.io.clock, onTrouble)
   const newSession = () => `dev-${randomBytes(SESSION_BYTES).toString('base64url')}`
   const { certificateHeader: header, trustedProxies } = config
   try {
@@ -173,10 +177,7 @@ async function openServed(
       webhooks: config.webhooks,
       certificates: header === undefined ? undefined : { header, trustedProxies },
       observer: metrics,
-      onTrouble(error, request) {
-        metrics.trouble(error)
-        log.error({ request, ...errorFields(error) }, 'trouble')
-      },
+      onTrouble,
     })
   } catch (error) {
     await store.close()

@@ -12,6 +12,8 @@ const FORGOTTEN_AFTER_MS = 5 * LATE_END_MS
 const ROUND_ROWS = 200
 /** Rows of each table that a round forgets, for each row written: tables shrink faster than they grow. */
 const FORGOTTEN_A_ROW = 2
+/** How many times longer than a change a round may take: nobody waits for it. */
+const PATIENCE = 5
 /** Names our lock among the advisory locks of a database: the bytes of `resf`. */
 const FORGETTING_LOCK = 0x72657366
 
@@ -28,7 +30,11 @@ const HAS_TOKEN = 'EXISTS (SELECT 1 FROM rescind.token t WHERE t.grant_id = g.id
 const BEGIN_ROUND = `SELECT pg_try_advisory_xact_lock(${FORGETTING_LOCK}) AS mine,
   set_config('synchronous_commit', 'off', true)`
 
-/** Forgets up to $2 rows of each table, steps aside for whoever holds a row, and names grants that may be over. */
+/**
+ * Forgets up to $2 rows of each table, steps aside for whoever holds a row, and names grants that may be
+ * over: those of the tokens, and the oldest. Younger ones that have a token are not walked past: no token
+ * outlives its grant, so the tokens of the oldest are about to be forgotten themselves.
+ */
 const FORGET_ROWS = `WITH tokens AS (DELETE FROM rescind.token
     WHERE id = ANY(${expired('token', 'id', 'expires_at')}) RETURNING id, grant_id),
   token_ends AS (DELETE FROM rescind.token_end WHERE id = ANY(ARRAY(SELECT id FROM tokens))),
@@ -37,8 +43,7 @@ const FORGET_ROWS = `WITH tokens AS (DELETE FROM rescind.token
   events AS (DELETE FROM rescind.event WHERE ctid = ANY(ARRAY(SELECT ctid FROM rescind.event
     WHERE at < $3 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)))
   SELECT grant_id FROM tokens UNION
-  (SELECT g.id FROM rescind.grants g WHERE g.expires_at < $1 AND NOT ${HAS_TOKEN}
-    ORDER BY g.expires_at LIMIT $2)`
+  (SELECT id FROM rescind.grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`
 
 /** In the order of ids, as changes lock them that add tokens; a grant that has any is left alone. */
 const LOCK_GRANTS = `SELECT g.id FROM rescind.grants g WHERE g.id = ANY($1::bigint[])
@@ -54,7 +59,10 @@ const killed = (sign: string, where: string) =>
     AND g.born < due.epoch LIMIT 1)`
 const NAME = 'substr(due.key, 3)'
 
-/** A mark goes when nothing that it killed is there; until then it is looked at again from $3 on. */
+/**
+ * A mark goes when nothing that it killed is there; until then it is looked at again from $3 on, or when a
+ * token of that has expired: one of them, as a client's own grant may have a million.
+ */
 const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.mark
     WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
   alive AS MATERIALIZED (SELECT due.key, k.id FROM due CROSS JOIN LATERAL (
@@ -66,7 +74,7 @@ const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.m
         AND g.user_id = substr(due.key, 4 + length(split_part(${NAME}, ' ', 1)))`,
     )}) k),
   kept AS (UPDATE rescind.mark m SET keep_until = greatest($3::bigint,
-      (SELECT max(t.expires_at) FROM rescind.token t WHERE t.grant_id = a.id))
+      (SELECT t.expires_at FROM rescind.token t WHERE t.grant_id = a.id LIMIT 1))
     FROM alive a WHERE m.key = a.key),
   gone AS (DELETE FROM rescind.mark
     WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive)) RETURNING key)
@@ -93,25 +101,39 @@ async function forgetSome(query: Query, { now, limit, eventsKeptMs }: Round): Pr
 }
 
 /**
- * Returns what is told of rows that were written, and forgets expired ones in proportion. Trouble is left
- * to the next round.
+ * Returns what is told of rows that were written, and forgets expired ones in proportion. A round that
+ * fails is told, and the next ones forget half as many rows, until one is done: what takes too long for the
+ * database once would take too long each time.
  */
 export function createForgetting(
   session: Session,
-  parts: { readonly clock: Clock; readonly deadlineMs: number; readonly eventsKeptMs: number },
+  parts: {
+    readonly clock: Clock
+    readonly deadlineMs: number
+    readonly eventsKeptMs: number
+    readonly onTrouble: (error: unknown) => void
+  },
 ): (written: number) => Promise<void> {
-  const { clock, deadlineMs, eventsKeptMs } = parts
+  const { clock, deadlineMs, eventsKeptMs, onTrouble } = parts
   // A process that writes little forgets with its first change.
   let writtenSince = ROUND_ROWS
+  let limitMax = Number.MAX_SAFE_INTEGER
   return async (written) => {
     writtenSince += written
     if (writtenSince < ROUND_ROWS) return
     const rows = writtenSince
     writtenSince = 0
-    const round = { now: clock.now(), limit: rows * FORGOTTEN_A_ROW, eventsKeptMs }
-    const isDone = await session
-      .transact(deadlineMs, (query) => forgetSome(query, round))
-      .catch(() => true)
-    if (!isDone) writtenSince += rows
+    const limit = Math.min(rows * FORGOTTEN_A_ROW, limitMax)
+    const round = { now: clock.now(), limit, eventsKeptMs }
+    try {
+      const isDone = await session.transact(PATIENCE * deadlineMs, (query) =>
+        forgetSome(query, round),
+      )
+      if (isDone) limitMax = Math.min(2 * limitMax, Number.MAX_SAFE_INTEGER)
+      else writtenSince += rows
+    } catch (error) {
+      limitMax = Math.max(1, Math.floor(limit / 2))
+      onTrouble(error)
+    }
   }
 }

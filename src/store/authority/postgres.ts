@@ -35,6 +35,8 @@ export interface PostgresAuthorityOptions {
   /** How long events are kept, in milliseconds. */
   readonly eventsKeptMs?: number | undefined
   readonly clock?: Clock | undefined
+  /** Is told what went wrong where nobody waits for an answer: while it forgot what has expired. */
+  readonly onTrouble?: ((error: unknown) => void) | undefined
 }
 
 /**
@@ -67,7 +69,8 @@ export async function openPostgresAuthorityStore(
     throw error
   }
   const eventsKeptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
-  return assemble(session, { clock, deadlineMs, eventsKeptMs })
+  const onTrouble = options.onTrouble ?? ((error) => process.emitWarning(String(error)))
+  return assemble(session, { clock, deadlineMs, eventsKeptMs, onTrouble })
 }
 
 /** Sessions see to `synchronous_commit` themselves; `fsync` is the server's alone. */
@@ -88,7 +91,12 @@ function poolConfig({ connectionString, pool }: PostgresAuthorityOptions): pg.Po
 
 function assemble(
   session: Session,
-  parts: { clock: Clock; deadlineMs: number; eventsKeptMs: number },
+  parts: {
+    clock: Clock
+    deadlineMs: number
+    eventsKeptMs: number
+    onTrouble: (error: unknown) => void
+  },
 ): AuthorityStore {
   const { drained: lookupsDrained, ...lookups } = createLookups(session, parts)
   const forget = createForgetting(session, parts)

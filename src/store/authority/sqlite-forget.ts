@@ -51,7 +51,7 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
 function createRowForgetting(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql)
   const expiredTokens = prepare(
-    'SELECT id, grant_id AS grantId FROM token WHERE expires_at <= ? LIMIT ?',
+    'SELECT id, grant_id AS grantId FROM token WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
   )
   const deletes = ['token_end_recent', 'token_end', 'token'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE id = ?`),
@@ -60,9 +60,11 @@ function createRowForgetting(database: DatabaseSync) {
   const deleteGrant = ['grant_end', '"grant"'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE id = ?`),
   )
-  // One that was started without a token, and never got any.
-  const emptyGrants = prepare(`SELECT id FROM "grant" g WHERE expires_at <= ?
-    AND NOT EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id) LIMIT ?`)
+  // One that never got a token goes with the oldest. Those that have one are not walked past: no token
+  // outlives its grant, so the tokens of the oldest are about to be forgotten themselves.
+  const emptyGrants = prepare(`SELECT id FROM
+    (SELECT id FROM "grant" WHERE expires_at <= ? ORDER BY expires_at LIMIT ?) g
+    WHERE NOT EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id)`)
   return (now: number, limit: number): number => {
     const tokens = expiredTokens.all(now, limit) as { id: number; grantId: number }[]
     for (const { id } of tokens) for (const statement of deletes) statement.run(id)
@@ -88,7 +90,10 @@ function createMarkForgetting(database: DatabaseSync) {
     user_client: killed('user_id = ? AND +client_id = ?'),
     session: killed('session_id = ?'),
   }
-  const lastExpiry = prepare('SELECT max(expires_at) AS at FROM token WHERE grant_id = ?')
+  // One of them: a client's own grant may have a million.
+  const youngestToken = prepare(
+    'SELECT expires_at AS at FROM token WHERE grant_id = ? ORDER BY id DESC LIMIT 1',
+  )
   const keep = prepare('UPDATE mark SET keep_until = ? WHERE key = ?')
   const removes = ['mark_setting', 'mark'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE key = ?`),
@@ -105,7 +110,7 @@ function createMarkForgetting(database: DatabaseSync) {
     for (const { key, epoch } of marks) {
       const grantId = findKilled(key, epoch)
       if (grantId === undefined) for (const remove of removes) remove.run(key)
-      else keep.run(Math.max(now + MARK_LOOK_MS, Number(lastExpiry.get(grantId)?.at)), key)
+      else keep.run(Math.max(now + MARK_LOOK_MS, Number(youngestToken.get(grantId)?.at ?? 0)), key)
     }
     return marks.length
   }

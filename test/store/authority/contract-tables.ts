@@ -136,6 +136,25 @@ export const TABLE_CHECKS: readonly Check[] = [
     },
   },
   {
+    title: 'forgets a grant that never got a token, among those that have one',
+    async run(world) {
+      const { store, other, clock } = world
+      const first = await store.reserveIds(MANY_EVENTS)
+      const ids = Array.from({ length: MANY_EVENTS }, (_, no) => first + no)
+      const grants = ids.map((id) => grantRow(id, { expiresAt: START + LIFE_MS }))
+      await Promise.all(ids.slice(0, GENERATION).map(() => startGrant(store)))
+      for (const grant of grants) {
+        await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
+      }
+      expect(await other.readGrant(first)).not.toBeNull()
+      clock.set(START + 2 * LIFE_MS)
+      await soon(world, async () => {
+        const left = await Promise.all(ids.map((id) => other.readGrant(id)))
+        expect(left.filter((grant) => grant !== null)).toEqual([])
+      })
+    },
+  },
+  {
     title: 'adds a token to a grant that is being forgotten whole, or not at all',
     async run({ store, other, clock }) {
       for (let round = 0; round < ROUNDS; round += 1) {

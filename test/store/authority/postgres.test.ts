@@ -1,15 +1,30 @@
 import { describe, expect, test } from 'vitest'
 import { seededRandom, systemClock } from '../../../src/core/clock.ts'
+import { isRescindError } from '../../../src/core/errors.ts'
 import type { Change } from '../../../src/store/authority/contract.ts'
 import { openPostgresAuthorityStore } from '../../../src/store/authority/postgres.ts'
 import { findPostgres, newDatabase } from '../../support/postgres-database.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { askPostgres, postgresKind } from './kinds.ts'
-import { countDone, endingGrant, endingToken, START, spending, startGrants } from './world.ts'
+import {
+  countDone,
+  endingGrant,
+  endingToken,
+  newEvent,
+  START,
+  spending,
+  startGrants,
+} from './world.ts'
 
 /** Grants that several processes end at once, each in an order of its own. */
 const GRANTS = 1_500
 const PROCESSES = 4
+/** Grants that expired long ago, each with a token. */
+const BACKLOG = 20_000
+/** Events of one change: more rows than a store writes without forgetting. */
+const MANY_EVENTS = 250
+/** Rounds of forgetting that are waited for. */
+const ROUNDS = 4
 
 const { missing } = await findPostgres()
 
@@ -50,4 +65,77 @@ describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}
     )
     expect(Number(row?.deadlocks)).toBe(0)
   })
+
+  test('a round reads as many rows as it forgets, however long the backlog is', async () => {
+    const { store, url } = await withBacklog()
+    for (let round = 0; round < ROUNDS; round += 1) await store.commit(logging())
+    // Backends tell what they have read when they end.
+    await store.close()
+    const [left] = await askPostgres(url, ROWS_LEFT)
+    const forgotten = BACKLOG - Number(left?.tokens)
+    expect(forgotten).toBeGreaterThanOrEqual(2 * MANY_EVENTS)
+    expect(left?.grants).toBe(left?.tokens)
+    const looks = async () =>
+      Number(
+        (
+          await askPostgres(
+            url,
+            `SELECT idx_scan AS n FROM pg_stat_user_indexes WHERE indexrelname = 'token_grant'`,
+          )
+        )[0]?.n,
+      )
+    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(0)
+    expect(await looks()).toBeLessThan(5 * forgotten)
+  })
+
+  test('a round that takes too long is told, and the next ones forget less until one is done', async () => {
+    const troubles: unknown[] = []
+    const { store, url } = await withBacklog((error) => troubles.push(error))
+    await askPostgres(
+      url,
+      `CREATE FUNCTION too_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         IF (SELECT count(*) FROM gone) > 100 THEN
+           RAISE EXCEPTION 'canceled' USING ERRCODE = '57014';
+         END IF; RETURN NULL; END $$;
+       CREATE TRIGGER too_long AFTER DELETE ON rescind.token REFERENCING OLD TABLE AS gone
+         FOR EACH STATEMENT EXECUTE FUNCTION too_long()`,
+    )
+    const forgetsSome = async () => {
+      expect(await store.commit(logging())).toBe('done')
+      return Number((await askPostgres(url, ROWS_LEFT))[0]?.tokens)
+    }
+    await expect.poll(forgetsSome, { timeout: 20_000 }).toBeLessThan(BACKLOG)
+    await store.close()
+    expect(troubles.length).toBeGreaterThan(0)
+    for (const trouble of troubles) {
+      expect(isRescindError(trouble, 'store_down'), String(trouble)).toBe(true)
+      expect(String(trouble)).toContain('no answer in time')
+    }
+  })
 })
+
+const ROWS_LEFT = `SELECT (SELECT count(*) FROM rescind.token) AS tokens,
+  (SELECT count(*) FROM rescind.grants) AS grants`
+
+function logging(): Change {
+  const events = Array.from({ length: MANY_EVENTS }, () => newEvent('written', { at: START }))
+  return { type: 'log', events }
+}
+
+/** A store whose database has many grants that expired, each with a token, and has not forgotten any. */
+async function withBacklog(
+  onTrouble: (error: unknown) => void = (error) => expect.fail(`${error}`),
+) {
+  const url = await newDatabase()
+  const clock = { ...systemClock, now: () => START }
+  const open = () => openPostgresAuthorityStore({ connectionString: url, clock, onTrouble })
+  await (await open()).close()
+  await askPostgres(
+    url,
+    `INSERT INTO rescind.grants SELECT i, 1, i + 1000, 0, 'shop', NULL, NULL, '', NULL
+       FROM generate_series(1, ${BACKLOG}) AS i;
+     INSERT INTO rescind.token SELECT i, i, 1, i + 900, 1, '\\x00', NULL
+       FROM generate_series(1, ${BACKLOG}) AS i`,
+  )
+  return { store: await open(), url }
+}

@@ -1,5 +1,6 @@
 import { closeSync, openSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { AuthorityStore } from '../../../src/store/authority/contract.ts'
@@ -7,11 +8,16 @@ import { openSqliteAuthorityStore } from '../../../src/store/authority/sqlite.ts
 import { tempHome } from '../../support/temp-home.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { SQLITE } from './kinds.ts'
-import { grantRow, tokenRow } from './world.ts'
+import { grantRow, newEvent, tokenRow } from './world.ts'
 
 describeAuthorityStore(SQLITE)
 
 const PAGE_BYTES = 4096
+/** Grants that expired long ago, each with two tokens: what a store finds that was closed for long. */
+const BACKLOG = 200_000
+/** Changes that meet them, and what they may all take: a hundredth of what a walk over all takes each. */
+const CHANGES = 40
+const CHANGES_CPU_MS = 500
 const LATER = { expiresAt: Date.now() + 3_600_000 }
 
 async function startedWith(store: AuthorityStore, count: number): Promise<number[]> {
@@ -39,6 +45,68 @@ describe("the authority's store in an SQLite file", () => {
     for (const id of first) expect((await other.readToken(id))?.end?.state).toBe('revoked')
     for (const id of last) expect((await other.readToken(id))?.end).toBeNull()
     await Promise.all([store.close(), other.close()])
+  })
+
+  test('the ends that many short processes leave are moved as well', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const first = await openSqliteAuthorityStore(path)
+    const ids = await startedWith(first, 3_000)
+    await first.close()
+    for (let no = 0; no < 6; no += 1) {
+      const store = await openSqliteAuthorityStore(path)
+      await endAll(store, ids.slice(no * 500, (no + 1) * 500))
+      await store.close()
+    }
+    using database = new DatabaseSync(path)
+    const left = Number(database.prepare('SELECT count(*) AS n FROM token_end_recent').get()?.n)
+    expect(left).toBeLessThanOrEqual(1_000)
+  })
+
+  test('a change forgets of a long backlog what it would of a short one, and takes no longer', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    await (await openSqliteAuthorityStore(path)).close()
+    using database = new DatabaseSync(path)
+    const numbers = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ${BACKLOG})`
+    // The first tokens of all expire before the second of any: forgetting them empties no grant.
+    database.exec(`BEGIN; ${numbers} INSERT INTO "grant"
+        SELECT i, 'shop', NULL, NULL, '', 1, i + 2 * ${BACKLOG}, 0, NULL FROM n;
+      ${numbers} INSERT INTO token SELECT i, 1, x'00', i, 1, i, NULL FROM n;
+      ${numbers} INSERT INTO token
+        SELECT i + ${BACKLOG}, 1, x'00', i, 1, i + ${BACKLOG}, NULL FROM n; COMMIT`)
+    const count = (table: string) =>
+      Number(database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n)
+    const store = await openSqliteAuthorityStore(path)
+    const began = process.cpuUsage()
+    for (let no = 1; no <= CHANGES; no += 1) {
+      const events = [newEvent('written', { at: Date.now() })]
+      expect(await store.commit({ type: 'log', events })).toBe('done')
+    }
+    const cpuMs = process.cpuUsage(began).user / 1000
+    expect(count('token')).toBeLessThanOrEqual(2 * (BACKLOG - CHANGES))
+    expect(count('"grant"')).toBe(BACKLOG)
+    expect(cpuMs).toBeLessThan(CHANGES_CPU_MS)
+    await store.close()
+  })
+
+  test('a store that another process holds says how long a change has waited for it', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const store = await openSqliteAuthorityStore(path, { deadlineMs: 100 })
+    const [id = 0] = await startedWith(store, 1)
+    using holder = new DatabaseSync(path)
+    holder.exec('BEGIN IMMEDIATE')
+    await expect(endAll(store, [id])).rejects.toMatchObject({
+      code: 'store_locked',
+      message: expect.stringContaining('for more than 0.1 s'),
+    })
+    await expect(openSqliteAuthorityStore(path, { deadlineMs: 200 })).rejects.toThrow(
+      'for more than 0.2 s',
+    )
+    holder.exec('ROLLBACK')
+    expect(await endAll(store, [id])).toEqual(['done'])
+    await store.close()
   })
 
   test('a change that no database can take fails alone', async () => {
