@@ -2,6 +2,12 @@
 export const MARK_LOOK_MS = 24 * 3_600_000
 
 /**
+ * Settings of one mark that are kept whatever they killed: the youngest, also for grants that are being
+ * started, and few enough to be read at once. Of older ones those are kept that killed a grant first.
+ */
+export const SETTINGS_KEPT = 100
+
+/**
  * What the authority asks of a store. Every row but a client's and a note's is written once and never
  * changed: a token or a grant ends by one row of its own, whose key is the compare-and-set.
  *
@@ -23,6 +29,7 @@ export const MARK_LOOK_MS = 24 * 3_600_000
  *    A grant is forgotten with its last token, and takes no token from then on.
  * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
  * 7. A mark is kept as long as a grant is there that it killed, and not much longer.
+ *    So is each of its settings by which a grant died first; of others, some of the youngest.
  * 8. A client that is disabled holds nothing from before: it is never read as disabled without its mark.
  */
 export interface AuthorityStore {
@@ -49,7 +56,7 @@ export interface AuthorityStore {
   readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
   /** Lists the events of one millisecond: that in which a token, a grant or a reach ended. */
   eventsAt(at: number, limit: number): Promise<readonly EventRow[]>
-  /** Reads marks by their names: each time that one was set, while a grant that it killed may be there. */
+  /** Reads marks by their names: each time that one was set and killed a grant, while that may be there. */
   readMarks(keys: readonly string[]): Promise<readonly MarkRow[]>
   readNote(key: string): Promise<Note | null>
   close(): Promise<void>

@@ -291,6 +291,17 @@ export function countRows(changes: readonly Change[]): number {
   return rows
 }
 
+/** The names of the marks that changes, all of one type, set. */
+export function markedKeys(changes: readonly Change[]): readonly string[] {
+  const type = changes[0]?.type
+  if (type !== 'mark' && type !== 'disable_client') return []
+  return changes.flatMap((change) => {
+    if (change.type === 'mark') return [markKey(change.reach)]
+    if (change.type !== 'disable_client') return []
+    return [markKey({ type: 'client', clientId: change.clientId })]
+  })
+}
+
 function ownValues<T extends ChangeType>(type: T, changes: readonly Change[]): readonly unknown[] {
   return KINDS[type].values(changes as readonly ChangeOf<T>[])
 }

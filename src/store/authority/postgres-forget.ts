@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
-import { MARK_LOOK_MS } from './contract.ts'
-import { LATE_END_MS } from './postgres-changes.ts'
+import { type Change, MARK_LOOK_MS, SETTINGS_KEPT } from './contract.ts'
+import { countRows, LATE_END_MS, markedKeys } from './postgres-changes.ts'
 import type { Query, Session } from './postgres-session.ts'
 
 /**
@@ -56,23 +56,24 @@ const FORGET_GRANTS = `WITH gone AS (DELETE FROM rescind.grants g WHERE g.id = A
 
 const killed = (sign: string, where: string) =>
   `(SELECT g.id FROM rescind.grants g WHERE left(due.key, 2) = '${sign}:' AND ${where}
-    AND g.born < due.epoch LIMIT 1)`
+    AND g.born >= due.since AND g.born < due.epoch LIMIT 1)`
 const NAME = 'substr(due.key, 3)'
-
-/**
- * A mark goes when nothing that it killed is there; until then it is looked at again from $3 on, or when a
- * token of that has expired: one of them, as a client's own grant may have a million.
- */
-const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.mark
-    WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
-  alive AS MATERIALIZED (SELECT due.key, k.id FROM due CROSS JOIN LATERAL (
-    ${killed('c', `g.client_id = ${NAME}`)} UNION ALL ${killed('u', `g.user_id = ${NAME}`)}
+/** A grant that is there of what `due`, a mark, killed of those born from `due.since` on. */
+const KILLED = `${killed('c', `g.client_id = ${NAME}`)} UNION ALL ${killed('u', `g.user_id = ${NAME}`)}
     UNION ALL ${killed('s', `g.session_id = ${NAME}`)}
     UNION ALL ${killed(
       'x',
       `g.client_id = split_part(${NAME}, ' ', 1)
         AND g.user_id = substr(due.key, 4 + length(split_part(${NAME}, ' ', 1)))`,
-    )}) k),
+    )}`
+
+/**
+ * A mark goes when nothing that it killed is there; until then it is looked at again from $3 on, or when a
+ * token of that has expired: one of them, as a client's own grant may have a million.
+ */
+const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch, 0 AS since FROM rescind.mark
+    WHERE key = ANY(${expired('mark', 'key', 'keep_until')})),
+  alive AS MATERIALIZED (SELECT due.key, k.id FROM due CROSS JOIN LATERAL (${KILLED}) k),
   kept AS (UPDATE rescind.mark m SET keep_until = greatest($3::bigint,
       (SELECT t.expires_at FROM rescind.token t WHERE t.grant_id = a.id LIMIT 1))
     FROM alive a WHERE m.key = a.key),
@@ -80,14 +81,30 @@ const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch FROM rescind.m
     WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive)) RETURNING key)
   DELETE FROM rescind.mark_setting WHERE key = ANY(ARRAY(SELECT key FROM gone))`
 
+/**
+ * Forgets settings of marks that were set again, by which no grant that is there died first. While a reach
+ * is revoked again and again its mark stays: only here they come to an end. A moment has no epoch, and what
+ * a mark on everything killed no index tells.
+ */
+const FORGET_SETTINGS = `WITH due AS MATERIALIZED (SELECT * FROM (SELECT ctid AS place, key, epoch,
+      coalesce(lag(epoch) OVER (PARTITION BY key ORDER BY epoch), 0) AS since,
+      row_number() OVER (PARTITION BY key ORDER BY epoch DESC) AS age
+    FROM rescind.mark_setting WHERE key = ANY($1::text[]) AND key <> 'a' AND epoch > 0) s
+    WHERE age > ${SETTINGS_KEPT})
+  DELETE FROM rescind.mark_setting WHERE ctid = ANY(ARRAY(
+    SELECT place FROM due WHERE NOT EXISTS (${KILLED})))`
+
 interface Round {
   readonly now: number
   readonly limit: number
   readonly eventsKeptMs: number
+  /** The names of marks that were set since the last round. */
+  readonly marked: ReadonlySet<string>
 }
 
 /** Does one round in a transaction; false when another process is at it. */
-async function forgetSome(query: Query, { now, limit, eventsKeptMs }: Round): Promise<boolean> {
+async function forgetSome(query: Query, round: Round): Promise<boolean> {
+  const { now, limit, eventsKeptMs, marked } = round
   const [begun] = await query(BEGIN_ROUND)
   if (!begun?.mine) return false
   const until = now - FORGOTTEN_AFTER_MS
@@ -97,11 +114,12 @@ async function forgetSome(query: Query, { now, limit, eventsKeptMs }: Round): Pr
     await query(FORGET_GRANTS, [locked.map((row) => row.id)])
   }
   await query(FORGET_MARKS, [until, limit, now + MARK_LOOK_MS])
+  if (marked.size > 0) await query(FORGET_SETTINGS, [[...marked]])
   return true
 }
 
 /**
- * Returns what is told of rows that were written, and forgets expired ones in proportion. A round that
+ * Returns what is told of changes that were applied, and forgets expired ones in proportion. A round that
  * fails is told, and the next ones forget half as many rows, until one is done: what takes too long for the
  * database once would take too long each time.
  */
@@ -113,24 +131,30 @@ export function createForgetting(
     readonly eventsKeptMs: number
     readonly onTrouble: (error: unknown) => void
   },
-): (written: number) => Promise<void> {
+): (changes: readonly Change[]) => Promise<void> {
   const { clock, deadlineMs, eventsKeptMs, onTrouble } = parts
   // A process that writes little forgets with its first change.
   let writtenSince = ROUND_ROWS
   let limitMax = Number.MAX_SAFE_INTEGER
-  return async (written) => {
-    writtenSince += written
+  let marked = new Set<string>()
+  return async (changes) => {
+    writtenSince += countRows(changes)
+    for (const key of markedKeys(changes)) marked.add(key)
     if (writtenSince < ROUND_ROWS) return
     const rows = writtenSince
     writtenSince = 0
     const limit = Math.min(rows * FORGOTTEN_A_ROW, limitMax)
-    const round = { now: clock.now(), limit, eventsKeptMs }
+    const round = { now: clock.now(), limit, eventsKeptMs, marked }
+    marked = new Set()
     try {
       const isDone = await session.transact(PATIENCE * deadlineMs, (query) =>
         forgetSome(query, round),
       )
       if (isDone) limitMax = Math.min(2 * limitMax, Number.MAX_SAFE_INTEGER)
-      else writtenSince += rows
+      else {
+        writtenSince += rows
+        for (const key of round.marked) marked.add(key)
+      }
     } catch (error) {
       limitMax = Math.max(1, Math.floor(limit / 2))
       onTrouble(error)

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
-import { applyChanges, countRows } from './postgres-changes.ts'
+import { applyChanges } from './postgres-changes.ts'
 import { createForgetting } from './postgres-forget.ts'
 import { createLookups } from './postgres-lookups.ts'
 import { createQueue } from './postgres-queue.ts'
@@ -108,7 +108,7 @@ function assemble(
     batchMax: BATCH_MAX,
     groupOf: ({ type }) => type,
     run: (batch) => applyChanges(session, batch),
-    after: (batch) => forget(countRows(batch)),
+    after: forget,
   })
   return {
     ...lookups,

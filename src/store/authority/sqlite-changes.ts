@@ -143,8 +143,10 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     const { last } = isExact ? { last: 0 } : (lastExpiry.get() as { last: number | null })
     const kept = Math.max(keepUntil, last ?? 0)
     forgetting.written(kept)
-    insertMarkSetting(markKey(reach), epoch, before ?? 0, at)
-    return setMark(markKey(reach), epoch, before ?? 0, kept)
+    const key = markKey(reach)
+    insertMarkSetting(key, epoch, before ?? 0, at)
+    if (isExact) forgetting.marked(key)
+    return setMark(key, epoch, before ?? 0, kept)
   }
   const apply = (change: Change): boolean => {
     switch (change.type) {

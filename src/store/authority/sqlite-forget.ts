@@ -1,10 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { MARK_LOOK_MS, reachOfKey } from './contract.ts'
+import { MARK_LOOK_MS, reachOfKey, SETTINGS_KEPT } from './contract.ts'
 
 /** Deletes what has expired, some rows at a time, inside the transactions that write. */
 export interface Forgetting {
   /** Hears of a row that may be forgotten from a moment on. */
   written(expiresAt: number): void
+  /** Forgets settings of a mark that was set again, by which no grant that is there died first. */
+  marked(key: string): void
   /** Forgets at most `limit` expired rows of each table. */
   forget(now: number, limit: number): void
 }
@@ -39,6 +41,7 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
     written(expiresAt) {
       if (expiresAt < idleUntil) idleUntil = expiresAt
     },
+    marked: createSettingForgetting(database),
     forget(now, limit) {
       if (now < idleUntil || forgetSome(now, limit) > 0) return
       const moments = nextExpiry.all(eventsKeptMs) as { at: number | null }[]
@@ -81,15 +84,10 @@ function createRowForgetting(database: DatabaseSync) {
 function createMarkForgetting(database: DatabaseSync) {
   const prepare = (sql: string) => database.prepare(sql)
   const due = prepare('SELECT key, epoch FROM mark WHERE keep_until <= ? LIMIT ?')
-  const killed = (where: string) =>
-    prepare(`SELECT id FROM "grant" WHERE ${where} AND born < ? LIMIT 1`)
-  const killedOf = {
-    client: killed('client_id = ?'),
-    user: killed('user_id = ?'),
-    // The plus keeps it off the index of the client, who has more grants than the user.
-    user_client: killed('user_id = ? AND +client_id = ?'),
-    session: killed('session_id = ?'),
-  }
+  const findKilled = findOfReach(
+    database,
+    (where) => `SELECT id FROM "grant" WHERE ${where} AND born < ? LIMIT 1`,
+  )
   // One of them: a client's own grant may have a million.
   const youngestToken = prepare(
     'SELECT expires_at AS at FROM token WHERE grant_id = ? ORDER BY id DESC LIMIT 1',
@@ -98,20 +96,51 @@ function createMarkForgetting(database: DatabaseSync) {
   const removes = ['mark_setting', 'mark'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE key = ?`),
   )
-  const findKilled = (key: string, epoch: number): number | undefined => {
-    const reach = reachOfKey(key)
-    if (reach.type === 'all') return undefined
-    const { type, ...names } = reach
-    const row = killedOf[type].get(...(Object.values(names) as string[]), epoch)
-    return row?.id as number | undefined
-  }
   return (now: number, limit: number): number => {
     const marks = due.all(now, limit) as { key: string; epoch: number }[]
     for (const { key, epoch } of marks) {
-      const grantId = findKilled(key, epoch)
+      const grantId = findKilled(key, epoch)?.id as number | undefined
       if (grantId === undefined) for (const remove of removes) remove.run(key)
       else keep.run(Math.max(now + MARK_LOOK_MS, Number(youngestToken.get(grantId)?.at ?? 0)), key)
     }
     return marks.length
+  }
+}
+
+/** While a reach is revoked again and again its mark stays: only here its settings come to an end. */
+function createSettingForgetting(database: DatabaseSync) {
+  const count = database.prepare('SELECT count(*) AS n FROM mark_setting WHERE key = ?')
+  // A moment has no epoch, and no index tells what it killed.
+  const settings = database.prepare(`SELECT rowid AS id, epoch FROM mark_setting
+    WHERE key = ? AND epoch > 0 ORDER BY epoch`)
+  const findBetween = findOfReach(
+    database,
+    (where) => `SELECT id FROM "grant" WHERE ${where} AND born >= ? AND born < ? LIMIT 1`,
+  )
+  const remove = database.prepare('DELETE FROM mark_setting WHERE rowid = ?')
+  return (key: string): void => {
+    if (Number(count.get(key)?.n) <= SETTINGS_KEPT) return
+    const rows = settings.all(key) as { id: number; epoch: number }[]
+    for (const [index, { id, epoch }] of rows.slice(0, -SETTINGS_KEPT).entries()) {
+      const before = rows[index - 1]?.epoch ?? 0
+      if (findBetween(key, before, epoch) === undefined) remove.run(id)
+    }
+  }
+}
+
+/** Prepares a query for each kind of reach that an index by birth knows, and returns how a mark's is asked. */
+function findOfReach(database: DatabaseSync, query: (where: string) => string) {
+  const statements = {
+    client: database.prepare(query('client_id = ?')),
+    user: database.prepare(query('user_id = ?')),
+    // The plus keeps it off the index of the client, who has more grants than the user.
+    user_client: database.prepare(query('user_id = ? AND +client_id = ?')),
+    session: database.prepare(query('session_id = ?')),
+  }
+  return (key: string, ...births: readonly number[]) => {
+    const reach = reachOfKey(key)
+    if (reach.type === 'all') return undefined
+    const { type, ...names } = reach
+    return statements[type].get(...(Object.values(names) as string[]), ...births)
   }
 }

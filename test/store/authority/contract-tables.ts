@@ -6,6 +6,7 @@ import {
   isGrantDead,
   markKey,
   type Reach,
+  SETTINGS_KEPT,
 } from '../../../src/store/authority/contract.ts'
 import {
   type Check,
@@ -207,6 +208,41 @@ export const TABLE_CHECKS: readonly Check[] = [
         await soon(world, async () => expect(await marks()).toEqual([]))
         const alive = await other.readGrant(later)
         expect(alive !== null && !isGrantDead(alive)).toBe(true)
+      },
+    }),
+  ),
+  ...(['session', 'client', 'user', 'user_client'] as const).map(
+    (type): Check => ({
+      title: `keeps of a ${type} that is revoked again and again what each grant died by first`,
+      async run(world) {
+        const { store, other } = world
+        const names = { clientId: 'shop', userId: 'shop eve', sessionId: 's 1' }
+        const reach = { type, ...names } as Reach
+        let at = START
+        const revoke = async (times: number) => {
+          for (let time = 0; time < times; time += 1) {
+            at += 1
+            const mark = { type: 'mark', reach, before: null, at, events: [] } as const
+            expect(await store.commit({ ...mark, keepUntil: at + HOUR_MS })).toBe('done')
+          }
+        }
+        const died: { grantId: number; at: number }[] = []
+        await revoke(3)
+        for (const times of [SETTINGS_KEPT, SETTINGS_KEPT / 2, SETTINGS_KEPT, 3]) {
+          const { grantId } = await startGrant(store, names)
+          died.push({ grantId, at: at + 1 })
+          await revoke(times)
+        }
+        const read = () => other.readMarks([markKey(reach)])
+        await soon(world, async () =>
+          expect((await read()).length).toBeLessThanOrEqual(SETTINGS_KEPT + died.length),
+        )
+        expect((await read()).length).toBeGreaterThanOrEqual(SETTINGS_KEPT)
+        for (const { grantId, at } of died) {
+          const { born } = (await other.readGrant(grantId)) ?? expect.fail('not there')
+          const deadly = (await read()).filter(({ epoch }) => epoch > born)
+          expect(Math.min(...deadly.map((setting) => setting.at))).toBe(at)
+        }
       },
     }),
   ),

@@ -69,23 +69,28 @@ describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}
   test('a round reads as many rows as it forgets, however long the backlog is', async () => {
     const { store, url } = await withBacklog()
     for (let round = 0; round < ROUNDS; round += 1) await store.commit(logging())
-    // Backends tell what they have read when they end.
     await store.close()
     const [left] = await askPostgres(url, ROWS_LEFT)
     const forgotten = BACKLOG - Number(left?.tokens)
     expect(forgotten).toBeGreaterThanOrEqual(2 * MANY_EVENTS)
     expect(left?.grants).toBe(left?.tokens)
-    const looks = async () =>
-      Number(
-        (
-          await askPostgres(
-            url,
-            `SELECT idx_scan AS n FROM pg_stat_user_indexes WHERE indexrelname = 'token_grant'`,
-          )
-        )[0]?.n,
-      )
-    await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(0)
-    expect(await looks()).toBeLessThan(5 * forgotten)
+    expect(await usesOfTokenGrant(url, 'idx_scan')).toBeLessThan(5 * forgotten)
+  })
+
+  test('a mark that is due looks at one token of what it killed, however many there are', async () => {
+    const { store, url } = await withBacklog()
+    await askPostgres(
+      url,
+      `UPDATE rescind.grants SET expires_at = ${START + 9};
+       UPDATE rescind.token SET grant_id = 1, expires_at = ${START + 9}`,
+    )
+    const reach = { type: 'client', clientId: 'shop' } as const
+    await store.commit({ type: 'mark', reach, before: null, at: 1, keepUntil: 1, events: [] })
+    await store.commit(logging())
+    await store.close()
+    const [kept] = await askPostgres(url, 'SELECT keep_until AS at FROM rescind.mark')
+    expect(Number(kept?.at)).toBeGreaterThan(START)
+    expect(await usesOfTokenGrant(url, 'idx_tup_read')).toBeLessThan(BACKLOG / 10)
   })
 
   test('a round that takes too long is told, and the next ones forget less until one is done', async () => {
@@ -116,6 +121,14 @@ describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}
 
 const ROWS_LEFT = `SELECT (SELECT count(*) FROM rescind.token) AS tokens,
   (SELECT count(*) FROM rescind.grants) AS grants`
+
+/** What the index of tokens by their grant was asked, as backends tell when they end. */
+async function usesOfTokenGrant(url: string, column: 'idx_scan' | 'idx_tup_read') {
+  const text = `SELECT ${column} AS n FROM pg_stat_user_indexes WHERE indexrelname = 'token_grant'`
+  const uses = async () => Number((await askPostgres(url, text))[0]?.n)
+  await expect.poll(uses, { timeout: 10_000 }).toBeGreaterThan(0)
+  return uses()
+}
 
 function logging(): Change {
   const events = Array.from({ length: MANY_EVENTS }, () => newEvent('written', { at: START }))

@@ -90,6 +90,23 @@ describe("the authority's store in an SQLite file", () => {
     await store.close()
   })
 
+  test('a mark that is due looks at one token of what it killed, however many there are', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const store = await openSqliteAuthorityStore(path)
+    const [first = 0] = await startedWith(store, 3)
+    using database = new DatabaseSync(path)
+    database.exec(`UPDATE token SET expires_at = ${2 * LATER.expiresAt} WHERE id = ${first}`)
+    const reach = { type: 'client', clientId: 'shop' } as const
+    const mark = { type: 'mark', reach, before: null, at: 1, keepUntil: 1, events: [] } as const
+    expect(await store.commit(mark)).toBe('done')
+    const kept = Number(database.prepare('SELECT keep_until AS at FROM mark').get()?.at)
+    // Looked at again tomorrow, and not when the last of all has expired: that one was not looked for.
+    expect(kept).toBeGreaterThanOrEqual(LATER.expiresAt)
+    expect(kept).toBeLessThan(2 * LATER.expiresAt)
+    await store.close()
+  })
+
   test('a store that another process holds says how long a change has waited for it', async () => {
     using home = tempHome()
     const path = join(home.path, 'authority.db')
