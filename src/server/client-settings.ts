@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SCOPE } from './scope.ts'
 
 /** How a client proves who it is at the token, revocation and introspection endpoints. */
 export const CLIENT_AUTH_METHODS = [
@@ -16,6 +17,8 @@ export type GrantType = (typeof GRANT_TYPES)[number]
 const REDIRECT_URI =
   'a redirect address is an absolute URI in ASCII without a fragment, and not one that a browser runs'
 const THUMBPRINT = 'a certificate is known by its SHA-256 thumbprint, in base64url'
+const SCOPES = 'scopes are ASCII without quotes and backslashes, separated by single spaces'
+const ORIGIN = 'a web origin has no path: https://app.example.com'
 const JWKS = 'public keys stand in a set: {"keys":[…]}'
 /** What a browser would run, or show as ours. */
 const RUNNABLE = /^(javascript|data|vbscript|blob|about):/i
@@ -24,6 +27,11 @@ const RUNNABLE = /^(javascript|data|vbscript|blob|about):/i
 function isRedirectUri(uri: string): boolean {
   const isText = /^[\x21-\x7e]+$/.test(uri) && !uri.includes('#')
   return isText && URL.canParse(uri) && !RUNNABLE.test(uri)
+}
+
+/** Says whether a text is a web origin, as browsers write it (RFC 6454 section 6.1). */
+export function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text
 }
 
 const secret = z.strictObject({
@@ -53,6 +61,12 @@ export const clientSettings = z.strictObject({
   introspect: z.union([z.enum(['none', 'own', 'all']), z.array(z.string())]).default('own'),
 })
 export type ClientSettings = z.infer<typeof clientSettings>
+
+/** What a new client must keep besides: one that a store has already is still known, and can be revoked. */
+export const newClientSettings = clientSettings.extend({
+  scope: clientSettings.shape.scope.refine((text) => text === '' || SCOPE.test(text), SCOPES),
+  origins: z.array(z.string().refine(isOrigin, ORIGIN)).default([]),
+})
 
 /** A client as the endpoints see it. */
 export interface Client extends ClientSettings {

@@ -3,7 +3,13 @@ import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import type { ClientRow } from '../store/authority/contract.ts'
 import { keysFlaw } from './client-keys.ts'
-import { type Client, type ClientSettings, clientSettings, isPublic } from './client-settings.ts'
+import {
+  type Client,
+  type ClientSettings,
+  clientSettings,
+  isPublic,
+  newClientSettings,
+} from './client-settings.ts'
 import { type Asked, eventOf } from './events.ts'
 import { isClientId } from './names.ts'
 import type { AuthorityParts } from './options.ts'
@@ -143,7 +149,7 @@ export function createClients(
 /** @throws RescindError `usage` for what is none, or by which the client could never prove itself */
 function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings {
   const wrong = (why: string) => new RescindError('usage', `Client "${id}": ${why}.`)
-  const { success, data, error } = clientSettings.safeParse(given)
+  const { success, data, error } = newClientSettings.safeParse(given)
   if (!success) {
     const [issue] = error.issues
     throw wrong(`${issue?.path.join('.')}: ${issue?.message}`)
@@ -151,6 +157,10 @@ function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings
   if (data.authMethod === 'private_key_jwt' && !data.jwks) throw wrong('its jwks is missing')
   if (data.authMethod === 'self_signed_tls_client_auth' && data.certificates.length === 0) {
     throw wrong('its certificates are missing')
+  }
+  // RFC 6749 section 4.4: confidential clients alone, and the token endpoint holds to it.
+  if (isPublic(data) && data.grantTypes.includes('client_credentials')) {
+    throw wrong('without a proof of who it is it cannot use client_credentials')
   }
   const flaw = data.jwks ? keysFlaw(data.jwks) : null
   if (flaw !== null) throw wrong(flaw)

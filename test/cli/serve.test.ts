@@ -410,6 +410,12 @@ describe('rescind client', () => {
     ['a redirect with a fragment', ['add', 'a', '--redirect-uri', 'https://a/#b'], 'fragment'],
     ['a script as redirect', ['add', 'a', '--redirect-uri', 'javascript:1'], '--redirect-uri'],
     ['an origin with a path', ['add', 'a', '--origin', 'https://a/b'], 'web origin'],
+    ['a scope that is none', ['add', 'a', '--scope', 'read  write'], 'single spaces'],
+    [
+      'client credentials without a proof',
+      ['add', 'a', '--auth', 'none', '--grant', 'client_credentials'],
+      'cannot use client_credentials',
+    ],
     ['keys that are not there', ['add', 'a', '--jwks', 'no.json'], '--jwks'],
     ['no keys for private_key_jwt', ['add', 'a', '--auth', 'private_key_jwt'], '--jwks'],
     [

@@ -8,6 +8,7 @@ import {
   type AuthorityOptions,
   createAuthority,
 } from '../../src/server/authority.ts'
+import { GRANT_TYPES } from '../../src/server/client-settings.ts'
 import type { NewClient } from '../../src/server/clients.ts'
 import { mountNode } from '../../src/server/mounts/node.ts'
 import type { AuthorityStore } from '../../src/store/authority/contract.ts'
@@ -75,9 +76,11 @@ export async function openEndpoints(
   return {
     ...{ authority, store, clock, origin, trouble, call },
     async addClient(client) {
+      const grantTypes = GRANT_TYPES.filter(
+        (type) => client.authMethod !== 'none' || type !== 'client_credentials',
+      )
       const { secret } = await authority.clients.add({
-        ...{ scope: 'read write', redirectUris: [CALLBACK] },
-        grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
+        ...{ scope: 'read write', redirectUris: [CALLBACK], grantTypes },
         ...client,
       })
       return (secret as Secret | null)?.reveal() ?? ''

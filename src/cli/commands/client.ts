@@ -9,6 +9,7 @@ import {
   type ClientAuthMethod,
   GRANT_TYPES,
   type GrantType,
+  isOrigin,
 } from '../../server/client-settings.ts'
 import type { NewClient } from '../../server/clients.ts'
 import type { Core } from '../../server/core.ts'
@@ -165,7 +166,7 @@ function checkRedirect(uri: string): void {
 }
 
 function checkOrigin(origin: string): void {
-  if (URL.canParse(origin) && new URL(origin).origin === origin) return
+  if (isOrigin(origin)) return
   throw new RescindError(
     'url_invalid',
     `The --origin "${origin}" is not a web origin. Write it without a path: https://app.example.com.`,
