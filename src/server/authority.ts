@@ -1,8 +1,10 @@
 import { RescindError } from '../core/errors.ts'
 import type { EventRow, ReachCount } from '../store/authority/contract.ts'
 import {
+  checkExplained,
   checkGranted,
   checkIssue,
+  checkPage,
   checkRevocation,
   checkRotation,
   checkToken,
@@ -73,7 +75,7 @@ export interface Authority {
   count(reach: RevokeReach): Promise<ReachCount>
   /** Says what a token is; as a client may see it, where one is named. @throws RescindError `usage` without a token */
   introspect(token: string, clientId?: string): Promise<Introspection>
-  /** Says why a token is dead, or that it is alive; takes its fingerprint, or the token. Null where none is known. */
+  /** Says why a token is dead, or that it is alive; takes its fingerprint, or the token. Null where none is known. @throws RescindError `usage` */
   explain(what: string): Promise<Explanation | null>
   readonly clients: Clients
   /** The keys that sign JWTs. */
@@ -86,7 +88,7 @@ export interface Authority {
     rotate(options?: { readonly now?: boolean }, asked?: Asked): Promise<RotatedKey>
   }
   readonly webhooks: WebhookDesk
-  /** Lists events after a position, oldest first. */
+  /** Lists events after a position, oldest first, 100 unless another limit is given. @throws RescindError `usage` */
   events(after?: string | null, limit?: number): Promise<readonly EventRow[]>
   /** All endpoints: from `Request` to `Response`. */
   fetch(request: Request, context?: FetchContext): Promise<Response>
@@ -139,7 +141,10 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
       checkToken(token)
       return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
     },
-    explain: core.explain,
+    async explain(what) {
+      checkExplained(what)
+      return core.explain(what)
+    },
     clients: core.clients,
     keys: {
       list: core.keys.list,
@@ -147,7 +152,10 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
         now ? core.keys.replace('library', asked) : core.keys.rotate('library', asked),
     },
     webhooks: { status, enable, sendAgain },
-    events: (after = null, limit = EVENTS_A_PAGE) => core.store.readEvents(after, limit),
+    async events(after = null, limit = EVENTS_A_PAGE) {
+      checkPage(after, limit)
+      return core.store.readEvents(after, limit)
+    },
     fetch: mountFetch(handle),
     handle,
     close() {

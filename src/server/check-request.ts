@@ -14,6 +14,18 @@ const SCOPES: KeyCheck = {
   isGood: (value) => value === '' || (typeof value === 'string' && SCOPE.test(value)),
   needs: 'needs scopes in one text, separated by single spaces',
 }
+const POSITION: KeyCheck = {
+  isGood: (value) => value === null || typeof value === 'string',
+  needs: 'needs the position of an event, or null for the first',
+}
+const COUNT: KeyCheck = {
+  isGood: (value) => Number.isSafeInteger(value) && Number(value) > 0,
+  needs: 'needs a whole number from 1 on',
+}
+const EXPLAINED: KeyCheck = {
+  isGood: (value) => typeof value === 'string',
+  needs: 'needs the fingerprint of a token, or the token',
+}
 const FLAG: KeyCheck = {
   isGood: (value) => typeof value === 'boolean',
   needs: 'must be true or false',
@@ -57,6 +69,16 @@ export function checkRevocation(given: unknown): void {
 /** @throws RescindError `usage` */
 export function checkToken(token: unknown): void {
   checkShape({ token }, { token: TOKEN })
+}
+
+/** @throws RescindError `usage` */
+export function checkExplained(what: unknown): void {
+  checkShape({ what }, { what: EXPLAINED }, 'The argument')
+}
+
+/** @throws RescindError `usage` */
+export function checkPage(after: unknown, limit: unknown): void {
+  checkShape({ after, limit }, { after: POSITION, limit: COUNT }, 'The argument')
 }
 
 /**

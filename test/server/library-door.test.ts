@@ -104,6 +104,11 @@ describe('the other calls of the library refuse what is none, in one sentence', 
       /scope needs/,
     ],
     ['introspect without a token', (a) => a.introspect(undefined as never), /token needs/],
+    ['explain nothing', (a) => a.explain(undefined as never), /what needs the fingerprint/],
+    ['events of no count', (a) => a.events(null, Number.NaN), /limit needs a whole number/],
+    ['events of less than none', (a) => a.events(null, -1), /limit needs a whole number/],
+    ['events of no position', (a) => a.events(7 as never), /after needs the position/],
+    ['events after nonsense', (a) => a.events('nonsense'), /position among the events/],
     ['issue nothing', (a) => a.issue(undefined as never), /clientId, userId/],
   ]
   test.each(calls)('%s', async (_, call, says) => {
