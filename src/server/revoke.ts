@@ -34,8 +34,11 @@ export interface Revoking {
   }): Promise<Revoked>
   /** The same, of a token that was looked up for this request; null for one that is none of ours. */
   found(view: TokenView | null, clientId: string, asked: Asked): Promise<Revoked>
-  /** Revokes everything of a reach in a constant number of writes. */
-  reach(reach: RevokeReach, cause: Cause, asked: Asked): Promise<void>
+  /**
+   * Revokes everything of a reach in a constant number of writes. False for a grant that is not known: it
+   * never was, or all of it is dead and forgotten.
+   */
+  reach(reach: RevokeReach, cause: Cause, asked: Asked): Promise<boolean>
   /** Counts what {@link Revoking.reach} would kill now. */
   count(reach: RevokeReach): Promise<ReachCount>
 }
@@ -110,10 +113,10 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
       const at = clock.now()
       if ('grant' in reach) {
         const grant = await store.readGrant(reach.grant)
-        if (!grant) return
+        if (!grant) return false
         const event = eventOf({ at, type: 'grant.revoked', cause, ...asked, grant })
         await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
-        return
+        return true
       }
       const before = momentOf(reach)
       const event = eventOf({
@@ -126,6 +129,7 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         // With a moment to come it reaches grants that are not made yet.
         keepUntil: before === null ? at + MARK_KEPT_MIN_MS : Math.max(at, before) + grantMs,
       })
+      return true
     },
     count(reach) {
       const counted =

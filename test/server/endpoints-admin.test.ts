@@ -81,6 +81,19 @@ describe('POST /admin/revoke', () => {
     expect(await world.isActive(second.access_token, third.access_token)).toEqual([false, true])
   })
 
+  it('says of a grant that never was that nothing was revoked, and tells no event', async () => {
+    await using world = await open()
+    await world.issue('app')
+    const events = await world.authority.events()
+    const never = await send(world, { grant: 999_999 })
+    expect([never.status, await never.json()]).toEqual([200, { revoked: false }])
+    expect(await world.authority.events()).toEqual(events)
+    const grant = events.find(({ type }) => type === 'grant.started')?.grantId
+    for (const _ of ['alive', 'dead already']) {
+      expect(await (await send(world, { grant })).json()).toEqual({ revoked: true })
+    }
+  })
+
   it('tells who asked, and by which request, in the event', async () => {
     await using world = await open()
     await world.call('/admin/revoke', {

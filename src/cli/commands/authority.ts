@@ -76,8 +76,12 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
     grants: counted.grants,
     given: options.confirm,
   })
-  await core.revoking.reach(reach, 'command_line', byOperator(actor))
-  output.result({ reach: words, counted, revoked: true })
+  const revoked = await core.revoking.reach(reach, 'command_line', byOperator(actor))
+  output.result({ reach: words, counted, revoked })
+  if (!revoked) {
+    output.say(`There is no ${words}: none was started, or all of it is dead and forgotten.`)
+    return
+  }
   output.say(
     counted.grants === 0
       ? `Nothing of ${words} was alive. What is being issued at this moment is revoked as well.`

@@ -22,7 +22,8 @@ const moment = z.iso.datetime({ offset: true })
 
 /**
  * Revokes everything of a user, a client, both, a session, a grant, or all that was issued before a
- * moment: `{"user": "u1"}`. With `"dryRun": true` it kills nothing and counts: no kill waits for a count.
+ * moment: `{"user": "u1"}`. Of a grant that is not known `revoked` is false. With `"dryRun": true` it kills
+ * nothing and counts: no kill waits for a count.
  */
 export function serveAdminRevocation(
   { revoking, clock }: Core,
@@ -36,8 +37,8 @@ export function serveAdminRevocation(
     const reach = reachIn(named, clock.now())
     if (isRefusal(reach)) return refusalAnswer(reach)
     if (dryRun) return jsonAnswer({ counted: await revoking.count(reach), revoked: false })
-    await revoking.reach(reach, 'admin', { actor: caller.name, request: request.id })
-    return jsonAnswer({ revoked: true })
+    const asked = { actor: caller.name, request: request.id }
+    return jsonAnswer({ revoked: await revoking.reach(reach, 'admin', asked) })
   })
 }
 
