@@ -94,7 +94,7 @@ export type AuthorityPlace =
   | { readonly type: 'sqlite'; readonly path: string }
   | { readonly type: 'postgres'; readonly url: Secret }
 
-/** The section `authority`, read. */
+/** The section `authority`, read; its keys and secrets are, when they are used. */
 export interface AuthorityConfig {
   readonly issuer: string
   readonly listen: ListenAddress
@@ -126,7 +126,7 @@ export interface SectionPlace {
 /**
  * Reads the section `authority`.
  *
- * @throws RescindError `config_invalid`
+ * @throws RescindError `config_invalid`, also when a key or a secret is used that is not there
  */
 export function readAuthority(section: AuthoritySection, where: SectionPlace): AuthorityConfig {
   const { lifetimes, eventsKept } = section
@@ -142,18 +142,25 @@ export function readAuthority(section: AuthoritySection, where: SectionPlace): A
     accessTokenCascade: section.accessTokenCascade,
     signingAlg: section.signingAlg,
     tokenBrand: section.tokenBrand,
-    adminKeys: section.adminKeys.map((key, nth) => keyOf(key, `adminKeys ${nth + 1}`, where)),
     trustedProxies: section.trustedProxies,
     certificateHeader: section.certificateHeader?.toLowerCase(),
-    webhooks: section.webhooks.map(({ url, secret }, nth) => ({
-      url,
-      secret: secretOf(secret, `webhooks ${nth + 1}: secret`, where),
-    })),
-    globalRevocation: section.globalRevocation.map(({ name, key }, nth) => ({
-      name,
-      key: keyOf(key, `globalRevocation ${nth + 1}: key`, where),
-    })),
     eventsKeptMs: secondsOf(eventsKept) * 1000,
+    // Looked for when they are used: who revokes in an incident may have none of them at hand.
+    get adminKeys() {
+      return section.adminKeys.map((key, nth) => keyOf(key, `adminKeys ${nth + 1}`, where))
+    },
+    get webhooks() {
+      return section.webhooks.map(({ url, secret }, nth) => ({
+        url,
+        secret: secretOf(secret, `webhooks ${nth + 1}: secret`, where),
+      }))
+    },
+    get globalRevocation() {
+      return section.globalRevocation.map(({ name, key }, nth) => ({
+        name,
+        key: keyOf(key, `globalRevocation ${nth + 1}: key`, where),
+      }))
+    },
   }
 }
 

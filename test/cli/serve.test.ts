@@ -478,6 +478,30 @@ describe('rescind authority revoke', () => {
     const none = await run('authority', 'revoke', '--user', 'no-such', '--confirm', '0')
     expect(none.stdout).toContain('Nothing of user no-such was alive.')
     expect(none.stdout).not.toContain('Revoked')
+    const grant = ['authority', 'revoke', '--grant', '999999', '--confirm', '0']
+    expect((await run(...grant)).stdout).toContain('There is no grant 999999: none was started')
+    expect((await run(...grant, '--json')).json.revoked).toBe(false)
+  })
+  test('keys and secrets that it does not use may be missing: it runs from any shell', async () => {
+    const aside = [
+      'adminKeys: ["${env:GONE_ADMIN}"]',
+      'webhooks: [{ url: "https://siem.example.com/in", secret: "${env:GONE_HOOK}" }]',
+      'globalRevocation: [{ name: idp, key: "${env:GONE_IDP}" }]',
+    ]
+    write(`issuer: ${url}`, ...aside)
+    expect((await run('client', 'add', 'app')).exitCode).toBe(0)
+    const revoked = await run('authority', 'revoke', '--client', 'app', '--confirm', '0')
+    expect([revoked.exitCode, revoked.stderr]).toEqual([0, ''])
+    const explained = await run('authority', 'explain', `fp_${'0'.repeat(24)}`)
+    expect(explained.stderr).toContain('No token has the fingerprint')
+    for (const [args, name] of [
+      [['serve'], 'GONE_'],
+      [['authority', 'webhooks', 'list'], 'GONE_HOOK'],
+    ] as const) {
+      const ran = await run(...args)
+      expect(ran.exitCode).toBe(2)
+      expect(ran.stderr).toContain(name)
+    }
   })
   test('what looks writes nothing: --dry-run, client list', async () => {
     await addClient('app')
