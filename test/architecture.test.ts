@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../src/core/errors.ts'
 import { VERSION } from '../src/core/version.ts'
 import { PROVIDERS } from '../src/providers/registry.ts'
+import { CAUSES, EVENT_TYPES } from '../src/server/events.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -108,6 +109,34 @@ describe('the error table', () => {
     const listed = Object.fromEntries(rows.map(([, code, exit]) => [code, Number(exit)]))
     expect(listed).toEqual(ERRORS)
     expect(rows.length).toBe(Object.keys(ERRORS).length)
+  })
+})
+
+describe('the tables of events', () => {
+  const text = readFileSync(join(root, 'docs/authority.md'), 'utf8')
+  const rowsUnder = (head: string) => {
+    const table = new RegExp(`^\\| ${head} +\\|.*\\n((?:\\|.*\\n)+)`, 'm').exec(text)?.[1] ?? ''
+    return [...table.matchAll(/^\| `([^`]+)` +\|(.*)\|$/gm)]
+  }
+  const sorted = (names: Iterable<string | undefined>) => [...names].sort()
+
+  test('docs/authority.md lists every type and every cause, and no other', () => {
+    const types = rowsUnder('Type').map(([, type]) => type)
+    expect(sorted(types)).toEqual(sorted(EVENT_TYPES))
+    const causes = rowsUnder('Cause').map(([, cause]) => cause)
+    expect(sorted(causes)).toEqual(sorted(CAUSES))
+  })
+
+  test('every cause brings an event about', () => {
+    const used = rowsUnder('Type').flatMap(
+      ([, , cells = '']) => cells.split('|').at(-1)?.match(/\w+/g) ?? [],
+    )
+    expect(sorted(new Set(used))).toEqual(sorted(CAUSES))
+  })
+
+  test('no section of docs/authority.md is there twice', () => {
+    const heads = [...text.matchAll(/^#+ (.+)$/gm)].map(([, head]) => head)
+    expect(heads).toEqual([...new Set(heads)])
   })
 })
 

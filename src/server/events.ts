@@ -1,36 +1,40 @@
 import type { GrantRow, NewEvent } from '../store/authority/contract.ts'
 
 /** What can happen to a grant, a token or a client; one event a transition. */
-export type EventType =
-  | 'grant.started'
-  | 'grant.revoked'
-  | 'token.rotated'
-  | 'token.revoked'
-  | 'code.redeemed'
-  | 'reach.revoked'
-  | 'revocation.foreign'
-  | 'client.changed'
-  | 'key.rotated'
-  | 'key.replaced'
-  | 'webhook.disabled'
-  | 'webhook.set_aside'
+export const EVENT_TYPES = [
+  'grant.started',
+  'grant.revoked',
+  'token.rotated',
+  'token.revoked',
+  'code.redeemed',
+  'reach.revoked',
+  'revocation.foreign',
+  'client.changed',
+  'key.rotated',
+  'key.replaced',
+  'webhook.disabled',
+  'webhook.set_aside',
+] as const
+export type EventType = (typeof EVENT_TYPES)[number]
 
 /** What brought an event about. */
-export type Cause =
-  | 'authorization'
-  | 'issue'
-  | 'client_credentials'
-  | 'refresh'
-  | 'refresh_reuse'
-  | 'code'
-  | 'code_reuse'
-  | 'revocation_endpoint'
-  | 'library'
-  | 'client_disabled'
-  | 'admin'
-  | 'command_line'
-  | 'global_token_revocation'
-  | 'webhook'
+export const CAUSES = [
+  'authorization',
+  'issue',
+  'client_credentials',
+  'refresh',
+  'refresh_reuse',
+  'code',
+  'code_reuse',
+  'revocation_endpoint',
+  'library',
+  'client_disabled',
+  'admin',
+  'command_line',
+  'global_token_revocation',
+  'webhook',
+] as const
+export type Cause = (typeof CAUSES)[number]
 
 /** Who asked, and by which request: stands in each event that follows. */
 export interface Asked {
