@@ -61,7 +61,10 @@ export interface Happened extends Asked {
 export function eventOf(happened: Happened): NewEvent {
   const { at, type, cause, actor, request, grant, token, detail } = happened
   return {
-    ...{ at, type, cause, actor },
+    at,
+    type,
+    cause,
+    actor,
     clientId: grant?.clientId ?? happened.clientId ?? null,
     userId: grant?.userId ?? happened.userId ?? null,
     grantId: grant?.id ?? null,

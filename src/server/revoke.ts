@@ -53,17 +53,16 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
   const endWith = async (view: TokenView, asked: Asked): Promise<Revoked> => {
     const { grant } = view
     const at = clock.now()
-    const told = { at, cause: 'revocation_endpoint' as const, ...asked, grant }
+    const type = endsGrant(view) ? 'grant.revoked' : 'token.revoked'
+    const { actor, request } = asked
+    const cause = 'revocation_endpoint'
     const token = fingerprintOf(view)
-    const committed = endsGrant(view)
-      ? await store.commit({
-          ...{ type: 'end_grant', grantId: grant.id, at },
-          events: [eventOf({ ...told, type: 'grant.revoked', token })],
-        })
-      : await store.commit({
-          ...{ type: 'end_token', tokenId: view.id, at },
-          events: [eventOf({ ...told, type: 'token.revoked', token })],
-        })
+    const events = [eventOf({ at, type, cause, actor, request, grant, token })]
+    const committed = await store.commit(
+      type === 'grant.revoked'
+        ? { type: 'end_grant', grantId: grant.id, at, events }
+        : { type: 'end_token', tokenId: view.id, at, events },
+    )
     return committed === 'done' ? 'revoked' : 'already_dead'
   }
   /**

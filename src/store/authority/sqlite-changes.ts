@@ -119,12 +119,11 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const writeEvents = (events: readonly NewEvent[]) => {
     for (const event of events) {
       lastEvent = (lastEvent ?? counter('event')) + 1
-      const { at, type, cause, actor, clientId, userId, grantId, sessionId } = event
-      const { token, request, detail } = event
-      insertEvent(
-        ...[lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId],
-        ...[token, request, detail],
-      )
+      const { at, type, cause, actor, token, request, detail } = event
+      const { clientId, userId, grantId, sessionId } = event
+      // biome-ignore format: the columns in their order
+      insertEvent(lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId,
+        token, request, detail)
       forgetting.written(at + eventsKeptMs)
     }
     written += events.length
