@@ -69,6 +69,8 @@ export interface DrillMemory {
   liveBefore: number | null
   others: Readonly<Record<string, ConnectionState>>
   revokedAt: number | null
+  /** The fault that was injected last, until a call shows that the connection is well after it. */
+  hurt: { readonly fault: string; readonly at: number } | null
   /** When the provider first refused the old access token. */
   deadAt: number | null
   /** Whether the old access token is expected to outlive what was revoked. */
@@ -143,6 +145,7 @@ export function emptyMemory(startedAt: number): DrillMemory {
     liveBefore: null,
     others: {},
     revokedAt: null,
+    hurt: null,
     deadAt: null,
     accessSurvives: false,
     failedAt: null,

@@ -8,8 +8,14 @@ import type { EvidenceFile } from './evidence-file.ts'
 import type { EvidenceSigner } from './evidence-key.ts'
 import { checkGuards, type DrillPermission, type GuardResult, refuseUnguarded } from './guards.ts'
 import { type Injection, runInjection } from './inject.ts'
-import { type DrillAbout, type DrillJournal, whereItStands } from './journal.ts'
-import { identityText } from './look.ts'
+import {
+  type DrillAbout,
+  type DrillJournal,
+  mayBeDead,
+  whereItEnded,
+  whereItStands,
+} from './journal.ts'
+import { callThrough, identityText } from './look.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
 import { STEPS, VERDICT_STEP } from './steps.ts'
@@ -52,7 +58,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillEnd> {
     else write(run, { kind: 'resumed', drill: options.journal.about.drill })
     if (options.injections === undefined) await walkSteps(run, STEPS)
     else await inject(run, options.injections)
-    return finish(run)
+    return await finish(run)
   } catch (error) {
     throw ended(run, error)
   } finally {
@@ -101,7 +107,7 @@ async function begin(run: Run): Promise<void> {
   write(run, { kind: 'guards', guards: guards.map(guardValue) })
   const refused = guards.find(({ ok }) => !ok)
   if (refused !== undefined) {
-    write(run, endOf(run, { verdict: 'refused', failedAt: null, why: refused.said }))
+    write(run, endOf(run, { verdict: 'refused', failedAt: null, why: refused.said, isBack: null }))
     options.journal.close()
   }
   refuseUnguarded(guards)
@@ -161,7 +167,7 @@ function whySkipped({ context, judged }: Run, no: number): string | undefined {
   if (early !== undefined && no > early) {
     return `Step ${early} failed: nothing was revoked.`
   }
-  if (failed(3) && no > 4 && memory.deadAt === null) {
+  if (failed(3) && no > 4 && memory.revokedAt !== null && memory.deadAt === null) {
     return 'The revocation had no effect: the connection is as it was.'
   }
   if (no >= LINK_STEP && no <= APPLY_STEP && memory.healedAlone) {
@@ -219,14 +225,14 @@ async function inject(run: Run, injections: readonly Injection[]): Promise<void>
     run,
     STEPS.filter(({ no }) => no <= 2),
   )
-  const why = whySkipped(run, 3)
   for (const injection of injections) {
     const { name, how, mustEnd } = injection
     const startedAt = run.context.clock.now()
+    run.context.signal?.throwIfAborted()
+    const why = whySkipped(run, 3) ?? whyHurt(run)
     write(run, { kind: 'intent', inject: name, will: how })
     const skipped = { seen: {}, judgement: { verdict: 'skipped', why: why ?? '' } as const }
-    const { seen, judgement } =
-      why === undefined ? await runInjection(injection, run.context) : skipped
+    const { seen, judgement } = why === undefined ? await injectOne(run, injection) : skipped
     if (judgement.verdict === 'fail') run.judged.set(3, judgement)
     write(run, {
       ...{ kind: 'inject', inject: name, did: how, passOnlyIf: mustEnd },
@@ -239,6 +245,26 @@ async function inject(run: Run, injections: readonly Injection[]): Promise<void>
   await walkSteps(run, [step(hygieneAfterFaults)])
 }
 
+/** A fault may kill the connection: that is on the disk before it is injected, and until a call goes well. */
+async function injectOne({ context }: Run, injection: Injection) {
+  const { memory, clock } = context
+  memory.hurt = { fault: injection.name, at: clock.now() }
+  context.save()
+  const ran = await runInjection(injection, context)
+  if (await isWell(context)) memory.hurt = null
+  context.save()
+  return ran
+}
+
+function whyHurt({ context }: Run): string | undefined {
+  const { hurt } = context.memory
+  return hurt ? `The fault ${hurt.fault} left the connection dead.` : undefined
+}
+
+async function isWell(context: DrillContext): Promise<boolean> {
+  return (await callThrough(context, (on) => context.platform.call(on))).ok
+}
+
 function judgedSoFar(records: readonly EvidenceRecord[]): Map<number, Judgement> {
   const judged = new Map<number, Judgement>()
   for (const { kind, step, verdict, why } of records) {
@@ -248,7 +274,7 @@ function judgedSoFar(records: readonly EvidenceRecord[]): Map<number, Judgement>
   return judged
 }
 
-function finish(run: Run): DrillEnd {
+async function finish(run: Run): Promise<DrillEnd> {
   const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
   const failedAt = failed.length === 0 ? null : Math.min(...failed)
   const verdict = failedAt === null ? 'passed' : 'failed'
@@ -256,19 +282,28 @@ function finish(run: Run): DrillEnd {
     failedAt === null
       ? 'All steps passed.'
       : `Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`
-  write(run, endOf(run, { verdict, failedAt, why }))
+  const { memory } = run.context
+  const isRevoked = memory.revokedAt !== null && !memory.healedAlone && !memory.reconnected
+  // Where access tokens outlive the grant a call goes well, and the next refresh does not.
+  const isBack = (await isWell(run.context)) && !isRevoked
+  write(run, endOf(run, { verdict, failedAt, why, isBack }))
   run.options.journal.close()
   return { verdict, failedAt }
 }
 
 function endOf(
   { context, options, judged }: Run,
-  end: { readonly verdict: string; readonly failedAt: number | null; readonly why: string },
+  end: {
+    readonly verdict: string
+    readonly failedAt: number | null
+    readonly why: string
+    /** By a call at the end; null where nothing was done to it. */
+    readonly isBack: boolean | null
+  },
 ) {
   const { memory, rules } = context
   const since = (at: number | null) =>
     at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
-  const isBack = memory.revokedAt === null || memory.healedAlone || memory.reconnected
   return {
     kind: 'end',
     step: VERDICT_STEP.no,
@@ -287,8 +322,7 @@ function endOf(
     },
     appliedBy: memory.appliedBy,
     identity: identityText(memory.before?.identity ?? null),
-    isBack,
-    stands: isBack ? null : whereItStands(options.journal.about, memory, true),
+    stands: end.isBack === false ? whereItEnded(options.journal.about, memory) : null,
     passed: [...judged.values()].filter(({ verdict }) => verdict === 'pass').length,
     records: options.evidence.records.length + 1,
   }
@@ -298,7 +332,7 @@ function endOf(
 function ended({ options, context }: Run, error: unknown): unknown {
   if (isRescindError(error, 'drill_refused')) return error
   const stands = whereItStands(options.journal.about, context.memory)
-  if (context.memory.revokedAt === null) options.journal.close()
+  if (!mayBeDead(context.memory)) options.journal.close()
   if (context.signal?.aborted) {
     return new RescindError('stopped_by_signal', `Stopped. ${stands}`, { cause: error })
   }

@@ -115,28 +115,53 @@ export function listUnfinished(folder: string): readonly Unfinished[] {
     .map((kept) => ({ about: kept.about, memory: kept.memory, isRunning: isRunning(kept) }))
 }
 
-/** Says what state a drill left its connection in, and how to bring it back. */
-export function whereItStands(
-  about: DrillAbout,
-  memory: DrillMemory | null,
-  hasEnded = false,
-): string {
-  const { subject, depth, drill, via } = about
-  if (memory?.revokedAt == null) return `Nothing was revoked: ${subject} is as it was.`
-  const at = new Date(memory.revokedAt).toISOString().slice(0, 19).replace('T', ' ')
+/** Whether a drill may have killed its connection. */
+export function mayBeDead({ revokedAt, hurt }: DrillMemory): boolean {
+  return revokedAt !== null || hurt !== null
+}
+
+/** Says what state a drill that did not end left its connection in, and how to bring it back. */
+export function whereItStands(about: DrillAbout, memory: DrillMemory | null): string {
+  const { subject, depth, drill } = about
+  if (memory === null || !mayBeDead(memory)) return `Nothing was revoked: ${subject} is as it was.`
   const resume = `rescind drill resume ${drill}`
+  const { revokedAt, hurt } = memory
+  if (hurt !== null) {
+    return `${subject} may be dead: the fault ${hurt.fault} was injected at ${momentOf(hurt.at)} UTC, and no call has gone well since. Bring it back with: ${resume}, or: ${byHand(about)}`
+  }
+  const at = momentOf(revokedAt)
   if (memory.healedAlone || memory.reconnected) {
     return `${subject} was revoked on purpose at ${at} UTC and is back; what follows is not checked. Go on with: ${resume}`
   }
   if (depth === 'access') {
     return `The access token of ${subject} was revoked on purpose at ${at} UTC; the next call through the platform should refresh it. Go on with: ${resume}`
   }
-  const byHand =
-    via === 'rescind'
-      ? `rescind connection link ${subject}`
-      : `rescind open-connectors reauthorize ${subject}`
-  const ways = hasEnded ? byHand : `${resume}, or: ${byHand}`
-  return `${subject} is dead: it was revoked on purpose at ${at} UTC (${depth}), and nobody has reconnected it. Bring it back with: ${ways}`
+  return `${subject} is dead: it was revoked on purpose at ${at} UTC (${depth}), and nobody has reconnected it. Bring it back with: ${resume}, or: ${byHand(about)}`
+}
+
+/** Says of a drill that ended what state it left its connection in, which is not well. */
+export function whereItEnded(about: DrillAbout, memory: DrillMemory): string {
+  const { subject, depth } = about
+  const { revokedAt, hurt, healedAlone, reconnected } = memory
+  const bring = `Bring it back with: ${byHand(about)}`
+  if (hurt !== null) {
+    return `${subject} is dead: the fault ${hurt.fault} was injected at ${momentOf(hurt.at)} UTC, and calls fail since. ${bring}`
+  }
+  if (revokedAt === null) return `Nothing was revoked, and a call through ${subject} fails.`
+  const since = `it was revoked on purpose at ${momentOf(revokedAt)} UTC (${depth})`
+  return healedAlone || reconnected
+    ? `${subject} came back and does not work: ${since}, and a call at the end failed. ${bring}`
+    : `${subject} is dead: ${since}, and nobody has reconnected it. ${bring}`
+}
+
+function byHand({ via, subject }: DrillAbout): string {
+  return via === 'rescind'
+    ? `rescind connection link ${subject}`
+    : `rescind open-connectors reauthorize ${subject}`
+}
+
+function momentOf(at: number | null): string {
+  return new Date(at ?? 0).toISOString().slice(0, 19).replace('T', ' ')
 }
 
 function journalOf(
@@ -209,7 +234,7 @@ function refuseBusy(folder: string, lock: string): void {
       `The drill ${kept.about.drill} of ${kept.about.subject} runs (process ${kept.pid}): one at a time.`,
     )
   }
-  if (kept?.memory?.revokedAt != null) {
+  if (kept?.memory && mayBeDead(kept.memory)) {
     throw busy(`The drill ${kept.about.drill} died. ${whereItStands(kept.about, kept.memory)}`)
   }
   if (drill !== undefined) rmSync(join(folder, `${drill}.json`), { force: true })

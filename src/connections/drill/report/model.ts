@@ -55,7 +55,8 @@ export interface ReportEnd {
   readonly numbers: ReportNumbers
   readonly appliedBy: string | null
   readonly identity: string | null
-  readonly isBack: boolean
+  /** By a call at the end; null where the drill did not begin. */
+  readonly isBack: boolean | null
   /** Where the connection stands, when it is not back. */
   readonly stands: string | null
 }

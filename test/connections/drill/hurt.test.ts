@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
+import { injectionsOf } from '../../../src/connections/drill/injections.ts'
+import { openJournal } from '../../../src/connections/drill/journal.ts'
+import { RescindError } from '../../../src/core/errors.ts'
+import { drill, openVaultWorld, sealer } from './world.ts'
+
+const FAULTS = injectionsOf(['receiver-down', 'provider-5xx'])
+
+/** The owner who does not come, so that what the fault killed stays dead. */
+function nobody(consent: Consent, instead: () => void): Consent {
+  const visit = async () => {
+    instead()
+    throw new RescindError('consent_failed', 'Nobody came.')
+  }
+  return { ...consent, visit }
+}
+
+describe('a fault that killed the connection', () => {
+  test('stopped: it may be dead, which is said, and the next drill is refused', async () => {
+    const world = await openVaultWorld()
+    const { platform, folder } = world
+    const stop = new AbortController()
+    const consent = nobody(world.consent, () => stop.abort())
+    const more = { injections: FAULTS }
+    const wish = { depth: 'refresh', platform, consent, signal: stop.signal, more } as const
+    await expect(drill(world, wish)).rejects.toMatchObject({
+      code: 'stopped_by_signal',
+      message: expect.stringMatching(
+        /^Stopped\. drilled may be dead: the fault receiver-down was injected at .* rescind drill resume drl_/,
+      ),
+    })
+    expect((await platform.call()).ok).toBe(false)
+    const about = { drill: 'drl_next', subject: 'drilled', via: 'rescind' } as const
+    const more2 = { depth: 'refresh', mode: 'simulated', evidence: join(folder, 'e') } as const
+    const means = { folder: join(folder, 'drills'), sealer }
+    expect(() => openJournal({ ...about, ...more2 }, means)).toThrow(RescindError)
+  })
+
+  test('not brought back: the end says so by a call, and no other fault is injected', async () => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    const consent = nobody(world.consent, () => {})
+    const more = { injections: FAULTS }
+    const drilled = await drill(world, { depth: 'refresh', platform, consent, more })
+    const faults = drilled.records.filter(({ kind }) => kind === 'inject')
+    expect(faults.map(({ inject, verdict }) => [inject, verdict])).toEqual([
+      ['receiver-down', 'fail'],
+      ['provider-5xx', 'skipped'],
+    ])
+    expect(faults[1]?.why).toBe('The fault receiver-down left the connection dead.')
+    expect(drilled.step(15)?.why).not.toMatch(/as it was/)
+    expect(drilled.records.at(-1)).toMatchObject({
+      verdict: 'failed',
+      isBack: false,
+      stands: expect.stringMatching(/^drilled is dead: the fault receiver-down was injected at/),
+    })
+  })
+
+  test('a connection that came back is shown to be by a call', async () => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    const more = { injections: injectionsOf(['receiver-down']) }
+    const drilled = await drill(world, { depth: 'refresh', platform, more })
+    expect(drilled.records.at(-1)).toMatchObject({ verdict: 'passed', isBack: true, stands: null })
+  })
+})
