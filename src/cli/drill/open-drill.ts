@@ -80,13 +80,15 @@ async function openOurs(
       return { ...tenant, way }
     },
   }
+  // What can fail comes before the inbox: nobody would close that, and the process would not end.
+  const { tenant: name } = await createVault(counted).get(connection)
+  const { way, app } = base.parts.tenantOf(name)
+  const configured = config.receivers()
   const inbox = await openNoticeInbox(clock)
   const simulated = mode === 'simulated' ? openVaultLab(counted, { connection, inbox }) : undefined
   const parts = simulated?.parts ?? counted
   const vault = createVault(parts)
-  const { tenant: name } = await vault.get(connection)
-  const { way, app } = base.parts.tenantOf(name)
-  const receivers = [...config.receivers(), inbox.receiver]
+  const receivers = [...configured, inbox.receiver]
   const notices = createNotices({ store: parts.store, http, clock, random, receivers, signal })
   const platform = rescindPlatform({
     ...{ connection, parts, vault, inbox, refreshes },
@@ -103,7 +105,7 @@ async function openOurs(
       provider && simulated
         ? { provider, account: null, stranger: strangerOf(context, http), vault: simulated.lab }
         : null,
-    secrets: [inbox.receiver.secret, ...config.receivers().map(({ secret }) => secret)],
+    secrets: [inbox.receiver.secret, ...configured.map(({ secret }) => secret)],
     close: () => inbox.close(),
   }
 }
