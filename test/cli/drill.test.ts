@@ -13,7 +13,8 @@ import { rescind, spawnRescind } from '../support/run-cli.ts'
 import { refuseSecrets } from './run-revoke.ts'
 
 const CALLBACK = 'http://127.0.0.1:4711/callback'
-const FORM = ['--consent', 'form', '--load', '500ms']
+const CONSENT = ['--consent', 'form']
+const FORM = [...CONSENT, '--load', '500ms']
 
 let org: SalesforceOrg
 let account: OpenConnectorsAccount
@@ -110,6 +111,18 @@ async function run(...args: string[]) {
   const ran = await rescind(args, { home, env })
   refuseSecrets(`${ran.stdout}\n${ran.stderr}`, secrets())
   return ran
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds() && tries < 1_500; tries += 1) {
+    await new Promise((wait) => setTimeout(wait, 20))
+  }
+}
+
+/** The evidence so far. */
+function linesOf(out: string): string {
+  const file = join(out, 'evidence.jsonl')
+  return existsSync(file) ? readFileSync(file, 'latin1') : ''
 }
 
 function everythingIn(folder: string): string {
@@ -293,7 +306,9 @@ describe('rescind drill', () => {
     const cut = await run('drill', 'verify', file)
     expect([cut.exitCode, cut.stderr]).toEqual([5, expect.stringMatching(/without a verdict/)])
 
-    const resumed = await run('drill', 'resume', ...FORM, '--json')
+    const refused = await run('drill', 'resume', '--max-recover', '1h')
+    expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringMatching(/--max-recover/)])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
     expect(resumed.exitCode, resumed.stderr).toBe(0)
     expect(resumed.json).toMatchObject({ verdict: 'passed', isBack: true })
     expect((await run('drill', 'verify', file)).exitCode).toBe(0)
@@ -314,9 +329,75 @@ describe('rescind drill', () => {
     child.process.kill('SIGINT')
     const { code, stderr } = await child.done
     expect([code, stderr]).toEqual([6, expect.stringMatching(/Stopped\. con_\w+ is dead/)])
-    const resumed = await run('drill', 'resume', ...FORM, '--json')
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
     expect(resumed.exitCode, resumed.stderr).toBe(0)
   }, 120_000)
+
+  test('a resumed drill is judged by the limits that it began with', async () => {
+    const out = join(home, 'strict')
+    const child = spawnRescind(
+      ['drill', connection, ...CONSENT, '--load', '2s', '--max-recover', '1ms', '--out', out],
+      { home, env },
+    )
+    await until(() => linesOf(out).includes('"kind":"intent","step":6,'))
+    child.process.kill('SIGKILL')
+    await child.done
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
+    expect(resumed.json.steps.find(({ id }: { id: string }) => id === '14').why).toMatch(
+      /1 ms are allowed/,
+    )
+  }, 120_000)
+
+  test('a drill of faults that was stopped says what may be dead, and its resumption brings that back alone', async () => {
+    const out = join(home, 'faults')
+    const faults = ['second-page', 'receiver-down', 'provider-5xx'].flatMap((one) => [
+      '--inject',
+      one,
+    ])
+    const args = ['drill', connection, ...faults, ...FORM, '--out', out]
+    const child = spawnRescind(args, { home, env })
+    const alive = org.truth.counts().alive
+    await until(
+      () => linesOf(out).includes('"inject":"receiver-down"') && org.truth.counts().alive < alive,
+    )
+    child.process.kill('SIGINT')
+    const { code, stderr } = await child.done
+    expect([code, stderr]).toEqual([
+      6,
+      expect.stringMatching(/Stopped\. con_\w+ may be dead: the fault receiver-down was injected/),
+    ])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({
+      verdict: 'failed',
+      why: 'The drill died: what was left of its faults was not run.',
+      isBack: true,
+    })
+    const told = resumed.json.steps.map(({ id, verdict, why }: Record<string, string>) => ({
+      ...{ id, verdict, why },
+    }))
+    expect(told.slice(3)).toEqual([
+      expect.objectContaining({ id: 'second-page', verdict: 'skipped' }),
+      { id: 'receiver-down', verdict: 'skipped', why: 'The drill died before it was judged.' },
+      {
+        id: 'provider-5xx',
+        verdict: 'skipped',
+        why: 'Not run: the drill died before it.',
+      },
+    ])
+    expect((await run('drill', 'verify', join(out, 'evidence.jsonl'))).exitCode).toBe(0)
+    expect((await run('connection', 'check', connection)).exitCode).toBe(0)
+  }, 120_000)
+
+  test('an unknown connection ends the process', async () => {
+    const { done, process: started } = spawnRescind(['drill', 'con_nope'], { home, env })
+    const late = setTimeout(() => started.kill('SIGKILL'), 20_000)
+    const { code, stderr } = await done
+    clearTimeout(late)
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/There is no connection/)])
+  }, 30_000)
 
   test('without a Chromium it says so, and the consent goes by the forms', async () => {
     const parsed = JSON.parse(config())

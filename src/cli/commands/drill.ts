@@ -50,6 +50,13 @@ const CONSENTS = ['browser', 'form', 'link'] as const
 interface RunOptions extends TenantOptions {
   readonly trace?: boolean
   readonly consent?: (typeof CONSENTS)[number]
+}
+
+interface DrillCliOptions extends RunOptions {
+  readonly depth: Depth
+  readonly mode: Mode
+  readonly via: 'rescind' | 'open-connectors'
+  readonly inject?: readonly string[]
   readonly out?: string
   readonly maxDetect: number
   readonly maxNotify: number
@@ -59,16 +66,9 @@ interface RunOptions extends TenantOptions {
   readonly ownerConsent?: string
 }
 
-interface DrillCliOptions extends RunOptions {
-  readonly depth: Depth
-  readonly mode: Mode
-  readonly via: 'rescind' | 'open-connectors'
-  readonly inject?: readonly string[]
-}
-
 /** Makes `rescind drill CONNECTION|verify|resume`. */
 export function drillCommand(io: Io): Command {
-  const command = withRunOptions(new Command('drill'))
+  const command = withLimits(withRunOptions(new Command('drill')))
     .argument('<connection>', 'con_…, or the number of an instance with --via open-connectors')
     .description(
       'revoke a connection on purpose, watch it be noticed, and prove that it comes back',
@@ -112,6 +112,12 @@ export function drillCommand(io: Io): Command {
 function withRunOptions(command: Command): Command {
   return withTenantOptions(command)
     .addOption(new Option('--consent <how>', 'how the owner consents').choices(CONSENTS))
+    .option('--trace', 'print each call: method, address without secrets, status, time')
+}
+
+/** What a drill that is resumed has from its beginning. */
+function withLimits(command: Command): Command {
+  return command
     .option('--out <folder>', 'where evidence and reports go (default: rescind-drill-ID)')
     .option('--max-detect <time>', 'from the revocation until it is noticed', duration, 60_000)
     .option('--max-notify <time>', 'until somebody is told', duration, 60_000)
@@ -119,7 +125,6 @@ function withRunOptions(command: Command): Command {
     .option('--max-false-healthy <time>', 'said to be well while dead', duration, 60_000)
     .option('--load <time>', 'how long calls go on while it is dead', duration, 3_000)
     .option('--owner-consent <who>', 'who owns the connection and agreed; for canary')
-    .option('--trace', 'print each call: method, address without secrets, status, time')
 }
 
 async function drill(
@@ -143,7 +148,10 @@ async function drill(
     const about: DrillAbout = { drill: id, subject: connection, via, depth, mode, evidence: path }
     const journal = openJournal(about, journalMeans(context))
     const evidence = createOrClose(context, path, journal)
-    await run(context, { ...options, target, consent, journal, evidence, injections, folder })
+    const { ownerConsent } = options
+    const limits = limitsOf(options)
+    const begun = { target, consent, journal, evidence, injections, folder, limits, ownerConsent }
+    await run(context, begun)
   } finally {
     await target.close()
   }
@@ -194,7 +202,8 @@ async function resume(
     const signer = openEvidenceKey(evidenceKeyPath(context))
     const evidence = continueEvidence(path, { signer, clock: context.io.clock })
     const resumed = { memory, secrets }
-    await run(context, { ...options, target, consent, journal, evidence, folder, resumed })
+    const limits = readReport(evidence.records).limits as unknown as DrillLimits
+    await run(context, { target, consent, journal, evidence, folder, resumed, limits })
   } finally {
     await target.close()
   }
@@ -215,12 +224,14 @@ function onlyUnfinished(folder: string): string {
   )
 }
 
-interface Run extends Omit<RunOptions, 'consent'> {
+interface Run {
   readonly target: OpenTarget
   readonly consent: Consent
   readonly journal: DrillJournal
   readonly evidence: EvidenceFile
   readonly folder: string
+  readonly limits: DrillLimits
+  readonly ownerConsent?: string | undefined
   readonly injections?: DrillOptions['injections']
   readonly resumed?: DrillOptions['resumed']
 }
@@ -265,15 +276,19 @@ async function run(context: Context, wish: Run): Promise<void> {
   }
 }
 
+function limitsOf(options: DrillCliOptions): DrillLimits {
+  return {
+    detectMs: options.maxDetect,
+    notifyMs: options.maxNotify,
+    recoverMs: options.maxRecover,
+    falseHealthyMs: options.maxFalseHealthy,
+    loadMs: options.load,
+  }
+}
+
 function rulesOf(wish: Run, depth: Depth): DrillRules {
   const { app, way } = wish.target.direct
-  const limits: DrillLimits = {
-    detectMs: wish.maxDetect,
-    notifyMs: wish.maxNotify,
-    recoverMs: wish.maxRecover,
-    falseHealthyMs: wish.maxFalseHealthy,
-    loadMs: wish.load,
-  }
+  const { limits } = wish
   return {
     ...{ depth, limits, traits: traitsOf(way, app), habits: wish.target.platform.habits },
     consentHosts: [new URL(app.url).host],

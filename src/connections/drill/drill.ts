@@ -8,6 +8,8 @@ import type { EvidenceFile } from './evidence-file.ts'
 import type { EvidenceSigner } from './evidence-key.ts'
 import { checkGuards, type DrillPermission, type GuardResult, refuseUnguarded } from './guards.ts'
 import { type Injection, runInjection } from './inject.ts'
+import { bringBack } from './injections/row.ts'
+import { injectionsOf } from './injections.ts'
 import {
   type DrillAbout,
   type DrillJournal,
@@ -46,7 +48,8 @@ export interface DrillEnd {
 
 /**
  * Runs a drill: guards, then each step with its intent written before it, then the signed verdict.
- * A step that fails does not stop those that bring the connection back.
+ * A step that fails does not stop those that bring the connection back. A drill of faults that died is
+ * not gone on with: the connection is brought back, and it has failed.
  *
  * @throws RescindError `drill_refused` when a guard does not hold; `stopped_by_signal`, and what a
  * step could not go on from, with what state the connection is in
@@ -56,6 +59,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillEnd> {
   try {
     if (options.resumed === undefined) await begin(run)
     else write(run, { kind: 'resumed', drill: options.journal.about.drill })
+    if (faultsOf(options.evidence.records) !== null && options.resumed !== undefined) {
+      return await endFaults(run)
+    }
     if (options.injections === undefined) await walkSteps(run, STEPS)
     else await inject(run, options.injections)
     return await finish(run)
@@ -256,6 +262,38 @@ async function injectOne({ context }: Run, injection: Injection) {
   return ran
 }
 
+/** What is in force when a process dies cannot be judged by the next: it brings the connection back alone. */
+async function endFaults(run: Run): Promise<DrillEnd> {
+  const { options, context } = run
+  const { memory, lab } = context
+  const { records } = options.evidence
+  if (memory.hurt !== null) {
+    if (lab === null) throw new RescindError('drill_refused', 'Faults take emulators.')
+    await bringBack(context, lab)
+    if (await isWell(context)) memory.hurt = null
+    context.save()
+  }
+  const of = (kind: string) =>
+    records.filter((one) => one.kind === kind && one.inject !== undefined).map((one) => one.inject)
+  const [begun, judged] = [of('intent'), of('inject')]
+  const left = (faultsOf(records) ?? []).filter((name) => !judged.includes(name))
+  for (const { name, how, mustEnd } of left.length === 0 ? [] : injectionsOf(left)) {
+    const why = begun.includes(name)
+      ? 'The drill died before it was judged.'
+      : 'Not run: the drill died before it.'
+    write(run, {
+      ...{ kind: 'inject', inject: name, did: how, passOnlyIf: mustEnd, verdict: 'skipped', why },
+      ...{ startedAt: new Date(context.clock.now()).toISOString(), tookMs: 0, evidence: {} },
+    })
+  }
+  return finish(run, 'The drill died: what was left of its faults was not run.')
+}
+
+/** The names of the faults of a drill; null where it is of a revocation. */
+function faultsOf(records: readonly EvidenceRecord[]): readonly string[] | null {
+  return (records[0]?.inject ?? null) as readonly string[] | null
+}
+
 function whyHurt({ context }: Run): string | undefined {
   const { hurt } = context.memory
   return hurt ? `The fault ${hurt.fault} left the connection dead.` : undefined
@@ -268,20 +306,22 @@ async function isWell(context: DrillContext): Promise<boolean> {
 function judgedSoFar(records: readonly EvidenceRecord[]): Map<number, Judgement> {
   const judged = new Map<number, Judgement>()
   for (const { kind, step, verdict, why } of records) {
+    if (kind === 'inject' && verdict === 'fail') judged.set(3, { verdict, why } as Judgement)
     if (kind !== 'step' || typeof step !== 'number') continue
     judged.set(step, { verdict, why } as Judgement)
   }
   return judged
 }
 
-async function finish(run: Run): Promise<DrillEnd> {
+/** @param cut why it has failed, even where no step has */
+async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
   const failedAt = failed.length === 0 ? null : Math.min(...failed)
-  const verdict = failedAt === null ? 'passed' : 'failed'
+  const verdict = failedAt === null && cut === undefined ? 'passed' : 'failed'
   const why =
     failedAt === null
-      ? 'All steps passed.'
-      : `Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`
+      ? (cut ?? 'All steps passed.')
+      : [`Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`, cut].filter(Boolean).join(' ')
   const { memory } = run.context
   const isRevoked = memory.revokedAt !== null && !memory.healedAlone && !memory.reconnected
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
