@@ -1,6 +1,7 @@
 import {
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -22,7 +23,7 @@ import type { Depth } from './platform.ts'
  *
  * ```
  *            open                save, before and after each step               close
- *  (none) ─────────▶ <subject>.lock + <drill>.json ─────────────────▶ … ─────────────▶ (none)
+ *  (none) ─────────▶ <drill>.json + <subject>.<n>.lock ──────────────▶ … ─────────────▶ (lock alone: free)
  *                            │ the process died
  *                            ▼
  *              refused to others, until it is resumed
@@ -77,12 +78,16 @@ interface Kept {
  */
 export function openJournal(about: DrillAbout, means: JournalMeans): DrillJournal {
   mkdirSync(means.folder, { recursive: true, mode: 0o700 })
-  const lock = lockPath(means.folder, about)
-  if (!takeLock(lock, about)) {
-    refuseBusy(means.folder, lock)
-    if (!takeLock(lock, about)) throw busy('Another drill of it has just begun.')
+  // Before the lock: who finds the lock finds what it is of.
+  const journal = journalOf(about, means, null)
+  try {
+    const before = takeLock(means.folder, about, (held) => refuseBusy(means.folder, held))
+    if (before) rmSync(journalPath(means.folder, before.drill), { force: true })
+  } catch (error) {
+    journal.close()
+    throw error
   }
-  return journalOf(about, means, null)
+  return journal
 }
 
 /**
@@ -91,13 +96,23 @@ export function openJournal(about: DrillAbout, means: JournalMeans): DrillJourna
  * @throws RescindError `drill_busy` when it runs, `usage` when there is none
  */
 export function resumeJournal(drill: string, means: JournalMeans) {
-  const kept = readKept(join(means.folder, `${drill}.json`))
+  const found = readUnfinished(means.folder, drill)
+  takeLock(means.folder, found.about, (held) => {
+    if (held.drill !== drill) refuseBusy(means.folder, held)
+    else if (isRunning(held)) throw busy(`The drill ${drill} still runs (process ${held.pid}).`)
+  })
+  // Another may have gone on with it, and have ended it, before the lock was ours.
+  const kept = readUnfinished(means.folder, drill)
+  const journal = journalOf(kept.about, means, kept)
+  return { journal, memory: kept.memory, secrets: openSecrets(kept, means.sealer) }
+}
+
+function readUnfinished(folder: string, drill: string): Kept {
+  const kept = readKept(journalPath(folder, drill))
   if (kept === undefined) {
     throw new RescindError('usage', `There is no drill ${drill} to resume here.`)
   }
-  if (isRunning(kept)) throw busy(`The drill ${drill} still runs (process ${kept.pid}).`)
-  const journal = journalOf(kept.about, means, kept)
-  return { journal, memory: kept.memory, secrets: openSecrets(kept, means.sealer) }
+  return kept
 }
 
 /** Lists the drills that did not end. */
@@ -169,17 +184,14 @@ function journalOf(
   { folder, sealer }: JournalMeans,
   before: Kept | null,
 ): DrillJournal {
-  const path = join(folder, `${about.drill}.json`)
+  const path = journalPath(folder, about.drill)
   const write = (memory: DrillMemory | null, secrets: string | null) =>
     writeWhole(path, { about, pid: process.pid, host: hostname(), memory, secrets })
   write(before?.memory ?? null, before?.secrets ?? null)
   return {
     about,
     save: (memory, secrets) => write(memory, sealSecrets(about, secrets, sealer)),
-    close() {
-      rmSync(path, { force: true })
-      rmSync(lockPath(folder, about), { force: true })
-    },
+    close: () => rmSync(path, { force: true }),
   }
 }
 
@@ -210,35 +222,94 @@ function openSecrets({ about, secrets }: Kept, sealer: Sealer): DrillSecrets {
   return { old, link: null, callback: null }
 }
 
-function lockPath(folder: string, { subject, via }: DrillAbout): string {
-  return join(folder, `${via}-${subject.replace(/[^\w.-]/g, '_')}.lock`)
+/** Who has a subject. */
+interface Holder {
+  readonly drill: string
+  readonly pid: number
+  readonly host: string
 }
 
-function takeLock(path: string, { drill }: DrillAbout): boolean {
+/**
+ * Takes the lock of a subject: the next in a row of files, of which the last one counts. It is whole when it
+ * gets its name, only one process can give that name, and a last one is never taken away: no lock that is
+ * broken can be another's new one. It is held while its drill has a journal. Gives who had it before.
+ *
+ * @param refuse throws where who has the last one keeps it
+ */
+function takeLock(
+  folder: string,
+  about: DrillAbout,
+  refuse: (held: Holder) => void,
+): Holder | undefined {
+  const last = locksOf(folder, about).at(-1)
+  const held = last === undefined ? undefined : readHolder(lockPath(folder, about, last))
+  if (held) refuse(held)
+  const mine = (last ?? 0) + 1
+  const draft = join(folder, `${about.drill}.${process.pid}.draft`)
+  const holder: Holder = { drill: about.drill, pid: process.pid, host: hostname() }
   try {
-    writeFileSync(path, drill, { flag: 'wx', mode: 0o600, flush: true })
-    return true
+    writeFileSync(draft, JSON.stringify(holder), { mode: 0o600, flush: true })
+    linkSync(draft, lockPath(folder, about, mine))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    const message = `The drill cannot be written down in ${path}. Check the folder and its permissions.`
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw justBegun()
+    const message = `The drill cannot be written down in ${folder}. Check the folder and its permissions.`
     throw new RescindError('store_unwritable', message, { cause: error })
+  } finally {
+    rmSync(draft, { force: true })
   }
+  const all = locksOf(folder, about)
+  const isLast = all.at(-1) === mine
+  for (const one of isLast ? all.filter((no) => no < mine) : [mine]) {
+    rmSync(lockPath(folder, about, one), { force: true })
+  }
+  if (!isLast) throw justBegun()
+  return held
 }
 
-/** Clears the lock of a drill that died before it revoked anything; refuses for all others. */
-function refuseBusy(folder: string, lock: string): void {
-  const drill = readText(lock)
-  const kept = drill === undefined ? undefined : readKept(join(folder, `${drill}.json`))
-  if (kept !== undefined && isRunning(kept)) {
+function locksOf(folder: string, about: DrillAbout): readonly number[] {
+  const stem = `${lockStem(about)}.`
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(stem))
+    .map((name) => /^(\d+)\.lock$/.exec(name.slice(stem.length))?.[1])
+    .filter((no) => no !== undefined)
+    .map(Number)
+    .sort((a, b) => a - b)
+}
+
+function lockPath(folder: string, about: DrillAbout, no: number): string {
+  return join(folder, `${lockStem(about)}.${no}.lock`)
+}
+
+function lockStem({ subject, via }: DrillAbout): string {
+  return `${via}-${subject.replace(/[^\w.-]/g, '_')}`
+}
+
+/** One that is gone was followed by another, which is seen when the next name is taken. */
+function readHolder(path: string): Holder | undefined {
+  const text = readText(path)
+  return text === undefined ? undefined : (JSON.parse(text) as Holder)
+}
+
+/** A drill that ended, or died before it revoked anything, keeps nobody away. */
+function refuseBusy(folder: string, held: Holder): void {
+  const kept = readKept(journalPath(folder, held.drill))
+  if (kept === undefined) return
+  if (isRunning(held)) {
     throw busy(
-      `The drill ${kept.about.drill} of ${kept.about.subject} runs (process ${kept.pid}): one at a time.`,
+      `The drill ${held.drill} of ${kept.about.subject} runs (process ${held.pid}): one at a time.`,
     )
   }
-  if (kept?.memory && mayBeDead(kept.memory)) {
-    throw busy(`The drill ${kept.about.drill} died. ${whereItStands(kept.about, kept.memory)}`)
+  if (kept.memory && mayBeDead(kept.memory)) {
+    throw busy(`The drill ${held.drill} died. ${whereItStands(kept.about, kept.memory)}`)
   }
-  if (drill !== undefined) rmSync(join(folder, `${drill}.json`), { force: true })
-  rmSync(lock, { force: true })
+}
+
+function journalPath(folder: string, drill: string): string {
+  return join(folder, `${drill}.json`)
+}
+
+function justBegun(): RescindError {
+  return busy('Another drill of it has just begun.')
 }
 
 function busy(text: string): RescindError {
@@ -246,7 +317,7 @@ function busy(text: string): RescindError {
 }
 
 /** A process of another machine cannot be looked at: it counts as running. */
-function isRunning({ pid, host }: Kept): boolean {
+function isRunning({ pid, host }: Pick<Kept, 'pid' | 'host'>): boolean {
   if (host !== hostname()) return true
   try {
     process.kill(pid, 0)
