@@ -1,8 +1,12 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
+import { continueEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import { openJournal } from '../../../src/connections/drill/journal.ts'
+import { systemClock } from '../../../src/core/clock.ts'
 import { RescindError } from '../../../src/core/errors.ts'
 import { drill, openVaultWorld, sealer } from './world.ts'
 
@@ -56,6 +60,41 @@ describe('a fault that killed the connection', () => {
       isBack: false,
       stands: expect.stringMatching(/^drilled is dead: the fault receiver-down was injected at/),
     })
+  })
+
+  test('resumed: it is brought back, and a fault that failed before counts', async () => {
+    const world = await openVaultWorld()
+    const { platform, folder } = world
+    const judgement = { verdict: 'fail', why: 'It was seen to fail.' } as const
+    const failing = injectionsOf(['provider-5xx']).map((one) => ({
+      ...one,
+      run: async () => ({ seen: {}, judgement }),
+    }))
+    const stop = new AbortController()
+    const consent = nobody(world.consent, () => stop.abort())
+    const more = { injections: [...failing, ...injectionsOf(['receiver-down', 'clock-skew'])] }
+    const wish = { depth: 'refresh', platform } as const
+    await expect(drill(world, { ...wish, consent, signal: stop.signal, more })).rejects.toThrow()
+
+    const [name = ''] = readdirSync(join(folder, 'drills')).filter((one) => one.endsWith('.json'))
+    const { about, memory } = JSON.parse(readFileSync(join(folder, 'drills', name), 'utf8'))
+    rmSync(join(folder, 'drills', name))
+    const signer = openEvidenceKey(join(folder, 'drill-key'))
+    const evidence = continueEvidence(about.evidence, { signer, clock: systemClock })
+    const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+    const drilled = await drill(world, { ...wish, more: { evidence, resumed } })
+    expect(evidence.records.at(-1)).toMatchObject({
+      ...{ kind: 'end', verdict: 'failed', isBack: true },
+      why: expect.stringMatching(/failed: It was seen to fail\. The drill died: /),
+    })
+    const faults = evidence.records.filter(({ kind }) => kind === 'inject')
+    expect(faults.map(({ inject, verdict }) => [inject, verdict])).toEqual([
+      ['provider-5xx', 'fail'],
+      ['receiver-down', 'skipped'],
+      ['clock-skew', 'skipped'],
+    ])
+    expect(drilled.verdict).toBe('failed')
+    expect((await platform.call()).ok).toBe(true)
   })
 
   test('a connection that came back is shown to be by a call', async () => {
