@@ -16,8 +16,9 @@ import type { DueNotice, NoticeStore } from '../store/notices.ts'
 const BATCH = 64
 /** Longer than any delivery: who took a notice and is silent for so long is dead. */
 const CLAIM_MS = WEBHOOK_TIMEOUT_MS * 4
-/** A receiver that is down over a long weekend loses nothing. */
+/** A receiver that is down over a long weekend loses nothing, nor one that another process alone knows. */
 const ASIDE_AFTER_MS = 5 * 86_400_000
+const UNKNOWN_RECEIVER = 'the configuration has no such receiver'
 
 /** Where notices go. */
 export interface NoticeReceiver {
@@ -45,7 +46,8 @@ export interface NoticeParts {
 /**
  * Sends what stands in the outbox, by Standard Webhooks: each notice at least once and under one id, those
  * of a connection in order, with a back-off that grows. What a receiver does not take in five days, or
- * does not want any more (410), is set aside and holds up nothing.
+ * does not want any more (410), is set aside and holds up nothing. What waits for a receiver that is not
+ * among these is left to the process that knows it, for as long.
  *
  * @throws RescindError `url_invalid`, `url_plain_http`, `key_invalid`
  * @see https://www.standardwebhooks.com
@@ -57,10 +59,8 @@ export function createNotices({ store, http, clock, random, receivers, signal }:
     open.set(keyOf(receiver.url), { ...receiver, sign: createWebhookSigner([receiver.secret]) })
   }
   const deliver = async (notice: DueNotice): Promise<keyof NoticesSent> => {
-    const receiver = open.get(notice.receiver)
+    const { url, sign } = open.get(notice.receiver)!
     const now = clock.now()
-    if (!receiver) return fail(notice, 'the configuration has no such receiver', 0, true)
-    const { url, sign } = receiver
     const id = `cev_${notice.event}`
     const sent = await sendWebhook(http, {
       ...{ url, id, sentAt: now, body: noticeBody(notice), sign, signal },
@@ -80,10 +80,12 @@ export function createNotices({ store, http, clock, random, receivers, signal }:
   return {
     /** Sends what is due now. */
     async send(): Promise<NoticesSent> {
-      const tally = { sent: 0, failed: 0, aside: 0 }
-      await store.fanOut([...open.keys()])
+      const known = [...open.keys()]
+      await store.fanOut(known)
+      const aside = await store.forsake(known, clock.now() - ASIDE_AFTER_MS, UNKNOWN_RECEIVER)
+      const tally = { sent: 0, failed: 0, aside }
       while (!signal.aborted) {
-        const due = await store.claimNotices(clock.now(), clock.now() + CLAIM_MS, BATCH)
+        const due = await store.claimNotices(known, clock.now(), clock.now() + CLAIM_MS, BATCH)
         if (due.length === 0) break
         for (const what of await Promise.all(due.map(deliver))) tally[what] += 1
       }

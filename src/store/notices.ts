@@ -22,8 +22,18 @@ export interface DueNotice {
 export interface NoticeStore {
   /** Tells what is new apart by receivers; nobody's notices are forgotten. */
   fanOut(receivers: readonly string[]): Promise<void>
-  /** Takes notices that are due, the oldest of each connection alone, so that nobody else does before `until`. */
-  claimNotices(now: number, until: number, limit: number): Promise<readonly DueNotice[]>
+  /**
+   * Takes notices of these receivers that are due, the oldest of each connection alone, so that nobody
+   * else does before `until`.
+   */
+  claimNotices(
+    receivers: readonly string[],
+    now: number,
+    until: number,
+    limit: number,
+  ): Promise<readonly DueNotice[]>
+  /** Sets aside what waits for others than these receivers since `before`, or longer; returns how many. */
+  forsake(receivers: readonly string[], before: number, why: string): Promise<number>
   noticeTaken(notice: Pick<DueNotice, 'event' | 'receiver'>): Promise<void>
   noticeFailed(
     notice: Pick<DueNotice, 'event' | 'receiver'>,
@@ -50,11 +60,11 @@ export function openNotices(parts: StoreParts): NoticeStore {
         for (const row of rows) await trx.insertInto('notice').values(row).execute()
         await trx.deleteFrom('notice').where('receiver', '=', '').execute()
       }),
-    claimNotices: async (now, until, limit) => {
+    claimNotices: async (receivers, now, until, limit) => {
       const claimed = await sql<{ event: number; receiver: string }>`
         UPDATE notice SET next_at = ${until} WHERE (event, receiver) IN (
           SELECT event, receiver FROM notice AS n
-          WHERE n.aside = 0 AND n.receiver <> '' AND n.next_at <= ${now} AND NOT EXISTS (
+          WHERE n.aside = 0 AND n.receiver IN (${sql.join(receivers)}) AND n.next_at <= ${now} AND NOT EXISTS (
             SELECT 1 FROM notice AS earlier WHERE earlier.connection = n.connection
             AND earlier.receiver = n.receiver AND earlier.aside = 0 AND earlier.event < n.event)
           ORDER BY n.event LIMIT ${limit}) RETURNING event, receiver`.execute(db)
@@ -73,6 +83,16 @@ export function openNotices(parts: StoreParts): NoticeStore {
         )
       }
       return notices.sort((a, b) => a.event - b.event)
+    },
+    async forsake(receivers, before, why) {
+      const { numUpdatedRows } = await db
+        .updateTable('notice')
+        .set({ why, aside: 1 })
+        .where('receiver', 'not in', ['', ...receivers])
+        .where('aside', '=', 0)
+        .where('since', '<=', before)
+        .executeTakeFirst()
+      return Number(numUpdatedRows)
     },
     async noticeTaken({ event, receiver }) {
       await db

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createNotices } from '../../src/connections/notices.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openReceiver } from '../server/webhook-receiver.ts'
 import { scaledClock } from '../support/scaled-clock.ts'
@@ -18,9 +19,10 @@ async function open() {
     await receiver[Symbol.asyncDispose]()
     await world[Symbol.asyncDispose]()
   })
-  const notices = (url = receiver.url) =>
+  const notices = (url = receiver.url, at: Clock = clock) =>
     createNotices({
-      ...{ store: world.store.connections, http: world.parts.http, clock, random: Math.random },
+      ...{ store: world.store.connections, http: world.parts.http, clock: at },
+      random: Math.random,
       ...{ receivers: [{ url, secret }], signal: new AbortController().signal },
     })
   return { world, receiver, clock, notices }
@@ -101,6 +103,28 @@ describe('Standard Webhooks: a notice when a connection breaks, and when it heal
     await world.vault.enable(id)
     expect((await notices().send()).sent).toBe(1)
     expect(await world.store.connections.countNotices()).toEqual({ due: 0, aside: 1 })
+  })
+
+  test('a process that does not know a receiver leaves its notices to one that does, for five days', async () => {
+    const { world, receiver, clock, notices } = await open()
+    const { id } = await world.connect()
+    await world.vault.disable(id)
+    receiver.manner = { status: 500 }
+    expect(await notices().send()).toMatchObject({ sent: 0, aside: 0 })
+    const stray = notices('http://127.0.0.1:9/elsewhere')
+    await clock.sleep(60_000)
+    expect(await stray.send()).toEqual({ sent: 0, failed: 0, aside: 0 })
+    receiver.manner = 'take'
+    expect(await notices().send()).toEqual({ sent: 1, failed: 0, aside: 0 })
+
+    await world.vault.enable(id)
+    await world.vault.disable(id)
+    receiver.manner = { status: 500 }
+    await notices().send()
+    const now = world.parts.clock.now() + 5 * 86_400_000
+    const late = notices('http://127.0.0.1:9/elsewhere', { ...clock, now: () => now })
+    expect((await late.send()).aside).toBe(2)
+    expect(await world.store.connections.countNotices()).toEqual({ due: 0, aside: 2 })
   })
 
   test('without receivers nothing is kept for them', async () => {
