@@ -3,6 +3,7 @@ import type { ProbeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
 import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, Connection } from './connection.ts'
+import { expireReconnects } from './reauthorize.ts'
 import { connectionUnknown } from './refusals.ts'
 import { isSameIdentity } from './renew.ts'
 import { judgeProbe } from './taxonomy.ts'
@@ -27,7 +28,10 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   const { store, http, clock, random } = parts
   const { renewing } = vault
 
+  const expire = () => expireReconnects(parts, vault)
+
   const check = async (id: string): Promise<Checked> => {
+    await expire()
     const row = await store.read(id)
     if (!row) throw await connectionUnknown(store, id)
     return checkRow(row, false)
@@ -164,7 +168,12 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     ...{ connection: vault.shown(row), probe: null, isQuiet: false },
   })
 
-  return { check, checkRow }
+  return {
+    check,
+    checkRow,
+    /** Takes back connections whose owner never came; returns how many. */
+    expire,
+  }
 }
 
 export type Health = ReturnType<typeof createHealth>

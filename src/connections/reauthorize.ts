@@ -89,6 +89,16 @@ export interface Reauthorizing {
   expire(): Promise<number>
 }
 
+/** Takes back connections whose owner never came, as any process may; returns how many. */
+export async function expireReconnects(
+  { store }: Pick<VaultParts, 'store'>,
+  vault: Pick<Vault, 'failReconnect'>,
+): Promise<number> {
+  const stale = await store.staleReconnects(CALLBACK_MS_MAX)
+  for (const id of stale) await vault.failReconnect(id, NEVER_CAME)
+  return stale.length
+}
+
 /** @see RFC 6749 section 4.1, RFC 7636, RFC 9207 */
 export function createReauthorizing(
   parts: VaultParts,
@@ -96,11 +106,7 @@ export function createReauthorizing(
   { accept = [] }: ReauthorizeOptions = {},
 ): Reauthorizing {
   const { store, clock, http } = parts
-  const expire = async () => {
-    const stale = await store.staleReconnects(CALLBACK_MS_MAX)
-    for (const id of stale) await vault.failReconnect(id, NEVER_CAME)
-    return stale.length
-  }
+  const expire = () => expireReconnects(parts, vault)
   const callback = async (answer: CallbackAnswer): Promise<ReconnectOutcome> => {
     const { state, code, error, iss } = answer
     if (state === null || state.length > STATE_LENGTH_MAX) return { kind: 'forged' }
@@ -203,9 +209,10 @@ export function createReauthorizing(
       const challenge = createHash('sha256').update(verifier.reveal()).digest('base64url')
       const request = { state: state.reveal(), challenge, force: true }
       const url = await way.authorizationUrl(app, request, { http })
-      await vault.beginReconnect(id)
       const expiresAt = clock.now() + LINK_MS
       await store.addReconnect(id, state, verifier, expiresAt)
+      // After its link: one without would be taken for run out.
+      await vault.beginReconnect(id)
       return { url, state, redirectUri: app.redirectUri, expiresAt }
     },
   }

@@ -32,8 +32,9 @@ export interface WatchOptions {
 export function createWatch(parts: VaultParts, health: Health) {
   const { store, clock, random } = parts
 
-  /** Checks what is due now, and returns when nothing is. */
+  /** Gives up links that ran out, checks what is due now, and returns when nothing is. */
   const pass = async (options: WatchOptions): Promise<WatchPass> => {
+    await health.expire()
     const tally = { checked: 0, states: new Map<ConnectionState, number>(), failed: [] as Failed[] }
     const until = clock.now()
     while (!options.signal.aborted) {

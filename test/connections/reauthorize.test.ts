@@ -167,6 +167,24 @@ describe('what is not taken', () => {
     expect(await stateOf()).toBe('reconnect_needed by_owner')
   })
 
+  test.each<[string, () => Promise<unknown>]>([
+    ['a check of it', () => world.health.check(id)],
+    ['a pass of the watch', () => world.watch.pass({ signal: new AbortController().signal })],
+  ])(
+    'an owner who never comes, and nobody serves: %s ends the link, once',
+    async (_title, look) => {
+      await lose()
+      await reauthorizing.link(id)
+      await look()
+      expect(await stateOf()).toMatch(/^reconnecting/)
+      offsetMs += LINK_MS
+      await look()
+      await look()
+      expect(await stateOf()).toBe('reconnect_needed by_owner')
+      expect((await eventTypes()).filter((type) => type === 'needs_reauth')).toHaveLength(2)
+    },
+  )
+
   it('a denial: back to waiting, with the cause', async () => {
     await lose()
     const { url } = await reauthorizing.link(id)
