@@ -70,7 +70,9 @@ export function judgeRefusal(failure: Failure, was: Instance, findings?: Finding
   if (now !== null && !isSameToken(now.token, was.token)) {
     return ours('the element token is another one now', 'certain')
   }
-  if (isLetIn) return ofProvider(401, words)
+  // Nobody's words are there: what is left when all of ours is well is the grant.
+  if (isLetIn && failure.status === 401 && failure.providerMessage === null) return ofLeft(words)
+  if (isLetIn || failure.status !== 401) return ofProvider(failure.status, words)
   return {
     providerRefused: false,
     cause: {
@@ -83,20 +85,49 @@ export function judgeRefusal(failure: Failure, was: Instance, findings?: Finding
 
 /** The words of Salesforce for a dead grant; and of others, after RFC 6749 section 5.2. */
 const DEAD_GRANT = /invalid[_ ]grant|expired access\/refresh token|token.{0,20}(revoked|expired)/i
+/** Of a dead access token: a refresh has failed, or the session is tied to another address. */
+const DEAD_ACCESS = /INVALID_SESSION_ID|bad[_ ]oauth[_ ]token|invalid[_ ](access[_ ])?token/i
+const LIMITED = /REQUEST_LIMIT_EXCEEDED|rate[_ ]?limit|login rate exceeded|too many/i
+/** The grant lives, and is not let in: providers say `invalid_grant` for some of these. */
+const NOT_LET_IN =
+  /\bip (address )?(is )?restrict|restricted ip|blocked by admin|access_denied|insufficient/i
+/** A status in a text, or in JSON of the provider's own. */
+const STATUS =
+  /(?:"(?:status|status_?code|code)"\s*:\s*"?|\b(?:HTTP(?:\/[\d.]+)?|status(?: code)?)[ :]+)([45]\d\d)\b/i
 
 function ofProvider(status: number, words: string): Diagnosis {
   // The app's own credential is our affair: its owner could consent as often as he likes.
-  if (/invalid[_ ]client/i.test(words)) {
+  if (status !== 429 && /invalid[_ ]client/i.test(words)) {
     return { ...ours(`the provider refuses our client: ${words}`, 'likely'), providerRefused: true }
   }
-  // A failed refresh may come as a 502, with the provider's 400 inside.
-  const isDead = DEAD_GRANT.test(words)
-  const code = isDead ? 'revoked_or_expired' : causeOf(status)
-  // A bare 401 may be a session that is tied to another address: Salesforce can be set so.
-  const confidence = isDead ? 'likely' : 'possible'
+  const { code, confidence } = judgeWords(status, words)
   return {
     providerRefused: true,
     cause: { code, confidence, text: `The provider refused: ${words}` },
+  }
+}
+
+/**
+ * Judges by the provider's own status and words, which may differ from the platform's status: a failed
+ * refresh may come as a 502, with the provider's 400 inside. A limit or a lack of rights is never death,
+ * nor is what nobody can tell.
+ */
+function judgeWords(outer: number, words: string): Pick<Cause, 'code' | 'confidence'> {
+  const inner = Number(STATUS.exec(words)?.[1] ?? outer)
+  const isAny = (status: number) => inner === status || outer === status
+  if (isAny(429) || LIMITED.test(words)) return { code: 'rate_limited', confidence: 'likely' }
+  if (isAny(403) || NOT_LET_IN.test(words)) return { code: 'forbidden', confidence: 'likely' }
+  if (DEAD_GRANT.test(words)) return { code: 'revoked_or_expired', confidence: 'likely' }
+  // A session may be tied to another address: Salesforce can be set so.
+  if (DEAD_ACCESS.test(words)) return { code: 'revoked_or_expired', confidence: 'possible' }
+  return { code: causeOf(inner), confidence: 'possible' }
+}
+
+function ofLeft(words: string): Diagnosis {
+  const text = `The provider refused, and our own credentials are well: ${words}`
+  return {
+    providerRefused: true,
+    cause: { code: 'revoked_or_expired', confidence: 'possible', text },
   }
 }
 
@@ -123,8 +154,8 @@ function ours(what: string, confidence: Cause['confidence']): Diagnosis {
 }
 
 function causeOf(status: number): CauseCode {
-  if (status === 401) return 'revoked_or_expired'
-  if (status === 403) return 'forbidden'
+  // A bare 401 does not say what is refused.
+  if (status === 401 || status === 403) return 'forbidden'
   if (status === 429) return 'rate_limited'
   return status >= 500 ? 'provider_down' : 'malformed_answer'
 }

@@ -146,8 +146,16 @@ async function killAndLook(
       const { cause, providerRefused } = await diagnose(client, instance, answer.failure, signal)
       if (cause.code === 'our_client_refused')
         throw new RescindError('not_authenticated', cause.text)
-      wish.step('dead', `${providerRefused ? 'the provider refuses' : 'not alive'}: ${cause.text}`)
-      return
+      if (cause.code === 'revoked_or_expired') {
+        const who = providerRefused ? 'the provider refuses' : 'not alive'
+        return wish.step('dead', `${who}: ${cause.text}`)
+      }
+      // A limit, a lack of rights or an outage is no death, and may pass.
+      if (wish.revoke === null || clock.now() >= until) {
+        return wish.step('dead', `not known: ${cause.text}`)
+      }
+      await clock.sleep(LOOK_MS, signal)
+      continue
     }
     if (wish.revoke === null)
       return wish.step('dead', 'no: the instance works, and gets a new grant')

@@ -290,6 +290,101 @@ describe('why a call through an instance was refused', () => {
   })
 })
 
+describe('a limit, a lack of rights and what nobody can tell are no death', () => {
+  const letIn: Findings = { isLetIn: true, now: instance() }
+  const untrusted = { providerMessage: 'ignored' } as const
+  test.each<[string, Failure, Findings | undefined, string]>([
+    [
+      '429, whatever its words',
+      failureOf(429, { providerMessage: 'invalid_grant' }),
+      undefined,
+      'rate_limited',
+    ],
+    ['429 of the platform', failureOf(429, { message: 'slow down' }), undefined, 'rate_limited'],
+    [
+      '429 with words that are not trusted',
+      failureOf(429, { providerMessage: 'x' }, untrusted),
+      undefined,
+      'rate_limited',
+    ],
+    [
+      '401, and 429 in its text',
+      failureOf(401, { providerMessage: 'HTTP 429 from the provider' }),
+      undefined,
+      'rate_limited',
+    ],
+    [
+      '401, and 429 in its JSON',
+      failureOf(401, { providerMessage: { status: 429, error: 'x' } }),
+      undefined,
+      'rate_limited',
+    ],
+    [
+      '403 with the code of a limit',
+      failureOf(403, { providerMessage: [{ errorCode: 'REQUEST_LIMIT_EXCEEDED' }] }),
+      undefined,
+      'rate_limited',
+    ],
+    [
+      'invalid_grant for too many logins',
+      failureOf(401, { providerMessage: 'invalid_grant: login rate exceeded' }),
+      undefined,
+      'rate_limited',
+    ],
+    [
+      '403, whatever its words',
+      failureOf(403, { providerMessage: 'token expired' }),
+      undefined,
+      'forbidden',
+    ],
+    ['403 of the platform', failureOf(403, { message: 'no' }), letIn, 'forbidden'],
+    [
+      '403 with words that are not trusted',
+      failureOf(403, { providerMessage: 'x' }, untrusted),
+      letIn,
+      'forbidden',
+    ],
+    [
+      '401, and 403 in its text',
+      failureOf(401, { providerMessage: 'status code: 403' }),
+      undefined,
+      'forbidden',
+    ],
+    [
+      'invalid_grant for an address',
+      failureOf(401, { providerMessage: 'invalid_grant: ip restricted' }),
+      undefined,
+      'forbidden',
+    ],
+    [
+      '401 with words that do not tell',
+      failureOf(401, { providerMessage: 'Unauthorized' }),
+      undefined,
+      'forbidden',
+    ],
+    [
+      'the same, not trusted',
+      failureOf(401, { providerMessage: 'Unauthorized' }, untrusted),
+      letIn,
+      'forbidden',
+    ],
+    [
+      '401, and 503 in its text',
+      failureOf(401, { providerMessage: 'HTTP/1.1 503' }),
+      undefined,
+      'provider_down',
+    ],
+    [
+      '502 with words that are not trusted',
+      failureOf(502, { providerMessage: 'x' }, untrusted),
+      undefined,
+      'provider_down',
+    ],
+  ])('%s', (_title, failure, findings, code) => {
+    expect(judgeRefusal(failure, instance(), findings).cause.code).toBe(code)
+  })
+})
+
 describe('the consent URL of the platform', () => {
   const state = new Secret('our-state')
   const url = (query: Record<string, string>, host = 'https://login.salesforce.com') =>

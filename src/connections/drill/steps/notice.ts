@@ -56,12 +56,11 @@ export const detectionStep: StepOf<SeenDetection> = {
         calls += 1
         return callThrough(context, (on) => act.call(platform, on))
       },
-      (call) => (isDead ? !call.ok && call.providerRefused : call.ok),
+      (call) => (isDead ? isDeath(call) : call.ok),
     )
     // A scheduled check may refresh what is well: what healed it is counted before.
     const refreshes = await countRefreshes(context, since)
-    const noticed = isDead ? !last.ok && last.providerRefused : last.ok
-    if (noticed && isDead) memory.failedAt ??= clock.now()
+    if (isDead && isDeath(last)) memory.failedAt ??= clock.now()
     await platform.scheduledCheck(signal)
     const snapshot = await until(
       context,
@@ -92,6 +91,11 @@ export const detectionStep: StepOf<SeenDetection> = {
   },
   judge: (seen, rules) =>
     rules.depth === 'access' ? judgeHealing(seen, rules) : judgeDeath(seen, rules),
+}
+
+/** A limit or a lack of rights is a no of the provider's as well, and may pass. */
+function isDeath({ ok, providerRefused, cause }: SeenCall): boolean {
+  return !ok && providerRefused && (cause === null || RIGHT_CAUSES.has(cause))
 }
 
 function detectMsOf({ memory, rules }: DrillContext): number | null {
