@@ -22,6 +22,8 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
       (access && (await way.countLive?.(app, identity, access, { http }).catch(() => null))) ?? null
     // What we hold ourselves is the least that there is.
     const own = await store.countOf(row.tenant, row.identity)
+    // The token that asked lives: none at all is the count of another app.
+    if (told === 0 && own < traits.liveTokensMax) return null
     return { live: Math.max(told ?? 0, own), max: traits.liveTokensMax }
   }
   return {

@@ -95,6 +95,13 @@ describe('section 0, 7: the budget of live tokens', () => {
     expect(await make(5)).toEqual(['connection.created', 'connection.budget_low'])
   })
 
+  test('a count of none, asked with a token that lives, is none: the app has another name there', async () => {
+    await using world = await openConnectionWorld({ appOptions: { appName: 'No such app' } })
+    const { id } = await world.connect()
+    await world.health.check(id)
+    expect(await world.vault.budget(id)).toBeNull()
+  })
+
   test('the org is asked where the user may: others hold tokens too', async () => {
     await using world = await openConnectionWorld({ appOptions: { appName: 'Rescind' } })
     const { id } = await world.connect()

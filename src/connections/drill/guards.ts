@@ -165,7 +165,7 @@ async function checkBudget(context: DrillContext) {
   const count = await countLive(context)
   if (count === null) {
     return bad(
-      `The provider keeps ${max} tokens of one user and app, and cannot say how many there are: the drill could end somebody’s.`,
+      `The provider keeps ${max} tokens of one user and app, and does not say how many there are, so that the drill could end somebody’s: check options.appName of the tenant’s app.`,
     )
   }
   return count <= max - LIVE_TOKENS_SPARE

@@ -77,7 +77,10 @@ export const snapshotStep: StepOf<SeenSnapshot> = {
     ),
 }
 
-/** Counts the live tokens of the connection's user and app; null where the provider cannot say. */
+/**
+ * Counts the live tokens of the connection's user and app; null where the provider cannot say. It is
+ * asked with a token of that count: none at all is the count of another app.
+ */
 export async function countLive(
   context: Pick<DrillContext, 'direct' | 'platform' | 'signal'>,
 ): Promise<number | null> {
@@ -86,7 +89,7 @@ export async function countLive(
   const identity = await whoseGrant(context)
   if (identity === null) return null
   const { access } = await context.platform.tokens(context.signal)
-  return way.countLive(app, identity, access, means)
+  return (await way.countLive(app, identity, access, means)) || null
 }
 
 /** `Date` has whole seconds: its middle is taken, so that the error is half a second. */
