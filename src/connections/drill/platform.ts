@@ -13,6 +13,8 @@ export interface Platform {
   readonly name: 'rescind' | 'open-connectors'
   /** How it behaves by its own documentation: what a drill may expect of it. */
   readonly habits: PlatformHabits
+  /** Its notices can come to a receiver of the drill's. */
+  readonly hasReceiver: boolean
   /** Reads the connection without using it. */
   snapshot(signal?: AbortSignal): Promise<PlatformSnapshot>
   /** One call through the platform to the provider, as a customer's job would make it. */
@@ -94,7 +96,7 @@ export interface Notice {
   readonly id: string
   readonly at: number
   readonly kind: 'needs_reauth' | 'healed' | 'disabled' | 'other'
-  /** Null where the channel has no signatures (e-mail). */
+  /** Null where the channel has no signatures (e-mail), and where only the platform's history has it. */
   readonly signatureGood: boolean | null
   readonly cause: string | null
 }

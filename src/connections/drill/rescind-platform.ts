@@ -79,6 +79,7 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
   return {
     name: 'rescind',
     habits: HABITS,
+    hasReceiver: true,
     snapshot: async () => snapshotOf(await vault.get(id)),
     call,
     async control() {

@@ -76,6 +76,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
   return {
     name: 'open-connectors',
     habits: HABITS,
+    hasReceiver: mailbox !== undefined,
     snapshot: async (signal) => snapshotOf(await read(signal), fingerprint),
     call,
     async control(signal) {

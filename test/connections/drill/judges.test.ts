@@ -76,7 +76,13 @@ const notice = {
   signatureGood: true,
   cause: 'revoked_or_expired',
 } as const
-const told = { state: 'reconnect_needed', notices: [notice], notifyMs: 5, duplicates: 0 }
+const told = {
+  hasReceiver: true,
+  state: 'reconnect_needed',
+  notices: [notice],
+  notifyMs: 5,
+  duplicates: 0,
+}
 
 describe('judges, by hand-made evidence', () => {
   test.each([
@@ -233,6 +239,21 @@ describe('judges, by hand-made evidence', () => {
       ),
       'fail',
       /con_2/,
+    ],
+    [
+      '7 in the history, and no webhook came',
+      noticeStep.judge({ ...told, notices: [{ ...notice, signatureGood: null }] }, rules()),
+      'fail',
+      /no webhook of it came/,
+    ],
+    [
+      '7 in the history, and nobody receives',
+      noticeStep.judge(
+        { ...told, hasReceiver: false, notices: [{ ...notice, signatureGood: null }] },
+        rules(),
+      ),
+      'skipped',
+      /receives webhooks/,
     ],
     ['7 told once', noticeStep.judge(told, rules()), 'pass', /One notice/],
     [

@@ -72,6 +72,19 @@ describe('a platform of our own that is wrong on purpose fails the drill at the 
       /It took 0 refreshes/,
     ],
     ['tells nobody', 'refresh', () => ({ notices: async () => [] }), 7, /Nobody was told/],
+    [
+      'writes it down, and sends no webhook',
+      'refresh',
+      ({ platform, inbox }) => ({
+        notices: (since) => {
+          inbox.setDown(true)
+          return platform.notices(since)
+        },
+        scheduledCheck: async () => inbox.setDown(true),
+      }),
+      7,
+      /no webhook of it came/,
+    ],
     ['notices twice', 'refresh', ({ platform }) => ({ notices: twice(platform) }), 7, /2 notices/],
     [
       'signs badly',

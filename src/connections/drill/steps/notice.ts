@@ -9,7 +9,7 @@ import {
   until,
 } from '../look.ts'
 import type { Notice } from '../platform.ts'
-import { fail, failFirst, type Judgement, pass, type StepOf } from '../step.ts'
+import { fail, failFirst, type Judgement, pass, type StepOf, skip } from '../step.ts'
 
 /** How often a job of a customer's would call. */
 const CALL_MS = 250
@@ -197,6 +197,8 @@ export const stormStep: StepOf<SeenStorm> = {
 }
 
 export interface SeenNotices {
+  /** Whether a notice could come to the drill. */
+  readonly hasReceiver: boolean
   readonly state: string
   readonly notices: readonly SeenNotice[]
   readonly notifyMs: number | null
@@ -223,12 +225,15 @@ export const noticeStep: StepOf<SeenNotices> = {
     const since = memory.revokedAt ?? clock.now()
     const isDeath = ({ kind }: Notice) => rules.habits.deathNotices.includes(kind)
     const isDead = rules.depth !== 'access'
+    // What the history alone has may still come.
+    const mustCome = rules.habits.signsNotices && platform.hasReceiver
+    const isHere = ({ signatureGood }: Notice) => !mustCome || signatureGood !== null
     const left = Math.max(0, since + rules.limits.notifyMs - clock.now())
     await until(
       context,
       { ms: isDead ? left : 0, everyMs: LOOK_MS },
       () => platform.notices(since),
-      (notices) => notices.some(isDeath),
+      (notices) => notices.some((notice) => isDeath(notice) && isHere(notice)),
     )
     await clock.sleep(SETTLE_MS, signal)
     const notices = (await platform.notices(since)).filter(isDeath)
@@ -236,6 +241,7 @@ export const noticeStep: StepOf<SeenNotices> = {
     if (notices.length > 0) memory.notifiedAt ??= first
     memory.duplicateNotices = Math.max(0, notices.length - 1)
     return {
+      hasReceiver: platform.hasReceiver,
       state: (await platform.snapshot(signal)).state,
       notices: notices.map(({ id, at, kind, signatureGood, cause }) => ({
         id,
@@ -262,15 +268,20 @@ export const noticeStep: StepOf<SeenNotices> = {
 }
 
 function judgeNotices(
-  { notices, state, notifyMs }: SeenNotices,
+  { hasReceiver, notices, state, notifyMs }: SeenNotices,
   { habits, limits }: DrillRules,
 ): Judgement {
   const wrong = notices.find(({ cause }) => cause !== null && !RIGHT_CAUSES.has(cause))
-  return failFirst(
+  const cameNone =
+    habits.signsNotices && notices.every(({ signatureGood }) => signatureGood === null)
+  const judged = failFirst(
     [
       !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
       notices.length === 0 && `Nobody was told within ${limits.notifyMs} ms.`,
       notices.length > 1 && `${notices.length} notices of one death came.`,
+      hasReceiver &&
+        cameNone &&
+        'The history has the death, and no webhook of it came to the drill: it was not sent, or another process sent it elsewhere.',
       habits.signsNotices &&
         notices.some(({ signatureGood }) => signatureGood === false) &&
         'The notice carries no good signature.',
@@ -281,4 +292,9 @@ function judgeNotices(
     ],
     `One notice, ${notifyMs} ms after the revocation.`,
   )
+  return judged.verdict === 'pass' && cameNone
+    ? skip(
+        'The history has the death, and nothing of the drill’s receives webhooks to show that one was sent.',
+      )
+    : judged
 }
