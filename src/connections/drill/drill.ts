@@ -83,8 +83,12 @@ function openRun(options: DrillOptions): Run {
   const { evidence, journal, resumed } = options
   const memory: DrillMemory = resumed?.memory ?? emptyMemory(options.context.clock.now())
   const secrets = resumed?.secrets ?? { old: null, link: null, callback: null }
+  // What was told of the death went to the inbox of the process that died.
+  const isInboxLost = resumed !== undefined && memory.revokedAt !== null
+  const { platform } = options.context
   const context: DrillContext = {
     ...options.context,
+    platform: isInboxLost ? { ...platform, hasReceiver: false } : platform,
     memory,
     secrets,
     keepOut: (...some: readonly (Secret | null)[]) => evidence.keepOut(...some),
