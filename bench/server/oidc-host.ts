@@ -3,6 +3,15 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider'
 import type { Host, HostInput } from './host.ts'
+import { sampleOf } from './sample.ts'
+
+// Its own adapter has no types, since it is not meant for production.
+const { default: MemoryAdapter } = (await import(
+  'oidc-provider/lib/adapters/memory_adapter.js' as string
+)) as { default: new (name: string, store: unknown) => Adapter }
+const { default: LRU } = (await import('oidc-provider/lib/helpers/lru.js' as string)) as {
+  default: new (options: { maxSize: number }) => unknown
+}
 
 const CLIENT = 'bench'
 const SECRET = 'a-secret-of-the-bench-and-of-nothing-else-0123456789'
@@ -26,17 +35,11 @@ export async function oidcHost({ kind, place, tokens, sample }: HostInput): Prom
       revocation: { enabled: true },
       introspection: { enabled: true },
     },
-    ttl: { ClientCredentials: 86_400 },
+    ttl: { ClientCredentials: 86_400, AccessToken: 86_400, Grant: 172_800 },
   })
-  const client = await provider.Client.find(CLIENT)
-  const kept: string[] = []
-  for (let done = 0; done < tokens; done += 1) {
-    const token = new provider.ClientCredentials({ client, scope: 'read write' } as never)
-    const value = await token.save()
-    if (done < sample) kept.push(value as string)
-  }
+  const kept = await fill(provider, tokens)
   const sampleFile = join(place, `sample-${kind}-${process.pid}`)
-  writeFileSync(sampleFile, kept.join('\n'))
+  writeFileSync(sampleFile, sampleOf(kept, sample).join('\n'))
   return {
     ...{ clientId: CLIENT, clientSecret: SECRET, sampleFile },
     paths: { revoke: '/token/revocation', introspect: '/token/introspection', token: '/token' },
@@ -44,36 +47,33 @@ export async function oidcHost({ kind, place, tokens, sample }: HostInput): Prom
   }
 }
 
+/**
+ * Users' tokens, as in our own store. It takes all access tokens of a grant down with one of them: so that
+ * the others can be seen to live, each has a grant of its own.
+ */
+async function fill(provider: Provider, tokens: number): Promise<string[]> {
+  const client = await provider.Client.find(CLIENT)
+  const kept: string[] = []
+  for (let no = 0; no < tokens; no += 1) {
+    const accountId = `user-${no}`
+    const grant = new provider.Grant({ clientId: CLIENT, accountId })
+    grant.addOIDCScope('read write')
+    const claims = { accountId, grantId: await grant.save(), scope: 'read write' }
+    const token = new provider.AccessToken({ client, ...claims } as never)
+    kept.push((await token.save()) as string)
+  }
+  return kept
+}
+
 type AdapterClass = new (name: string) => Adapter
 
-/** Its own store in memory forgets the oldest past a thousand; this one does not. */
+/** Its own store in memory, which forgets the oldest past a thousand; here it has room. */
 function memoryAdapter(): AdapterClass {
-  const rows = new Map<string, AdapterPayload>()
-  return class implements Adapter {
-    readonly #name: string
+  const store = new LRU({ maxSize: 100_000_000 })
+  return class extends MemoryAdapter {
     constructor(name: string) {
-      this.#name = name
+      super(name, store)
     }
-    async upsert(id: string, payload: AdapterPayload) {
-      rows.set(`${this.#name}:${id}`, payload)
-    }
-    async find(id: string) {
-      return rows.get(`${this.#name}:${id}`)
-    }
-    async destroy(id: string) {
-      rows.delete(`${this.#name}:${id}`)
-    }
-    async consume(id: string) {
-      const row = rows.get(`${this.#name}:${id}`)
-      if (row) row.consumed = Math.floor(Date.now() / 1000)
-    }
-    async findByUid() {
-      return undefined
-    }
-    async findByUserCode() {
-      return undefined
-    }
-    async revokeByGrantId() {}
   }
 }
 

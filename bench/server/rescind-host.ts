@@ -12,6 +12,7 @@ import type {
 } from '../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
 import type { Host, HostInput } from './host.ts'
+import { sampleOf } from './sample.ts'
 
 const KEY = new Uint8Array(32).fill(5)
 export const CLIENT = 'bench'
@@ -87,11 +88,7 @@ async function fill(store: AuthorityStore, { tokens, sample }: HostInput): Promi
     }
     await Promise.all(changes.map((change) => store.commit(change)))
   }
-  for (let index = kept.length - 1; index > 0; index -= 1) {
-    const other = Math.floor(Math.random() * (index + 1))
-    ;[kept[index], kept[other]] = [kept[other] as string, kept[index] as string]
-  }
-  return kept.slice(0, sample)
+  return sampleOf(kept, sample)
 }
 
 function grantRow(id: number, now: number): GrantRow {
