@@ -139,7 +139,10 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     count: async (reach) => core.revoking.count(parseReach(reach, core.clock.now())),
     async introspect(token, clientId) {
       checkToken(token)
-      return core.introspect(token, clientId === undefined ? null : await clientOf(clientId))
+      return core.introspecting.token(
+        token,
+        clientId === undefined ? null : await clientOf(clientId),
+      )
     },
     async explain(what) {
       checkExplained(what)

@@ -16,9 +16,9 @@ const PROBE_MS = 60_000
 export async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
   const nonce = Buffer.from(random(new Uint8Array(12))).toString('base64url')
   const at = clock.now()
-  const { grant, token } = probeOf(await store.reserveIds(2), at)
-  await store.commit({ type: 'start_grant', grant, tokens: [token], events: [] })
-  const [grantId, tokenId] = [grant.id, token.id]
+  const { grant, tokens } = probeOf(await store.reserveIds(3), at)
+  await store.commit({ type: 'start_grant', grant, tokens, events: [] })
+  const [grantId, tokenId] = [grant.id, tokens[0].id]
   const spend = { type: 'spend_token', tokenId, grantId, at, successorId: null } as const
   const changes: readonly Change[] = [
     { type: 'use_once', key: `probe:${nonce}`, keepUntil: at + PROBE_MS },
@@ -30,6 +30,11 @@ export async function checkCompareAndSet({ store, clock, random }: AuthorityPart
     const both = await Promise.all([store.commit(change), store.commit(change)])
     isFit &&= both.sort().join() === 'conflict,done'
   }
+  const asked = { tokenId: tokens[1].id, clientId: grant.clientId }
+  const end: Change = { type: 'end_token', tokenId: asked.tokenId, at, events: [] }
+  const decided = () => store.changeToken(asked, ({ token }) => (token?.end === null ? end : null))
+  const both = await Promise.all([decided(), decided()])
+  isFit &&= both.filter((committed) => committed === 'done').length === 1
   const late: Change = { type: 'add_tokens', grantId, tokens: [], events: [] }
   if (isFit && (await store.commit(late)) === 'conflict') return
   throw new RescindError(
@@ -38,15 +43,18 @@ export async function checkCompareAndSet({ store, clock, random }: AuthorityPart
   )
 }
 
-function probeOf(id: number, now: number): { grant: GrantRow; token: TokenRow } {
+function probeOf(id: number, now: number): { grant: GrantRow; tokens: [TokenRow, TokenRow] } {
   const life = { expiresAt: now + PROBE_MS, detail: null }
   const names = { clientId: 'probe', userId: null, sessionId: null, scope: '' }
-  const kind = 'code'
   const hash = new Uint8Array(16)
+  const token = { kind: 'code', hash, grantId: id, issuedAt: now, ...life } as const
   return {
     // Made after every moment that somebody revoked up to: the trial's grant must live.
     grant: { id, ...names, createdAt: Number.MAX_SAFE_INTEGER, ...life },
-    token: { id: id + 1, kind, hash, grantId: id, issuedAt: now, ...life },
+    tokens: [
+      { id: id + 1, ...token },
+      { id: id + 2, ...token },
+    ],
   }
 }
 

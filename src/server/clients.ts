@@ -27,6 +27,8 @@ export type NewClient = Partial<Omit<ClientSettings, 'secrets'>> & { readonly id
 /** Registers clients, and reads them. */
 export interface Clients {
   get(id: string): Promise<Client | null>
+  /** The client as it was seen last; whoever acts on that must ask again whether it is still so. */
+  seen(id: string): Client | undefined
   list(): Promise<readonly Client[]>
   /**
    * Registers a client; returns its secret where it has one. It is not to be had again.
@@ -86,6 +88,7 @@ export function createClients(
   }
   return {
     get,
+    seen: (id) => parsed.get(id),
     list: async () => (await store.listClients()).map(clientOf),
     async add({ id, ...rest }, asked = SYSTEM) {
       if (!isClientId(id)) {

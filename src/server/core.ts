@@ -6,7 +6,7 @@ import { checkIssuer, checkLifetimes, checkOptions } from './check-options.ts'
 import { checkCompareAndSet, checkOwner } from './check-store.ts'
 import { type Clients, createClients } from './clients.ts'
 import { createExplain } from './explain.ts'
-import { createIntrospection } from './introspect.ts'
+import { createIntrospecting, type Introspecting } from './introspect.ts'
 import { createIssuing, type Issuing } from './issue.ts'
 import { createJwtTokens } from './jwt.ts'
 import type { AccessTokenCascade, AuthorityParts, Lifetimes } from './options.ts'
@@ -37,7 +37,7 @@ export interface Core extends AuthorityParts {
   readonly tokens: Tokens
   readonly issuing: Issuing
   readonly revoking: Revoking
-  readonly introspect: ReturnType<typeof createIntrospection>
+  readonly introspecting: Introspecting
   readonly explain: ReturnType<typeof createExplain>
   readonly clients: Clients
   readonly keys: SigningKeys
@@ -80,7 +80,7 @@ export async function createCore(options: CoreOptions, isStoreKnown = false): Pr
     ...parts,
     ...{ tokens, revoking, keys },
     issuing: createIssuing(parts, tokens),
-    introspect: createIntrospection(parts, tokens),
+    introspecting: createIntrospecting(parts, tokens),
     explain: createExplain(parts, tokens, keys),
     clients: createClients(parts, revoking),
   }

@@ -2,6 +2,7 @@ export type { Clock } from '../core/clock.ts'
 export { ERRORS, type ErrorCode, RescindError } from '../core/errors.ts'
 export { Secret } from '../core/secret.ts'
 export type {
+  AskedRows,
   AuthorityStore,
   Change,
   ClientRow,
@@ -15,12 +16,14 @@ export type {
   Note,
   Reach,
   ReachCount,
+  TokenAsked,
   TokenEnd,
   TokenKind,
   TokenRow,
   TokenView,
 } from '../store/authority/contract.ts'
 export { isGrantDead, markKey, markKeysOf } from '../store/authority/contract.ts'
+export { askInSteps } from '../store/authority/in-steps.ts'
 export {
   openPostgresAuthorityStore,
   type PostgresAuthorityOptions,

@@ -27,7 +27,7 @@ const INACTIVE: Introspection = { active: false }
  * Says what a token is, as a caller may see it; null for the host itself. Whoever may not know a token
  * is told the same as of one that does not exist.
  */
-export function introspectFound(
+function introspectFound(
   { issuer, clock }: AuthorityParts,
   view: TokenView | null,
   caller: Client | null,
@@ -38,10 +38,31 @@ export function introspectFound(
   return isShown ? activeOf(issuer, view, detail) : INACTIVE
 }
 
-/** Returns what introspects tokens. Trouble of the store is thrown, and never an `active: false`. */
-export function createIntrospection(parts: AuthorityParts, tokens: Tokens) {
-  return async (token: string, caller: Client | null): Promise<Introspection> =>
-    introspectFound(parts, await tokens.look(token), caller)
+/** Introspects tokens. Trouble of the store is thrown, and never an `active: false`. */
+export interface Introspecting {
+  /** @param caller null for the host itself */
+  token(token: string, caller: Client | null): Promise<Introspection>
+  /**
+   * The same, for a client that proved itself as it was last seen; null when it has changed since, or
+   * was not asked for, since there is no such token.
+   */
+  tokenIfUnchanged(token: string, caller: Client): Promise<Introspection | null>
+}
+
+export function createIntrospecting(parts: AuthorityParts, tokens: Tokens): Introspecting {
+  return {
+    async token(token, caller) {
+      return introspectFound(parts, await tokens.look(token), caller)
+    },
+    async tokenIfUnchanged(text, caller) {
+      const presented = await tokens.parseToken(text)
+      if (!presented) return null
+      const asked = { tokenId: presented.id, clientId: caller.id }
+      const { token, client } = await parts.store.readAsked(asked)
+      if (client?.version !== caller.version) return null
+      return introspectFound(parts, tokens.isPresented(token, presented) ? token : null, caller)
+    },
+  }
 }
 
 function maySee({ id, introspect }: Client, { grant }: TokenView, { aud }: TokenDetail): boolean {

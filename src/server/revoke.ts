@@ -1,4 +1,11 @@
-import type { Reach, ReachCount, TokenView } from '../store/authority/contract.ts'
+import type {
+  Change,
+  ClientRow,
+  Reach,
+  ReachCount,
+  TokenView,
+} from '../store/authority/contract.ts'
+import type { Client } from './client-settings.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { deathOf, isExpired } from './judge.ts'
@@ -25,15 +32,21 @@ export const MARK_KEPT_MIN_MS = 3_600_000
 /** Clients with another's token that were told of are remembered; past so many, the first is told of again. */
 const FOREIGN_TOLD_MAX = 10_000
 
+/** A token that a client wants to be dead. */
+export interface RevokeToken {
+  readonly token: string
+  readonly clientId: string
+  readonly asked: Asked
+}
+
 export interface Revoking {
   /** Revokes the token that a client presents, durably (RFC 7009 section 2.1). */
-  token(request: {
-    readonly token: string
-    readonly clientId: string
-    readonly asked: Asked
-  }): Promise<Revoked>
-  /** The same, of a token that was looked up for this request; null for one that is none of ours. */
-  found(view: TokenView | null, clientId: string, asked: Asked): Promise<Revoked>
+  token(request: RevokeToken): Promise<Revoked>
+  /**
+   * The same, of a client that proved itself as it was last seen; null when it has changed since, or
+   * was not asked for, since there is no such token.
+   */
+  tokenIfUnchanged(request: RevokeToken, client: Client): Promise<Revoked | null>
   /**
    * Revokes everything of a reach in a constant number of writes. False for a grant that is not known: it
    * never was, or all of it is dead and forgotten.
@@ -50,20 +63,16 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
   /** The grant of a client that acts for itself bears all its tokens: one of them never takes it down. */
   const endsGrant = ({ kind, grant }: TokenView): boolean =>
     kind === 'refresh' || (accessTokenCascade === 'grant' && grant.userId !== null)
-  const endWith = async (view: TokenView, asked: Asked): Promise<Revoked> => {
+  const endOf = (view: TokenView, { actor, request }: Asked): Change => {
     const { grant } = view
     const at = clock.now()
-    const type = endsGrant(view) ? 'grant.revoked' : 'token.revoked'
-    const { actor, request } = asked
+    const isGrant = endsGrant(view)
+    const type = isGrant ? 'grant.revoked' : 'token.revoked'
     const cause = 'revocation_endpoint'
-    const token = fingerprintOf(view)
-    const events = [eventOf({ at, type, cause, actor, request, grant, token })]
-    const committed = await store.commit(
-      type === 'grant.revoked'
-        ? { type: 'end_grant', grantId: grant.id, at, events }
-        : { type: 'end_token', tokenId: view.id, at, events },
-    )
-    return committed === 'done' ? 'revoked' : 'already_dead'
+    const events = [eventOf({ at, type, cause, actor, request, grant, token: fingerprintOf(view) })]
+    return isGrant
+      ? { type: 'end_grant', grantId: grant.id, at, events }
+      : { type: 'end_token', tokenId: view.id, at, events }
   }
   /**
    * A superseded refresh token still stands for its grant, until it expires: from then on it may be
@@ -93,21 +102,34 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
       onTrouble(error, asked.request)
     })
   }
-  const found = async (
-    view: TokenView | null,
-    clientId: string,
-    asked: Asked,
-  ): Promise<Revoked> => {
-    if (!view) return 'unknown'
-    if (view.grant.clientId !== clientId) {
-      tellForeign(view, clientId, asked)
-      return 'foreign'
-    }
-    return isDone(view) ? 'already_dead' : endWith(view, asked)
+  /** Returns null for a text that is no token, and where the client may not ask. */
+  const revokeToken = async (
+    { token, clientId, asked }: RevokeToken,
+    mayAsk: (client: ClientRow | null) => boolean,
+  ): Promise<Revoked | null> => {
+    const presented = await tokens.parseToken(token)
+    if (!presented) return null
+    let view: TokenView | null = null
+    let isAllowed = false
+    const asksAbout = { tokenId: presented.id, clientId }
+    const committed = await store.changeToken(asksAbout, (found) => {
+      isAllowed = mayAsk(found.client)
+      view = tokens.isPresented(found.token, presented) ? found.token : null
+      if (!isAllowed || view?.grant.clientId !== clientId || isDone(view)) return null
+      return endOf(view, asked)
+    })
+    if (committed === 'done') return 'revoked'
+    if (!isAllowed) return null
+    const found = view as TokenView | null
+    if (!found) return 'unknown'
+    if (found.grant.clientId === clientId) return 'already_dead'
+    tellForeign(found, clientId, asked)
+    return 'foreign'
   }
   return {
-    token: async ({ token, clientId, asked }) => found(await tokens.look(token), clientId, asked),
-    found,
+    token: async (request) => (await revokeToken(request, () => true)) ?? 'unknown',
+    tokenIfUnchanged: (request, { version }) =>
+      revokeToken(request, (client) => client?.version === version),
     async reach(reach, cause, asked) {
       const at = clock.now()
       if ('grant' in reach) {

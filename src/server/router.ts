@@ -1,7 +1,7 @@
 import type { Core } from './core.ts'
 import { serveAdminEvents, serveAdminRevocation } from './endpoints/admin.ts'
 import { type Authorize, serveAuthorization } from './endpoints/authorize.ts'
-import { clientEndpoint, type TokenRequest, tokenEndpoint } from './endpoints/client-endpoint.ts'
+import { clientEndpoint } from './endpoints/client-endpoint.ts'
 import {
   type GlobalRevocationOptions,
   serveGlobalRevocation,
@@ -16,7 +16,7 @@ import { NO_ENDPOINT, troubleAnswer } from './wire/answers.ts'
 import { type CallerKey, createBearerAuth } from './wire/bearer.ts'
 import { type CertificateHeader, createClientAuth } from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
-import type { Handle, WireAnswer } from './wire/message.ts'
+import type { Handle } from './wire/message.ts'
 import { createThrottle } from './wire/throttle.ts'
 
 export interface RouterOptions {
@@ -35,7 +35,7 @@ export interface RouterOptions {
 export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   const paths = endpointPaths(core.issuer)
   const at = (path: string) => new URL(path, core.issuer).href
-  const authenticate = createClientAuth({
+  const auth = createClientAuth({
     core,
     throttle: createThrottle(core.clock),
     audiences: [core.issuer, ...[paths.token, paths.revoke, paths.introspect].map(at)],
@@ -47,12 +47,10 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
     certificates: options.certificates !== undefined,
   }
   const cors = createCors(core.clients, core.clock)
-  const aboutToken = (serve: (request: TokenRequest) => Promise<WireAnswer>) =>
-    tokenEndpoint(authenticate, cors, core.tokens, serve)
   const endpoints = new Map<string, Handle>([
-    [paths.token, clientEndpoint(authenticate, cors, serveTokens(core, options.observer))],
-    [paths.revoke, aboutToken(serveRevocation(core, options.observer))],
-    [paths.introspect, aboutToken(serveIntrospection(core))],
+    [paths.token, clientEndpoint(auth, cors, serveTokens(core, options.observer))],
+    [paths.revoke, serveRevocation(core, auth, cors, options.observer)],
+    [paths.introspect, serveIntrospection(core, auth, cors)],
     [paths.metadata, publicDocument(() => metadataOf(core, paths, has))],
     [paths.jwks, publicDocument(() => core.keys.published())],
     [paths.health, serveHealth(core)],

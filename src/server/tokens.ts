@@ -49,9 +49,13 @@ export interface Tokens {
   make(token: NewTokenOf): Promise<MadeToken>
   /** Reads a text of any form; null where no token of ours has that text. No look-up. */
   parse(text: string): Promise<PresentedToken | null>
+  /** The same, of an access or refresh token; null for a code too: that is no token. */
+  parseToken(text: string): PresentedToken | null | Promise<PresentedToken | null>
+  /** Says whether a row is the one that was issued with the token that is presented. */
+  isPresented(view: TokenView | null, presented: PresentedToken): view is TokenView
   /** Looks a parsed token up; null when it is not the one that was issued. */
   find(presented: PresentedToken): Promise<TokenView | null>
-  /** Parses and finds an access or refresh token; null for everything else, a code too: that is no token. */
+  /** Parses and finds an access or refresh token; null for everything else. */
   look(text: string): Promise<TokenView | null>
   childSecret: TokenFormat['childSecret']
 }
@@ -78,12 +82,20 @@ export function createTokens(
   }
   const parse: Tokens['parse'] = async (text) =>
     isLikeJwt(text) ? parseJwt(text) : parseOpaque(text)
-  const find: Tokens['find'] = async ({ id, kind, hash, isJwt }) => {
-    const view = await store.readToken(id)
-    if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return null
+  const isPresented = (
+    view: TokenView | null,
+    { kind, hash, isJwt }: PresentedToken,
+  ): view is TokenView => {
+    if (view?.kind !== kind || !timingSafeEqual(view.hash, hash)) return false
     // A `jti` stands in logs and is no secret: whoever has it alone does not have the token.
-    return (detailOf(view).jwt === true) === isJwt ? view : null
+    return (detailOf(view).jwt === true) === isJwt
   }
+  const find: Tokens['find'] = async (presented) => {
+    const view = await store.readToken(presented.id)
+    return isPresented(view, presented) ? view : null
+  }
+  const parseToken: Tokens['parseToken'] = (text) =>
+    isLikeJwt(text) ? parseJwt(text).then(unlessCode) : unlessCode(parseOpaque(text))
   return {
     takeIds: createIds(store),
     childSecret: format.childSecret,
@@ -99,10 +111,12 @@ export function createTokens(
       return { row, text: await jwts.sign({ row, grant, detail, jti: format.bodyOf(text) }) }
     },
     parse,
+    parseToken,
+    isPresented,
     find,
     async look(text) {
-      const presented = isLikeJwt(text) ? await parseJwt(text) : parseOpaque(text)
-      return presented && presented.kind !== 'code' ? find(presented) : null
+      const presented = await parseToken(text)
+      return presented && find(presented)
     },
   }
 }
@@ -110,6 +124,10 @@ export function createTokens(
 /** Returns what is particular to a token. */
 export function detailOf({ detail }: Pick<TokenRow, 'detail'>): TokenDetail {
   return detail === null ? {} : (JSON.parse(detail) as TokenDetail)
+}
+
+function unlessCode(presented: PresentedToken | null): PresentedToken | null {
+  return presented?.kind === 'code' ? null : presented
 }
 
 function secretPool(random: AuthorityParts['random']): () => Uint8Array {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RescindError } from '../../src/core/errors.ts'
 import type { AuthorityStore } from '../../src/store/authority/contract.ts'
+import { withSteps } from '../support/store-steps.ts'
 import {
   activity,
   code,
@@ -95,12 +96,13 @@ function failing(store: AuthorityStore, nth: number, moment: Moment) {
     throw new RescindError(CODES[moment], 'The store is in trouble.')
   }
   const faulty: AuthorityStore = {
-    ...store,
+    ...withSteps(store, {
+      readToken: (id) => tried(() => store.readToken(id)),
+      readClient: (id) => tried(() => store.readClient(id)),
+      commit: (change) => tried(() => store.commit(change)),
+    }),
     reserveIds: (number) => tried(() => store.reserveIds(number)),
-    readToken: (id) => tried(() => store.readToken(id)),
     readGrant: (id) => tried(() => store.readGrant(id)),
-    readClient: (id) => tried(() => store.readClient(id)),
-    commit: (change) => tried(() => store.commit(change)),
   }
   return { faulty, trouble }
 }
@@ -129,11 +131,15 @@ async function look(world: World, { refresh, access }: Held) {
 /** Opens a second authority whose store fails at its `nth` operation, from when it is open. */
 async function openFailing(world: World, nth: number, moment: Moment) {
   let current = world.store
-  const names = ['reserveIds', 'readToken', 'readGrant', 'readClient', 'commit'] as const
-  const bound = Object.fromEntries(
-    names.map((name) => [name, (given: never) => current[name](given)]),
-  )
-  const store = { ...world.store, ...bound } as AuthorityStore
+  const store: AuthorityStore = {
+    ...withSteps(world.store, {
+      readToken: (id) => current.readToken(id),
+      readClient: (id) => current.readClient(id),
+      commit: (change) => current.commit(change),
+    }),
+    reserveIds: (count) => current.reserveIds(count),
+    readGrant: (id) => current.readGrant(id),
+  }
   const place = await openSecond(world, { store })
   const { faulty, trouble } = failing(world.store, nth, moment)
   current = faulty
@@ -174,10 +180,9 @@ test('the event of a foreign token cannot be written: the answer stays, and the 
   }
   const { commit } = world.store
   const place = await openSecond(world, {
-    store: {
-      ...world.store,
+    store: withSteps(world.store, {
       commit: (change) => (change.type === 'log' ? full() : commit(change)),
-    },
+    }),
     onTrouble: (error) => troubles.push(error),
   })
   expect(await revoke(place, held.access, world.other)).toBe('foreign')

@@ -29,7 +29,7 @@ describe('issue: a grant with its first tokens', () => {
     await using world = await openWorld()
     const { access_token } = await issue(world, { session: 's1', scope: 'read' })
     const iat = world.clock.now() / 1000
-    expect(await world.core.introspect(access_token, null)).toEqual({
+    expect(await world.core.introspecting.token(access_token, null)).toEqual({
       ...{ active: true, iss: 'https://as.example', client_id: 'app', scope: 'read', sub: 'ada' },
       ...{ iat, exp: iat + 600, token_type: 'Bearer', sid: 's1' },
     })
@@ -75,7 +75,7 @@ describe('introspection tells a client no more than it may know', () => {
     const { access_token, refresh_token } = await issue(world)
     const caller = { ...world.app, id, introspect }
     for (const token of [access_token, refresh_token]) {
-      expect((await world.core.introspect(token, caller)).active).toBe(expected)
+      expect((await world.core.introspecting.token(token, caller)).active).toBe(expected)
     }
   })
   test('by audience (RFC 8707)', async () => {
@@ -90,7 +90,7 @@ describe('introspection tells a client no more than it may know', () => {
       ['https://mail.example', false],
     ] as const) {
       const caller = { ...other, introspect: [audience] }
-      expect((await core.introspect(answer.access_token, caller)).active).toBe(active)
+      expect((await core.introspecting.token(answer.access_token, caller)).active).toBe(active)
     }
   })
 })
@@ -172,7 +172,7 @@ describe('client_credentials (RFC 6749 section 4.4)', () => {
     await using world = await openWorld()
     const answer = await own(world)
     expect(answer).not.toHaveProperty('refresh_token')
-    expect(await world.core.introspect(answer.access_token, null)).toMatchObject({
+    expect(await world.core.introspecting.token(answer.access_token, null)).toMatchObject({
       ...{ active: true, client_id: 'app', sub: 'app', scope: 'read' },
     })
   })

@@ -35,7 +35,7 @@ describe('a refresh token is changed into new tokens (RFC 6749 section 6)', () =
     const { refresh_token } = await issue(world)
     const answer = granted(await rotate(world, refresh_token, { scope }))
     expect(answer.scope).toBe(expected)
-    expect(await world.core.introspect(answer.access_token, null)).toMatchObject({
+    expect(await world.core.introspecting.token(answer.access_token, null)).toMatchObject({
       scope: expected,
     })
     expect(granted(await rotate(world, answer.refresh_token)).scope).toBe('read write')

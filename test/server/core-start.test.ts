@@ -198,6 +198,17 @@ describe('a store without compare-and-set is refused', () => {
     'adds tokens to a dead grant': 'add_tokens',
     'spends a token twice': 'spend_token',
   }
+  test('one that says of a second end of a token that it was the first', async () => {
+    const sound = await openSqliteAuthorityStore(':memory:', { clock: handClock() })
+    const store: AuthorityStore = {
+      ...sound,
+      async changeToken(asked, decide) {
+        await sound.changeToken(asked, decide)
+        return 'done'
+      },
+    }
+    expect(await refusalOf(start({ store }))).toMatchObject({ code: 'store_unfit' })
+  })
   test.each(Object.entries(lax))('one that %s', async (_, type) => {
     const sound = await openSqliteAuthorityStore(':memory:', { clock: handClock() })
     const store: AuthorityStore = {

@@ -134,7 +134,7 @@ export function granted(answer: TokenAnswer | Refusal): Pair {
 
 /** Says of each token whether it is active, as a resource server hears it. */
 export async function activity({ core }: World, ...tokens: string[]): Promise<boolean[]> {
-  const answers = await Promise.all(tokens.map((token) => core.introspect(token, null)))
+  const answers = await Promise.all(tokens.map((token) => core.introspecting.token(token, null)))
   return answers.map(({ active }) => active)
 }
 

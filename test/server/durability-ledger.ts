@@ -117,7 +117,7 @@ function judgeByUser(family: Family, ends: readonly UserEnd[]): void {
 
 /** Holds a store against what its load was answered: nothing is undone, nothing half done. */
 export async function checkLedger(core: Core, { families, userEnds }: Ledger): Promise<Checked> {
-  const isActive = async (token: string) => (await core.introspect(token, null)).active
+  const isActive = async (token: string) => (await core.introspecting.token(token, null)).active
   const events = await readEvents(core)
   const checked = { dead: 0, alive: 0, deadAccess: 0, events: events.length }
   const grants = new Map<number, Map<string, number>>()

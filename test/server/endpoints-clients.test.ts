@@ -1,11 +1,16 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { join } from 'node:path'
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { RescindError } from '../../src/core/errors.ts'
+import { type Authority, createAuthority } from '../../src/server/authority.ts'
 import { thumbprintOf } from '../../src/server/wire/client-auth.ts'
+import type { AuthorityStore } from '../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { tempHome } from '../support/temp-home.ts'
+import { KEY } from './core-world.ts'
 import { type EndpointWorld, FORM, openEndpoints } from './endpoints-world.ts'
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -210,19 +215,23 @@ describe('RFC 6749 section 2.3.1: guesses at a secret are slowed down', () => {
   })
 })
 
-describe('a token is looked up while its client proves itself, a JWT only then', () => {
-  it.each([
-    ['opaque', 1],
-    ['jwt', 0],
-  ] as const)('%s: %i look-ups for a stranger', async (accessTokenFormat, expected) => {
+describe('a token is looked up for a client that has proven itself, and for no stranger', () => {
+  it.each(['opaque', 'jwt'] as const)('%s', async (accessTokenFormat) => {
     let looks = 0
-    const openStore = async (clock: Clock) => {
+    const openStore = async (clock: Clock): Promise<AuthorityStore> => {
       const store = await openSqliteAuthorityStore(':memory:', { clock })
-      const readToken = (id: number) => {
-        looks += 1
-        return store.readToken(id)
+      const counted =
+        <In extends unknown[], Out>(ask: (...given: In) => Out) =>
+        (...given: In): Out => {
+          looks += 1
+          return ask(...given)
+        }
+      return {
+        ...store,
+        readToken: counted(store.readToken),
+        readAsked: counted(store.readAsked),
+        changeToken: counted(store.changeToken),
       }
-      return { ...store, readToken }
     }
     await using world = await openEndpoints({ openStore })
     const secret = await world.addClient({ id: 'app', accessTokenFormat })
@@ -230,12 +239,44 @@ describe('a token is looked up while its client proves itself, a JWT only then',
     for (const path of ['/revoke', '/introspect']) {
       looks = 0
       const wrong = await world.post(path, { token }, { id: 'app', secret: 'wrong' })
-      expect([wrong.status, looks]).toEqual([401, expected])
+      expect([wrong.status, looks]).toEqual([401, 0])
     }
-    looks = 0
+    expect((await world.post('/introspect', { token }, { id: 'app', secret })).status).toBe(200)
     expect((await world.post('/revoke', { token }, { id: 'app', secret })).status).toBe(200)
-    expect(looks).toBe(1)
+    expect(looks).toBe(2)
     expect(await world.isActive(token)).toEqual([false])
+  })
+})
+
+describe('a client that has proven itself before is asked for again with each request', () => {
+  const OTHERS = [
+    ['its secret was rotated', (other: Authority) => other.clients.rotateSecret('app')],
+    ['it was disabled', (other: Authority) => other.clients.disable('app')],
+  ] as const
+  it.each(OTHERS)('%s by another process: 401, and nothing is told or done', async (_, change) => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const openStore = (clock: Clock) => openSqliteAuthorityStore(path, { clock })
+    await using world = await openEndpoints({ openStore })
+    const proof = { id: 'app', secret: await world.addClient({ id: 'app' }) }
+    const [one, two] = [await world.issue('app'), await world.issue('app')]
+    for (const path of ['/introspect', '/revoke']) {
+      expect((await world.post(path, { token: one.access_token }, proof)).status).toBe(200)
+    }
+    const { clock } = world
+    const other = await createAuthority({
+      ...{ issuer: world.authority.issuer, key: KEY, clock },
+      store: await openStore(clock),
+    })
+    await change(other)
+    const events = await other.events()
+    for (const path of ['/introspect', '/revoke']) {
+      for (const token of [two.access_token, one.access_token, 'no-token']) {
+        expect((await world.post(path, { token }, proof)).status, `${path} ${token}`).toBe(401)
+      }
+    }
+    expect(await other.events()).toEqual(events)
+    await other.close()
   })
 })
 

@@ -5,6 +5,7 @@ import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { Change } from '../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../src/store/authority/sqlite.ts'
+import { withSteps } from '../support/store-steps.ts'
 import { FORM, openEndpoints } from './endpoints-world.ts'
 
 describe('RFC 8414: the metadata', () => {
@@ -99,14 +100,13 @@ describe('/jwks and /health', () => {
     let losesReply = false
     const openStore = async (clock: Clock) => {
       const store = await openSqliteAuthorityStore(':memory:', { clock })
-      return {
-        ...store,
+      return withSteps(store, {
         async commit(change: Change) {
           const committed = await store.commit(change)
           if (change.type !== 'end_grant' || !losesReply) return committed
           throw new RescindError('store_down', 'The reply was lost.')
         },
-      }
+      })
     }
     await using world = await openEndpoints({ openStore })
     await world.addClient({ id: 'app', authMethod: 'none' })

@@ -154,7 +154,7 @@ function countOf(end: End | undefined, state: string): number | undefined {
 async function aliveOf({ watcher }: Scene, tokens: readonly string[]): Promise<readonly string[]> {
   const alive: string[] = []
   for (const token of tokens) {
-    if ((await watcher.core.introspect(token, null)).active) alive.push(token)
+    if ((await watcher.core.introspecting.token(token, null)).active) alive.push(token)
   }
   return alive
 }

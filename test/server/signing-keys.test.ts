@@ -28,10 +28,10 @@ describe('signing keys are changed without a token that stops to work', () => {
     const jwks = createLocalJWKSet(await world.core.keys.published())
     const currentDate = new Date(world.clock.now())
     await expect(jwtVerify(kept, jwks, { currentDate })).resolves.toBeDefined()
-    expect(await world.core.introspect(killed, null)).toMatchObject({ active: true })
+    expect(await world.core.introspecting.token(killed, null)).toMatchObject({ active: true })
     expect(await revoke(world, killed, world.jwtApp)).toBe('revoked')
-    expect(await world.core.introspect(killed, null)).toEqual({ active: false })
-    expect(await world.core.introspect(kept, null)).toMatchObject({ active: true })
+    expect(await world.core.introspecting.token(killed, null)).toEqual({ active: false })
+    expect(await world.core.introspecting.token(kept, null)).toMatchObject({ active: true })
   })
 
   it('a retired key goes when all that it signed is dead', async () => {
@@ -57,7 +57,7 @@ describe('signing keys are changed without a token that stops to work', () => {
         [other, world],
       ] as const) {
         const jwt = await issueJwt({ ...maker, jwtApp: world.jwtApp })
-        expect(await reader.core.introspect(jwt, null)).toMatchObject({ active: true })
+        expect(await reader.core.introspecting.token(jwt, null)).toMatchObject({ active: true })
       }
       world.clock.advance(20)
     }

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { AuthorityStore } from '../../src/store/authority/contract.ts'
+import type { AuthorityStore, Change } from '../../src/store/authority/contract.ts'
+import { askInSteps } from '../../src/store/authority/in-steps.ts'
 
 /** Turns of the event loop in which an actor may come to its next operation; it waits for nothing else. */
 const SETTLE_TURNS_MAX = 1_000
@@ -110,14 +111,19 @@ async function settle(isSettled: () => boolean): Promise<void> {
   throw new Error('An actor waits for something that is no operation of the store.')
 }
 
+/** What asks about a token is two steps here, the weakest that the contract allows: anything may come between. */
 function wrapStore(store: AuthorityStore, turn: Schedule['turn']): AuthorityStore {
+  const steps = {
+    readToken: (id: number) => turn(`readToken ${id}`, () => store.readToken(id)),
+    readClient: (id: string) => turn(`readClient ${id}`, () => store.readClient(id)),
+    commit: (change: Change) => turn(`commit ${change.type}`, () => store.commit(change)),
+  }
   return {
     ...store,
+    ...steps,
+    ...askInSteps(steps),
     reserveIds: (count) => turn('reserveIds', () => store.reserveIds(count)),
-    readToken: (id) => turn(`readToken ${id}`, () => store.readToken(id)),
     readGrant: (id) => turn(`readGrant ${id}`, () => store.readGrant(id)),
-    readClient: (id) => turn(`readClient ${id}`, () => store.readClient(id)),
-    commit: (change) => turn(`commit ${change.type}`, () => store.commit(change)),
     readMarks: (keys) => turn('readMarks', () => store.readMarks(keys)),
     readNote: (key) => turn(`readNote ${key}`, () => store.readNote(key)),
   }

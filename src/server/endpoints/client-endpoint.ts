@@ -1,9 +1,7 @@
-import type { TokenView } from '../../store/authority/contract.ts'
 import type { Client } from '../client-settings.ts'
 import { refuse } from '../refusal.ts'
-import { isLikeJwt, type Tokens } from '../tokens.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
-import type { createClientAuth } from '../wire/client-auth.ts'
+import type { ClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
 import { type Form, parseForm } from '../wire/form.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
@@ -19,94 +17,93 @@ export interface ClientRequest {
   readonly request: WireRequest
 }
 
-/** A request about one token, which is looked up while the client proves itself. */
-export interface TokenRequest extends ClientRequest {
-  /** Null for a token that is none of ours. */
-  readonly view: TokenView | null
+type Serve = (request: ClientRequest) => Promise<WireAnswer>
+
+/** An answer, and to which client; null before it has proven itself. */
+interface Served {
+  readonly client: Client | null
+  readonly answer: WireAnswer
 }
 
 /**
  * Returns an endpoint that takes a form by POST from a client that proves itself: what `/token`,
  * `/revoke` and `/introspect` have in common.
  */
-export function clientEndpoint(
-  authenticate: ReturnType<typeof createClientAuth>,
-  cors: Cors,
-  serve: (request: ClientRequest) => Promise<WireAnswer>,
-): Handle {
-  return formEndpoint(authenticate, cors, () => undefined, serve)
+export function clientEndpoint(auth: ClientAuth, cors: Cors, serve: Serve): Handle {
+  return formEndpoint(auth, cors, (request, form) => proveAndServe(auth, request, form, serve))
 }
 
 /**
- * Returns a client endpoint that is about the token in its form. Look-ups change nothing, so that the
- * token's and the client's go together; what was found is used only when the client is who it says. That
- * of a JWT waits: checking a signature is too much work to do for strangers.
+ * Returns a client endpoint that answers a client at once which proves itself as it was last seen: its
+ * look-up goes together with what `serveSeen` does in the store.
+ *
+ * @param serveSeen returns null where the client has changed since, and has done nothing then
  */
-export function tokenEndpoint(
-  authenticate: ReturnType<typeof createClientAuth>,
+export function seenClientEndpoint(
+  auth: ClientAuth,
   cors: Cors,
-  tokens: Pick<Tokens, 'look'>,
-  serve: (request: TokenRequest) => Promise<WireAnswer>,
+  serve: Serve,
+  serveSeen: (request: ClientRequest) => Promise<WireAnswer | null>,
 ): Handle {
-  const begin = (form: Form) => {
-    const token = form.get('token')
-    if (token === undefined || isLikeJwt(token)) return undefined
-    const look = tokens.look(token)
-    // Its trouble is told below, and to nobody when the client is refused.
-    look.catch(() => {})
-    return look
-  }
-  return formEndpoint(authenticate, cors, begin, async (request, look) => {
-    const token = request.form.get('token')
-    if (token !== undefined) return serve({ ...request, view: await (look ?? tokens.look(token)) })
-    return refusalAnswer(refuse('invalid_request', 'The parameter token is missing.'))
+  return formEndpoint(auth, cors, async (request, form) => {
+    const client = auth.asSeen(request, form)
+    const answer = client && (await serveSeen({ client, form, request }))
+    return answer ? { client, answer } : proveAndServe(auth, request, form, serve)
   })
 }
 
-/** @param begin what is begun while the client proves itself */
-function formEndpoint<Begun>(
-  authenticate: ReturnType<typeof createClientAuth>,
+async function proveAndServe(
+  auth: ClientAuth,
+  request: WireRequest,
+  form: Form,
+  serve: Serve,
+): Promise<Served> {
+  const proven = await auth.prove(request, form)
+  if ('answer' in proven) return { client: null, answer: proven.answer }
+  const { client } = proven
+  return { client, answer: await serve({ client, form, request }) }
+}
+
+function formEndpoint(
+  auth: ClientAuth,
   cors: Cors,
-  begin: (form: Form) => Begun,
-  serve: (request: ClientRequest, begun: Begun) => Promise<WireAnswer>,
+  serve: (request: WireRequest, form: Form) => Promise<Served>,
 ): Handle {
   return async (request) => {
     if (request.method === 'OPTIONS') return cors.preflight(request)
     if (request.method !== 'POST') return methodAnswer('POST')
-    const form = await readForm(request)
+    const form = headFlaw(request) ?? formOf(request, await request.body(BODY_BYTES_MAX))
     if ('status' in form) {
       // Who presents wrong credentials hears of those first.
-      const early = request.header('authorization') && (await authenticate(request, NO_FORM))
+      const early = request.header('authorization') && (await auth.prove(request, NO_FORM))
       const answer = early && 'answer' in early ? early.answer : form
       return cors.allow(request, answer, null)
     }
-    const begun = begin(form)
-    const authenticated = await authenticate(request, form)
-    if ('answer' in authenticated) return cors.allow(request, authenticated.answer, null)
-    const { client } = authenticated
-    const answer = await serve({ client, form, request }, begun)
+    const { client, answer } = await serve(request, form)
     return request.header('origin') === undefined ? answer : cors.allow(request, answer, client)
   }
 }
 
-/** Reads the form of a request, or says why there is none. */
-export async function readForm(request: WireRequest): Promise<Form | WireAnswer> {
+/** Says why a request has no form, by what stands before its body. */
+function headFlaw(request: WireRequest): WireAnswer | null {
   if (request.query !== '') {
     const why = 'Parameters belong in the body, not in the address.'
     return refusalAnswer(refuse('invalid_request', why))
   }
   const type = request.header('content-type')
-  if (type !== undefined && !FORM_TYPE.test(type)) {
-    const why = 'The body must be application/x-www-form-urlencoded.'
-    return refusalAnswer(refuse('invalid_request', why), { status: 415 })
-  }
-  const text = await request.body(BODY_BYTES_MAX)
-  if (text === null) {
+  if (type === undefined || FORM_TYPE.test(type)) return null
+  const why = 'The body must be application/x-www-form-urlencoded.'
+  return refusalAnswer(refuse('invalid_request', why), { status: 415 })
+}
+
+/** Reads a form, or says why there is none. */
+function formOf(request: WireRequest, body: string | null): Form | WireAnswer {
+  if (body === null) {
     return refusalAnswer(refuse('invalid_request', 'The body is too large.'), { status: 413 })
   }
-  if (type === undefined && text !== '') {
+  if (body !== '' && request.header('content-type') === undefined) {
     return refusalAnswer(refuse('invalid_request', 'The request has no Content-Type.'))
   }
-  const form = parseForm(text)
+  const form = parseForm(body)
   return 'error' in form ? refusalAnswer(form) : form
 }

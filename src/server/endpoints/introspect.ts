@@ -1,11 +1,13 @@
 import { SignJWT } from 'jose'
 import { isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
-import { type Introspection, introspectFound } from '../introspect.ts'
+import type { Introspection } from '../introspect.ts'
 import { refuse } from '../refusal.ts'
-import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
-import type { WireAnswer } from '../wire/message.ts'
-import type { TokenRequest } from './client-endpoint.ts'
+import { jsonAnswer, NO_TOKEN, refusalAnswer } from '../wire/answers.ts'
+import type { ClientAuth } from '../wire/client-auth.ts'
+import type { Cors } from '../wire/cors.ts'
+import type { Handle, WireAnswer } from '../wire/message.ts'
+import { type ClientRequest, seenClientEndpoint } from './client-endpoint.ts'
 
 const SIGNED_TYPE = 'application/token-introspection+jwt'
 
@@ -14,16 +16,38 @@ const SIGNED_TYPE = 'application/token-introspection+jwt'
  *
  * @see https://www.rfc-editor.org/rfc/rfc7662#section-2
  */
-export function serveIntrospection(core: Core) {
-  return async ({ client, view, request }: TokenRequest): Promise<WireAnswer> => {
-    // Anybody can name a public client: it would be an endpoint for guessing tokens.
-    if (isPublic(client)) {
-      return refusalAnswer(refuse('invalid_client', 'A public client cannot introspect tokens.'))
-    }
-    const introspection = introspectFound(core, view, client)
-    const isSigned = request.header('accept')?.includes(SIGNED_TYPE) === true
-    return isSigned ? signedAnswer(core, client.id, introspection) : jsonAnswer(introspection)
-  }
+export function serveIntrospection(core: Core, auth: ClientAuth, cors: Cors): Handle {
+  const { introspecting } = core
+  return seenClientEndpoint(
+    auth,
+    cors,
+    async (request) => {
+      const { client, form } = request
+      const token = form.get('token')
+      if (token === undefined) return NO_TOKEN
+      // Anybody can name a public client: it would be an endpoint for guessing tokens.
+      if (isPublic(client)) {
+        return refusalAnswer(refuse('invalid_client', 'A public client cannot introspect tokens.'))
+      }
+      return answerOf(core, request, await introspecting.token(token, client))
+    },
+    async (request) => {
+      const { client, form } = request
+      const token = form.get('token')
+      if (token === undefined || isPublic(client)) return null
+      const introspection = await introspecting.tokenIfUnchanged(token, client)
+      return introspection && answerOf(core, request, introspection)
+    },
+  )
+}
+
+function answerOf(
+  core: Core,
+  { client, request }: ClientRequest,
+  introspection: Introspection,
+): WireAnswer | Promise<WireAnswer> {
+  const isSigned = request.header('accept')?.includes(SIGNED_TYPE) === true
+  return isSigned ? signedAnswer(core, client.id, introspection) : jsonAnswer(introspection)
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc9701#section-5 */

@@ -51,6 +51,11 @@ export const NO_ENDPOINT: WireAnswer = refusalAnswer(
   { status: 404 },
 )
 
+/** A request about a token that names none. */
+export const NO_TOKEN: WireAnswer = refusalAnswer(
+  refuse('invalid_request', 'The parameter token is missing.'),
+)
+
 /** Too many failed attempts: this client at this address waits. */
 export function throttledAnswer(seconds: number): WireAnswer {
   const description = 'Too many failed attempts; wait before the next.'

@@ -1,4 +1,4 @@
-import { timingSafeEqual, X509Certificate } from 'node:crypto'
+import { hash, timingSafeEqual, X509Certificate } from 'node:crypto'
 import { type Client, isPublic } from '../client-settings.ts'
 import { secretHash } from '../clients.ts'
 import type { Core } from '../core.ts'
@@ -8,6 +8,9 @@ import { ASSERTION_TYPE, claimedClient, isAssertionGood } from './assertion.ts'
 import { decode, type Form } from './form.ts'
 import type { WireAnswer, WireRequest } from './message.ts'
 import type { Throttle } from './throttle.ts'
+
+/** Headers whose parts are remembered. */
+const HEADERS_MAX = 1_000
 
 /** A proxy that ends TLS, and may say which certificate the client showed. */
 export interface CertificateHeader {
@@ -27,7 +30,7 @@ export interface ClientAuthParts {
 
 /** What a request presents as its client's proof; one mechanism, or the request is refused. */
 export type Presented =
-  | { readonly type: 'basic' | 'post'; readonly clientId: string; readonly secret: string }
+  | { readonly type: 'basic' | 'post'; readonly clientId: string; readonly secretHash: Uint8Array }
   | { readonly type: 'assertion'; readonly clientId: string; readonly assertion: string }
   | { readonly type: 'id'; readonly clientId: string }
 
@@ -37,31 +40,51 @@ const FAILURE: Authenticated = {
   answer: refusalAnswer(refuse('invalid_client', 'Client authentication failed.')),
 }
 
-/**
- * Returns what authenticates clients: by Basic, by the body, by an assertion, by a certificate, or
- * by its id alone where it is public. A wrong one is told nothing of whether the client exists.
- *
- * @see https://www.rfc-editor.org/rfc/rfc6749#section-2.3
- */
-export function createClientAuth(parts: ClientAuthParts) {
+/** Authenticates clients: by Basic, by the body, by an assertion, by a certificate, or by the id alone where public. */
+export interface ClientAuth {
+  /** A wrong proof is told nothing of whether the client exists. */
+  prove(request: WireRequest, form: Form): Promise<Authenticated>
+  /**
+   * The client that a request proves to be from as it was last seen, without looking it up; null when
+   * that cannot be said. Nothing may be answered by it before the store has said that it is still so.
+   */
+  asSeen(request: WireRequest, form: Form): Client | null
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-2.3 */
+export function createClientAuth(parts: ClientAuthParts): ClientAuth {
   const { core, throttle } = parts
-  return async (request: WireRequest, form: Form): Promise<Authenticated> => {
-    const presented = presentedIn(request, form)
-    if (presented === null) return FAILURE
-    if ('error' in presented) return { answer: refusalAnswer(presented) }
-    const { clientId, type } = presented
-    const client = await core.clients.get(clientId)
-    // Before the throttle is asked: whoever guesses must not lock out the client that knows.
-    if (client?.enabled && (await isProven(parts, request, presented, client))) return { client }
-    // An id alone guesses at nothing.
-    if (type === 'id') return FAILURE
-    const wait = throttle.failed(clientId, request.address)
-    return wait > 0 ? { answer: throttledAnswer(wait) } : FAILURE
+  const readBasic = createBasicReader()
+  return {
+    async prove(request, form) {
+      const presented = presentedIn(request, form, readBasic)
+      if (presented === null) return FAILURE
+      if ('error' in presented) return { answer: refusalAnswer(presented) }
+      const { clientId, type } = presented
+      const client = await core.clients.get(clientId)
+      // Before the throttle is asked: whoever guesses must not lock out the client that knows.
+      if (client?.enabled && (await isProven(parts, request, presented, client))) return { client }
+      // An id alone guesses at nothing.
+      if (type === 'id') return FAILURE
+      const wait = throttle.failed(clientId, request.address)
+      return wait > 0 ? { answer: throttledAnswer(wait) } : FAILURE
+    },
+    asSeen(request, form) {
+      const presented = presentedIn(request, form, readBasic)
+      // An assertion is good once: it is kept for the proof that counts.
+      if (presented === null || 'error' in presented || presented.type === 'assertion') return null
+      const client = core.clients.seen(presented.clientId)
+      return client?.enabled && isProven(parts, request, presented, client) === true ? client : null
+    },
   }
 }
 
 /** Reads what is presented. Judges only the form of it. */
-export function presentedIn(request: WireRequest, form: Form): Presented | Refusal | null {
+function presentedIn(
+  request: WireRequest,
+  form: Form,
+  readBasic: (header: string) => Presented | null,
+): Presented | Refusal | null {
   const header = request.header('authorization')
   const [secret, assertion, bodyId] = [
     form.get('client_secret'),
@@ -72,7 +95,7 @@ export function presentedIn(request: WireRequest, form: Form): Presented | Refus
     if (secret !== undefined || assertion !== undefined) {
       return refuse('invalid_request', 'The client authenticates in more than one way.')
     }
-    const basic = parseBasic(header)
+    const basic = readBasic(header)
     if (basic && bodyId !== undefined && bodyId !== basic.clientId) {
       return refuse('invalid_request', 'The header and the body name different clients.')
     }
@@ -90,7 +113,28 @@ export function presentedIn(request: WireRequest, form: Form): Presented | Refus
   if (bodyId === undefined) return null
   return secret === undefined
     ? { type: 'id', clientId: bodyId }
-    : { type: 'post', clientId: bodyId, secret }
+    : { type: 'post', clientId: bodyId, secretHash: hashOf(secret) }
+}
+
+/**
+ * Remembers what headers said, by their hashes: a client sends the same one again and again, and hashing
+ * it is half the work of reading it. Nothing is trusted by it, and no secret is kept.
+ */
+function createBasicReader() {
+  const known = new Map<string, Presented | null>()
+  return (header: string): Presented | null => {
+    const name = hash('sha256', header, 'binary')
+    const before = known.get(name)
+    if (before !== undefined) return before
+    if (known.size >= HEADERS_MAX) known.delete(known.keys().next().value ?? '')
+    const presented = parseBasic(header)
+    known.set(name, presented)
+    return presented
+  }
+}
+
+function hashOf(secret: string): Uint8Array {
+  return Buffer.from(secretHash(secret))
 }
 
 /** Id and secret are form-encoded each before they are joined (RFC 6749 section 2.3.1). */
@@ -102,15 +146,15 @@ function parseBasic(header: string): Presented | null {
   if (colon < 1) return null
   const clientId = decode(text.slice(0, colon))
   const secret = decode(text.slice(colon + 1))
-  return clientId && secret ? { type: 'basic', clientId, secret } : null
+  return clientId && secret ? { type: 'basic', clientId, secretHash: hashOf(secret) } : null
 }
 
-async function isProven(
+function isProven(
   { core, audiences, certificates }: ClientAuthParts,
   request: WireRequest,
   presented: Presented,
   client: Client,
-): Promise<boolean> {
+): boolean | Promise<boolean> {
   const now = core.clock.now()
   switch (presented.type) {
     case 'basic':
@@ -135,15 +179,16 @@ async function isProven(
 }
 
 function isSecretGood(
-  { secret }: { readonly secret: string },
+  { secretHash: presented }: { readonly secretHash: Uint8Array },
   { secrets }: Client,
   now: number,
 ): boolean {
-  const presented = Buffer.from(secretHash(secret))
-  return secrets.some(({ hash, expiresAt }) => {
+  return secrets.some(({ hash: stored, expiresAt }) => {
     const isCurrent = expiresAt === null || expiresAt > now
     return (
-      isCurrent && hash.length === presented.length && timingSafeEqual(Buffer.from(hash), presented)
+      isCurrent &&
+      stored.length === presented.length &&
+      timingSafeEqual(Buffer.from(stored), presented)
     )
   })
 }

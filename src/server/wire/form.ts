@@ -14,10 +14,10 @@ export type Form = ReadonlyMap<string, string>
  */
 export function parseForm(text: string): Form | Refusal {
   const form = new Map<string, string>()
+  let empty: Set<string> | undefined
   if (text === '') return form
   const pairs = text.split('&')
   if (pairs.length > PARAMETERS_MAX) return refuse('invalid_request', 'Too many parameters.')
-  const seen = new Set<string>()
   for (const pair of pairs) {
     if (pair === '') continue
     const equals = pair.indexOf('=')
@@ -26,16 +26,19 @@ export function parseForm(text: string): Form | Refusal {
     if (name === null || value === null) {
       return refuse('invalid_request', 'A parameter is not well encoded.')
     }
-    if (seen.has(name)) return refuse('invalid_request', 'A parameter is there more than once.')
-    seen.add(name)
+    if (form.has(name) || empty?.has(name)) {
+      return refuse('invalid_request', 'A parameter is there more than once.')
+    }
     if (value !== '') form.set(name, value)
+    else empty = (empty ?? new Set()).add(name)
   }
   return form
 }
 
 /** Decodes one name or value; null when it is not well encoded. */
 export function decode(text: string): string | null {
-  const plain = PLAIN.test(text) ? text : decodeEscapes(text)
+  if (PLAIN.test(text)) return text
+  const plain = decodeEscapes(text)
   return plain === null || CONTROL.test(plain) ? null : plain
 }
 

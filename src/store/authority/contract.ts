@@ -41,9 +41,22 @@ export interface AuthorityStore {
   readToken(id: number): Promise<TokenView | null>
   readGrant(id: number): Promise<GrantView | null>
   readClient(id: string): Promise<ClientRow | null>
+  /** Reads a token and the client that asks about it together. */
+  readAsked(asked: TokenAsked): Promise<AskedRows>
   listClients(): Promise<readonly ClientRow[]>
   /** Applies one change, durably. Changes that arrive together share one flush to disk. */
   commit(change: Change): Promise<Committed>
+  /**
+   * Looks a token and the client that asks up, and applies what `decide` makes of them, durably; with
+   * null nothing is changed. When another change comes between, it conflicts. What `decide` sees is on
+   * disk when this resolves.
+   *
+   * @param decide no more than a judgement: it may be asked again, and must not wait
+   */
+  changeToken(
+    asked: TokenAsked,
+    decide: (found: AskedRows) => Change | null,
+  ): Promise<Committed | null>
   /**
    * Counts what a revocation would kill now: tokens that are alive, and the grants that have one.
    *
@@ -263,6 +276,18 @@ export type Change =
   | { readonly type: 'log'; readonly events: readonly NewEvent[] }
 
 export type Committed = 'done' | 'conflict'
+
+/** A token, and the client that asks about it. */
+export interface TokenAsked {
+  readonly tokenId: number
+  readonly clientId: string
+}
+
+/** Both of them; null where one is not there. */
+export interface AskedRows {
+  readonly token: TokenView | null
+  readonly client: ClientRow | null
+}
 
 /** The name of a mark, and of every mark that a grant hangs on. */
 export function markKey(reach: Reach): string {

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
+import { askInSteps } from './in-steps.ts'
 import { applyChanges } from './postgres-changes.ts'
 import { createForgetting } from './postgres-forget.ts'
 import { createLookups } from './postgres-lookups.ts'
@@ -114,6 +115,7 @@ function assemble(
     ...lookups,
     place: session.place,
     commit: changes.add,
+    ...askInSteps({ ...lookups, commit: changes.add }),
     async reserveIds(count) {
       const [row] = await session.run(RESERVE_IDS, [count])
       return Number(row?.first)

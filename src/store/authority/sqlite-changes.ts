@@ -1,47 +1,57 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../core/clock.ts'
 import {
+  type AskedRows,
   type Change,
   type Committed,
   type GrantRow,
   isGrantDead,
   markKey,
   type NewEvent,
+  type TokenAsked,
+  type TokenEnd,
   type TokenRow,
 } from './contract.ts'
+import { createAppender } from './sqlite-appender.ts'
 import { createForgetting } from './sqlite-forget.ts'
-import { createLookups, kindNumber } from './sqlite-lookups.ts'
+import { kindNumber, type Lookups } from './sqlite-lookups.ts'
+import type { RecentEnds } from './sqlite-recent-ends.ts'
 
 /** Expired rows that one transaction forgets for each row that it wrote: the tables shrink faster than they grow. */
 const FORGOTTEN_A_ROW = 2
 /** What even the smallest transaction forgets. */
 const FORGOTTEN_MIN = 8
-/**
- * Ends of tokens fall all over the table, a page of the log for each. So they are gathered in a small
- * table of some ten pages, and moved once there are so many.
- */
-const RECENT_ENDS_MAX = 2_000
-
 type MarkOf = Omit<Extract<Change, { type: 'mark' }>, 'type' | 'events'>
+
+/** A change that waits for how its token and its client are. */
+export interface TokenChange extends TokenAsked {
+  readonly decide: (found: AskedRows) => Change | null
+}
 
 export interface Applied {
   reserveIds(count: number): number
-  /** Applies a change in the transaction that is open: whole, or not at all. */
-  apply(change: Change): Committed
+  /** Begins a transaction's work: nothing that an older one saw is believed. */
+  begin(): void
+  /** Applies a change in the transaction that is open: whole, or not at all; null when none was wanted. */
+  apply(change: Change | TokenChange): Committed | null
   /** Ends a transaction's work: forgets some of what has expired, in proportion to what was written. */
   finish(): void
   /** Drops what is remembered of a transaction that was rolled back. */
   abandon(): void
 }
 
-function countRecentEnds(database: DatabaseSync): number {
-  const some = `SELECT 1 FROM token_end_recent LIMIT ${RECENT_ENDS_MAX}`
-  return Number(database.prepare(`SELECT count(*) AS n FROM (${some})`).get()?.n)
+export interface ChangeParts {
+  readonly lookups: Lookups
+  readonly recentEnds: RecentEnds
+  readonly clock: Clock
+  readonly eventsKeptMs: number
 }
 
 /** Prepares what writes the authority's tables. Everything is called inside a transaction. */
-export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs: number): Applied {
-  const lookups = createLookups(database)
+export function createChanges(
+  database: DatabaseSync,
+  { lookups, recentEnds, clock, eventsKeptMs }: ChangeParts,
+): Applied {
   const run = (sql: string) => {
     const statement = database.prepare(sql)
     return (...values: (string | number | null | Uint8Array)[]): boolean =>
@@ -55,10 +65,8 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
   const insertToken = run('INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?)')
   const hasToken = database.prepare('SELECT 1 FROM token WHERE id = ?')
   // A row that is forgotten took its end with it: what is not there any more cannot be used up again.
-  const insertEnd = run(
-    `INSERT INTO token_end_recent SELECT id, ?, ?, ? FROM token WHERE id = ?
-       AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = token.id) ON CONFLICT DO NOTHING`,
-  )
+  const isUnended = database.prepare(`SELECT 1 FROM token WHERE id = ?
+    AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = token.id)`)
   const endGrant = run(
     'INSERT INTO grant_end SELECT id, ? FROM "grant" WHERE id = ? ON CONFLICT DO NOTHING',
   )
@@ -80,16 +88,11 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     'UPDATE note SET value = ?, version = version + 1 WHERE key = ? AND version = ?',
   )
   const useOnce = run('INSERT INTO used_once VALUES (?, ?) ON CONFLICT DO NOTHING')
-  const insertEvent = run(`INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const appendedEvents = createAppender(database, 'event', 12)
   const lastExpiry = database.prepare('SELECT max(expires_at) AS last FROM "grant"')
-  const forgetting = createForgetting(database, eventsKeptMs)
-  const moveEnds = [
-    database.prepare('INSERT INTO token_end SELECT * FROM token_end_recent ORDER BY id'),
-    database.prepare('DELETE FROM token_end_recent'),
-  ]
+  const forgetting = createForgetting(database, recentEnds, eventsKeptMs)
+  let isWanted = false
   let written = 0
-  /** What others left when this process began, and its own since; another one may add some more. */
-  let recentEnds = countRecentEnds(database)
   // One row of its own, written once a transaction: an id is never given twice, whatever was forgotten.
   let lastEvent: number | undefined
 
@@ -112,9 +115,10 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     }
     written += tokens.length
   }
-  const endToken: typeof insertEnd = (...values) => {
-    recentEnds += 1
-    return insertEnd(...values)
+  const endToken = (id: number, end: TokenEnd): boolean => {
+    if (recentEnds.get(id) !== null || isUnended.get(id) === undefined) return false
+    recentEnds.add(id, end)
+    return true
   }
   const writeEvents = (events: readonly NewEvent[]) => {
     for (const event of events) {
@@ -122,7 +126,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
       const { at, type, cause, actor, token, request, detail } = event
       const { clientId, userId, grantId, sessionId } = event
       // biome-ignore format: the columns in their order
-      insertEvent(lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId,
+      appendedEvents.add(lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId,
         token, request, detail)
       forgetting.written(at + eventsKeptMs)
     }
@@ -136,6 +140,8 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
     return grant !== null && !isGrantDead(grant)
   }
   const mark = ({ reach, before, at, keepUntil }: MarkOf): boolean => {
+    // What is looked up from here on in this transaction is judged by it.
+    lookups.beginSnapshot()
     const epoch = before === null ? bump('epoch', 1) + 1 : 0
     if (before !== null && before > counter('before')) setCounter(before, 'before')
     const isExact = before === null && reach.type !== 'all'
@@ -159,12 +165,13 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         return true
       case 'spend_token': {
         const { tokenId, grantId, at, successorId, tokens } = change
-        if (!takesTokens(grantId) || !endToken(1, at, successorId, tokenId)) return false
+        if (!takesTokens(grantId)) return false
+        if (!endToken(tokenId, { state: 'used', at, successorId })) return false
         writeTokens(tokens)
         return true
       }
       case 'end_token':
-        return endToken(2, change.at, null, change.tokenId)
+        return endToken(change.tokenId, revokedAt(change.at))
       case 'end_grant':
         return endGrant(change.at, change.grantId)
       case 'mark':
@@ -175,6 +182,7 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         return mark({ reach: { type: 'client', clientId }, before: null, at, keepUntil })
       }
       case 'put_client': {
+        lookups.beginSnapshot()
         const { id, settings, enabled } = change.client
         return change.expected === null
           ? insertClient(id, settings, Number(enabled))
@@ -191,6 +199,12 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         return true
     }
   }
+  const told = (change: Change, isApplied: boolean): Committed => {
+    isWanted = true
+    if (!isApplied) return 'conflict'
+    if ('events' in change) writeEvents(change.events)
+    return 'done'
+  }
   return {
     reserveIds(count) {
       database.exec('BEGIN IMMEDIATE')
@@ -203,24 +217,42 @@ export function createChanges(database: DatabaseSync, clock: Clock, eventsKeptMs
         throw error
       }
     },
-    apply(change) {
-      if (!apply(change)) return 'conflict'
-      if ('events' in change) writeEvents(change.events)
-      return 'done'
+    begin: lookups.beginSnapshot,
+    apply(wanted) {
+      if (!('decide' in wanted)) return told(wanted, apply(wanted))
+      const found = lookups.asked(wanted)
+      const change = wanted.decide(found)
+      if (change === null) return null
+      // It was seen to be there and to have no end, in this transaction: nothing is looked for again.
+      const isSeenLive =
+        change.type === 'end_token' &&
+        change.tokenId === wanted.tokenId &&
+        found.token?.end === null
+      if (!isSeenLive) return told(change, apply(change))
+      recentEnds.add(change.tokenId, revokedAt(change.at))
+      return told(change, true)
     },
     abandon() {
+      isWanted = false
       written = 0
       lastEvent = undefined
+      appendedEvents.abandon()
+      recentEnds.abandon()
     },
     finish() {
+      // Nothing but questions: nothing is written, and nothing flushed.
+      if (!isWanted) return
+      isWanted = false
+      appendedEvents.finish()
       if (lastEvent !== undefined) setCounter(lastEvent, 'event')
       lastEvent = undefined
-      if (recentEnds >= RECENT_ENDS_MAX) {
-        for (const statement of moveEnds) statement.run()
-        recentEnds = 0
-      }
+      recentEnds.finish()
       forgetting.forget(clock.now(), Math.max(FORGOTTEN_MIN, written * FORGOTTEN_A_ROW))
       written = 0
     },
   }
+}
+
+function revokedAt(at: number): TokenEnd {
+  return { state: 'revoked', at, successorId: null }
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { MARK_LOOK_MS, reachOfKey, SETTINGS_KEPT } from './contract.ts'
+import type { RecentEnds } from './sqlite-recent-ends.ts'
 
 /** Deletes what has expired, some rows at a time, inside the transactions that write. */
 export interface Forgetting {
@@ -17,9 +18,13 @@ export interface Forgetting {
  *
  * @param eventsKeptMs how long an event is kept
  */
-export function createForgetting(database: DatabaseSync, eventsKeptMs: number): Forgetting {
+export function createForgetting(
+  database: DatabaseSync,
+  recentEnds: RecentEnds,
+  eventsKeptMs: number,
+): Forgetting {
   const prepare = (sql: string) => database.prepare(sql)
-  const forgetRows = createRowForgetting(database)
+  const forgetRows = createRowForgetting(database, recentEnds)
   const forgetMarks = createMarkForgetting(database)
   const usedNames = prepare(`DELETE FROM used_once WHERE key IN
     (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)`)
@@ -51,12 +56,12 @@ export function createForgetting(database: DatabaseSync, eventsKeptMs: number): 
 }
 
 /** A row goes with what ended it, and a grant with its last token: then nothing hangs on it any more. */
-function createRowForgetting(database: DatabaseSync) {
+function createRowForgetting(database: DatabaseSync, recentEnds: RecentEnds) {
   const prepare = (sql: string) => database.prepare(sql)
   const expiredTokens = prepare(
     'SELECT id, grant_id AS grantId FROM token WHERE expires_at <= ? ORDER BY expires_at LIMIT ?',
   )
-  const deletes = ['token_end_recent', 'token_end', 'token'].map((table) =>
+  const deletes = ['token_end', 'token'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE id = ?`),
   )
   const hasToken = prepare('SELECT 1 FROM token WHERE grant_id = ? LIMIT 1')
@@ -70,7 +75,10 @@ function createRowForgetting(database: DatabaseSync) {
     WHERE NOT EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id)`)
   return (now: number, limit: number): number => {
     const tokens = expiredTokens.all(now, limit) as { id: number; grantId: number }[]
-    for (const { id } of tokens) for (const statement of deletes) statement.run(id)
+    for (const { id } of tokens) {
+      recentEnds.remove(id)
+      for (const statement of deletes) statement.run(id)
+    }
     const left = [...new Set(tokens.map(({ grantId }) => grantId))].filter(
       (grantId) => hasToken.get(grantId) === undefined,
     )

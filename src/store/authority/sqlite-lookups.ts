@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { RescindError } from '../../core/errors.ts'
 import {
+  type AskedRows,
   type ClientRow,
   type CountedReach,
   type EventRow,
@@ -12,10 +13,11 @@ import {
   type Note,
   type Reach,
   type ReachCount,
-  type TokenEnd,
+  type TokenAsked,
   type TokenKind,
   type TokenView,
 } from './contract.ts'
+import { type RecentEnds, tokenEnd } from './sqlite-recent-ends.ts'
 
 /** Rows of a statement that returns arrays: half the cost of objects on the hot path. */
 type Cells = readonly (string | number | bigint | null | Uint8Array)[]
@@ -31,7 +33,7 @@ const LIVE = `ge.id IS NULL AND g.expires_at > ? AND NOT EXISTS (SELECT 1 FROM m
   AND (m.epoch > g.born OR m.before > g.created_at))`
 /** A token `t` that nothing has ended; takes the moment as its one parameter. */
 const LIVE_TOKEN = `t.expires_at > ? AND NOT EXISTS (SELECT 1 FROM token_end e WHERE e.id = t.id)
-  AND NOT EXISTS (SELECT 1 FROM token_end_recent r WHERE r.id = t.id)`
+  AND t.id NOT IN (SELECT id FROM token_end_recent)`
 /**
  * How far the order of events and that of their moments may lie apart: a change waits for the lock. One
  * event in 64 is in the index of moments; an entry for each would cost a revocation as much as its event.
@@ -49,19 +51,19 @@ export function kindNumber(kind: TokenKind): number {
 export type Lookups = ReturnType<typeof createLookups>
 
 /** Prepares what reads the authority's tables. */
-export function createLookups(database: DatabaseSync) {
+export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
   const prepare = (sql: string) => {
     const statement = database.prepare(sql)
     statement.setReturnArrays(true)
     const one = (...values: SQLInputValue[]) => statement.get(...values) as Cells | undefined
     const all = (...values: SQLInputValue[]) => statement.all(...values) as unknown as Cells[]
-    return { one, all }
+    return { one, all, statement }
   }
   const tokenById = prepare(
     `SELECT ${GRANT_COLUMNS}, t.id, t.kind, hex(t.hash), t.issued_at, t.expires_at, t.detail,
-       coalesce(r.state, e.state), coalesce(r.at, e.at), coalesce(r.successor, e.successor)
+       e.state, e.at, e.successor
      FROM token t JOIN "grant" g ON g.id = t.grant_id LEFT JOIN grant_end ge ON ge.id = g.id
-       LEFT JOIN token_end_recent r ON r.id = t.id LEFT JOIN token_end e ON e.id = t.id
+       LEFT JOIN token_end e ON e.id = t.id
      WHERE t.id = ?`,
   )
   const grantById = prepare(
@@ -123,41 +125,48 @@ export function createLookups(database: DatabaseSync) {
     }
     return { ...grant, marks: marksOn(grant) }
   }
+  const token = (id: number): TokenView | null => {
+    const cells = tokenById.statement.get(id) as Cells | undefined
+    if (!cells) return null
+    const at = (offset: number) => cells[GRANT_WIDTH + offset]
+    return {
+      id: at(0) as number,
+      kind: KINDS[at(1) as number] as TokenKind,
+      // As text: each blob that SQLite hands out is memory of its own, which costs more than the look-up.
+      hash: Buffer.from(at(2) as string, 'hex'),
+      grantId: cells[0] as number,
+      issuedAt: at(3) as number,
+      expiresAt: at(4) as number,
+      detail: at(5) as string | null,
+      end: recentEnds.get(id) ?? (at(6) === null ? null : tokenEnd(at(6), at(7), at(8))),
+      grant: grantView(cells),
+    }
+  }
+  const client = (id: string): ClientRow | null => {
+    const known = snapshot?.clients.get(id)
+    if (known !== undefined) return known
+    const cells = clientById.one(id)
+    const row = cells ? clientRow(cells) : null
+    snapshot?.clients.set(id, row)
+    return row
+  }
   return {
     latestMarks,
     /** From here to the next call all look-ups may see one state: nothing is written between them. */
     beginSnapshot() {
       snapshot = { clients: new Map() }
+      recentEnds.begin()
     },
-    token(id: number): TokenView | null {
-      const cells = tokenById.one(id)
-      if (!cells) return null
-      const at = (offset: number) => cells[GRANT_WIDTH + offset]
-      return {
-        id: at(0) as number,
-        kind: KINDS[at(1) as number] as TokenKind,
-        // As text: each blob that SQLite hands out is memory of its own, which costs more than the look-up.
-        hash: Buffer.from(at(2) as string, 'hex'),
-        grantId: cells[0] as number,
-        issuedAt: at(3) as number,
-        expiresAt: at(4) as number,
-        detail: at(5) as string | null,
-        end: tokenEnd(at(6), at(7), at(8)),
-        grant: grantView(cells),
-      }
-    },
+    token,
     grant(id: number): GrantView | null {
       const cells = grantById.one(id)
       return cells ? grantView(cells) : null
     },
-    client(id: string): ClientRow | null {
-      const known = snapshot?.clients.get(id)
-      if (known !== undefined) return known
-      const cells = clientById.one(id)
-      const row = cells ? clientRow(cells) : null
-      snapshot?.clients.set(id, row)
-      return row
-    },
+    client,
+    asked: ({ tokenId, clientId }: TokenAsked): AskedRows => ({
+      token: token(tokenId),
+      client: client(clientId),
+    }),
     clients: (): readonly ClientRow[] => allClients.all().map(clientRow),
     note(key: string): Note | null {
       const cells = noteByKey.one(key)
@@ -215,15 +224,6 @@ function readPosition(after: string | null): number {
   if (after === null) return 0
   if (/^\d{1,15}$/.test(after)) return Number(after)
   throw new RescindError('usage', 'A position among the events is one that an event has.')
-}
-
-function tokenEnd(state: unknown, at: unknown, successorId: unknown): TokenEnd | null {
-  if (state === null) return null
-  return {
-    state: state === 1 ? 'used' : 'revoked',
-    at: at as number,
-    successorId: successorId as number | null,
-  }
 }
 
 function markRow([key, epoch, before, at]: Cells): MarkRow {

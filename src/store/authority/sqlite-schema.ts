@@ -19,8 +19,8 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
    CREATE INDEX token_grant ON token (grant_id);
    CREATE TABLE token_end (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
      successor INTEGER);
-   CREATE TABLE token_end_recent (id INTEGER PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL,
-     successor INTEGER);
+   CREATE TABLE token_end_recent (seq INTEGER PRIMARY KEY, id INTEGER NOT NULL, state INTEGER NOT NULL,
+     at INTEGER NOT NULL, successor INTEGER);
    CREATE TABLE mark (key TEXT PRIMARY KEY, epoch INTEGER NOT NULL, before INTEGER NOT NULL,
      keep_until INTEGER NOT NULL) WITHOUT ROWID;
    CREATE INDEX mark_expiry ON mark (keep_until);

@@ -4,8 +4,9 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import { guardSqlite } from '../sqlite.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
-import { type Applied, createChanges } from './sqlite-changes.ts'
+import { type Applied, createChanges, type TokenChange } from './sqlite-changes.ts'
 import { createLookups, type Lookups } from './sqlite-lookups.ts'
+import { createRecentEnds } from './sqlite-recent-ends.ts'
 import { SQLITE_MIGRATIONS } from './sqlite-schema.ts'
 
 /** 32 MB of pages: what is above the leaves of ten million tokens fits. */
@@ -29,9 +30,9 @@ export interface SqliteAuthorityOptions {
 }
 
 interface Waiting {
-  readonly change: Change
+  readonly change: Change | TokenChange
   readonly since: number
-  readonly resolve: (committed: Committed) => void
+  readonly resolve: (committed: Committed | null) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -49,23 +50,27 @@ export async function openSqliteAuthorityStore(
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   const database = await openFile(path, deadlineMs, clock)
   const guard = <T>(call: () => T): T => guardSqlite(path, call, deadlineMs)
-  const lookups = guard(() => createLookups(database))
-  const keptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
-  const changes = guard(() => createChanges(database, clock, keptMs))
-  const read = createReader(database, lookups, guard)
+  const recentEnds = guard(() => createRecentEnds(database))
+  const lookups = guard(() => createLookups(database, recentEnds))
+  const bounds = guard(() => prepareBounds(database))
+  const eventsKeptMs = options.eventsKeptMs ?? EVENTS_KEPT_MS
+  const changes = guard(() => createChanges(database, { lookups, recentEnds, clock, eventsKeptMs }))
+  const read = createReader(database, bounds, lookups, guard)
   const queue = createQueue({
     clock,
     deadlineMs,
-    apply: (batch) => guard(() => applyAll(database, changes, batch)),
+    apply: (batch) => guard(() => applyAll(database, bounds, changes, batch)),
   })
   return {
     place: path,
     reserveIds: (count) => inLock(clock, deadlineMs, () => guard(() => changes.reserveIds(count))),
     readToken: (id) => read(() => lookups.token(id)),
     readGrant: (id) => read(() => lookups.grant(id)),
+    readAsked: (asked) => read(() => lookups.asked(asked)),
     readClient: (id) => read(() => lookups.client(id)),
     listClients: () => read(() => lookups.clients()),
-    commit: queue.add,
+    commit: queue.add as (change: Change) => Promise<Committed>,
+    changeToken: (asked, decide) => queue.add({ ...asked, decide }),
     countReach: (reach, now, before) => read(() => lookups.countReach(reach, now, before)),
     listGrants: (reach, now, after, limit) =>
       read(() => lookups.listGrants(reach, now, after, limit)),
@@ -137,17 +142,38 @@ function newer(path: string, version: number): RescindError {
   )
 }
 
+/** The ends of a transaction, read by the database once and not each time. */
+interface Bounds {
+  begin(): void
+  beginWriting(): void
+  commit(): void
+}
+
+function prepareBounds(database: DatabaseSync): Bounds {
+  const prepare = (sql: string) => {
+    const statement = database.prepare(sql)
+    return () => void statement.run()
+  }
+  return {
+    begin: prepare('BEGIN'),
+    beginWriting: prepare('BEGIN IMMEDIATE'),
+    commit: prepare('COMMIT'),
+  }
+}
+
 /** Applies a batch in one transaction, and returns what became of each change. */
 function applyAll(
   database: DatabaseSync,
+  bounds: Bounds,
   changes: Applied,
-  batch: readonly Change[],
-): readonly Committed[] {
-  database.exec('BEGIN IMMEDIATE')
+  batch: readonly (Change | TokenChange)[],
+): readonly (Committed | null)[] {
+  bounds.beginWriting()
   try {
+    changes.begin()
     const committed = batch.map(changes.apply)
     changes.finish()
-    database.exec('COMMIT')
+    bounds.commit()
     return committed
   } catch (error) {
     changes.abandon()
@@ -161,21 +187,26 @@ function applyAll(
  * Gathers the look-ups of one turn of the event loop into one transaction: the file's locks, which
  * cost more than a look-up, are taken once for all. None sees anything older than its own beginning.
  */
-function createReader(database: DatabaseSync, lookups: Lookups, guard: <T>(call: () => T) => T) {
+function createReader(
+  database: DatabaseSync,
+  bounds: Bounds,
+  lookups: Lookups,
+  guard: <T>(call: () => T) => T,
+) {
   let waiting: (() => void)[] = []
   const flush = () => {
     const batch = waiting
     waiting = []
     lookups.beginSnapshot()
     try {
-      database.exec('BEGIN')
+      bounds.begin()
     } catch {
       // Each look-up then runs by itself, and says by itself what is wrong.
     }
     for (const look of batch) look()
     try {
       // A damaged page has ended the transaction: who met it was told.
-      if (database.isTransaction) database.exec('COMMIT')
+      if (database.isTransaction) bounds.commit()
     } catch {
       // Nothing was written; what is wrong with the file the next one hears.
       if (database.isTransaction) database.exec('ROLLBACK')
@@ -197,7 +228,7 @@ function createReader(database: DatabaseSync, lookups: Lookups, guard: <T>(call:
 interface QueueParts {
   readonly clock: Clock
   readonly deadlineMs: number
-  readonly apply: (batch: readonly Change[]) => readonly Committed[]
+  readonly apply: (batch: readonly (Change | TokenChange)[]) => readonly (Committed | null)[]
 }
 
 /** Gathers the changes of two turns of the event loop into one transaction. */
@@ -212,7 +243,7 @@ function createQueue({ clock, deadlineMs, apply }: QueueParts) {
     try {
       const committed = apply(batch.map(({ change }) => change))
       waiting = waiting.slice(batch.length)
-      for (const [index, { resolve }] of batch.entries()) resolve(committed[index] as Committed)
+      for (const [index, { resolve }] of batch.entries()) resolve(committed[index] ?? null)
     } catch (error) {
       waiting = waiting.slice(batch.length)
       if (isRescindError(error, 'store_locked')) return retry(batch, error)
@@ -233,7 +264,7 @@ function createQueue({ clock, deadlineMs, apply }: QueueParts) {
   const applyAlone = (batch: readonly Waiting[]) => {
     for (const { change, resolve, reject } of batch) {
       try {
-        resolve(apply([change])[0] as Committed)
+        resolve(apply([change])[0] ?? null)
       } catch (error) {
         reject(error)
       }
@@ -246,7 +277,7 @@ function createQueue({ clock, deadlineMs, apply }: QueueParts) {
     onDrained = []
   }
   return {
-    add: (change: Change): Promise<Committed> =>
+    add: (change: Change | TokenChange): Promise<Committed | null> =>
       new Promise((resolve, reject) => {
         waiting.push({ change, since: clock.now(), resolve, reject })
         if (isScheduled) return

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isRescindError } from '../../../src/core/errors.ts'
+import { ASKED_CHECKS } from './contract-asked.ts'
 import { END_CHECKS } from './contract-ends.ts'
 import { EVENT_CHECKS } from './contract-events.ts'
 import { MARK_CHECKS } from './contract-marks.ts'
@@ -11,6 +12,7 @@ import { type Check, EVENTS_KEPT_MS, inWorld, manualClock, type StoreKind } from
 export const CONTRACT: readonly { readonly about: string; readonly checks: readonly Check[] }[] = [
   { about: 'rows', checks: ROW_CHECKS },
   { about: 'ends', checks: END_CHECKS },
+  { about: 'changes by what is there', checks: ASKED_CHECKS },
   { about: 'marks', checks: MARK_CHECKS },
   { about: 'events', checks: EVENT_CHECKS },
   { about: 'tables', checks: TABLE_CHECKS },
