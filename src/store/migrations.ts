@@ -132,7 +132,4 @@ const CONNECTION_TABLES: readonly string[] = [
   `CREATE TABLE api_key (
     id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at INTEGER NOT NULL,
     revoked_at INTEGER)`,
-  `CREATE TABLE drill_lock (
-    connection INTEGER PRIMARY KEY REFERENCES connection ON DELETE CASCADE, holder TEXT NOT NULL,
-    taken_at INTEGER NOT NULL, lease_until INTEGER NOT NULL)`,
 ]

@@ -41,8 +41,6 @@ export interface NoticeStore {
   ): Promise<void>
   /** How many wait, and how many nobody took. */
   countNotices(): Promise<{ readonly due: number; readonly aside: number }>
-  /** When the next one is to be tried; null when none is. */
-  nextNoticeAt(): Promise<number | null>
 }
 
 export function openNotices(parts: StoreParts): NoticeStore {
@@ -117,14 +115,6 @@ export function openNotices(parts: StoreParts): NoticeStore {
         .execute()
       const of = (aside: number) => Number(rows.find((row) => row.aside === aside)?.count ?? 0)
       return { due: of(0), aside: of(1) }
-    },
-    async nextNoticeAt() {
-      const row = await db
-        .selectFrom('notice')
-        .select(({ fn }) => fn.min('next_at').as('at'))
-        .where('aside', '=', 0)
-        .executeTakeFirst()
-      return row?.at ?? null
     },
   }
 }

@@ -19,7 +19,7 @@ export interface ApiKeyRow {
   readonly revokedAt: number | null
 }
 
-/** Pending authorizations, keys of the HTTP API (both by their hash), and the lock of a drill. */
+/** Pending authorizations and keys of the HTTP API, both by their hash. */
 export interface ReconnectStore {
   /** Keeps what a callback with this state needs; states that ran out are forgotten. */
   addReconnect(id: string, state: Secret, verifier: Secret, expiresAt: number): Promise<void>
@@ -35,9 +35,6 @@ export interface ReconnectStore {
   findApiKey(key: Secret): Promise<ApiKeyRow | undefined>
   listApiKeys(): Promise<readonly ApiKeyRow[]>
   revokeApiKey(id: string): Promise<boolean>
-  /** Takes the one lock of a connection's drill; false when another holds it. */
-  lockDrill(id: string, holder: string, leaseMs: number): Promise<boolean>
-  unlockDrill(id: string, holder: string): Promise<void>
 }
 
 const VERIFIER = 'reconnect.verifier'
@@ -146,36 +143,6 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
         .where('revoked_at', 'is', null)
         .executeTakeFirst()
       return numUpdatedRows === 1n
-    },
-    async lockDrill(id, holder, leaseMs) {
-      const { no } = await find(id).executeTakeFirstOrThrow()
-      const now = clock.now()
-      const values = { holder, taken_at: now, lease_until: now + leaseMs }
-      const taken = await db
-        .insertInto('drill_lock')
-        .values({ connection: no, ...values })
-        .onConflict((conflict) =>
-          conflict
-            .column('connection')
-            .doUpdateSet(values)
-            .where((row) =>
-              row.or([
-                row('drill_lock.holder', '=', holder),
-                row('drill_lock.lease_until', '<=', now),
-              ]),
-            ),
-        )
-        .returning('connection')
-        .execute()
-      return taken.length === 1
-    },
-    async unlockDrill(id, holder) {
-      const { no } = await find(id).executeTakeFirstOrThrow()
-      await db
-        .deleteFrom('drill_lock')
-        .where('connection', '=', no)
-        .where('holder', '=', holder)
-        .execute()
     },
   }
 }

@@ -129,7 +129,6 @@ export interface Schema {
     created_at: number
     revoked_at: number | null
   }
-  drill_lock: { connection: number; holder: string; taken_at: number; lease_until: number }
   run_event: { run: number; seq: Generated<number>; at: number; kind: string; text: string }
 }
 
