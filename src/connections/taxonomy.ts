@@ -37,7 +37,7 @@ export function judgeRefresh(answer: TokenAnswer): RefreshVerdict {
   if (status === null) return { verdict: judgeNoAnswer(answer), maybeSpent: answer.mayHaveActed }
   // What a server says while it fails is not what it found out of the grant.
   if (status >= 500) {
-    return { verdict: transient('provider_down', 'certain', says(answer)), maybeSpent: true }
+    return { verdict: down(answer), maybeSpent: true }
   }
   if (status === 429) return { verdict: limited(answer), maybeSpent: false }
   const known = answer.error === null ? undefined : judgeCode(answer.error, answer)
@@ -66,7 +66,7 @@ function judgeCode(error: string, answer: TokenAnswer): Verdict | undefined {
   if (DEAD_CODES.has(code)) return judgeGrant(answer)
   if (OURS_CODES.has(code)) return { kind: 'ours', cause: ourClient(answer) }
   if (LIMITED_CODES.has(code)) return limited(answer)
-  if (BUSY_CODES.has(code)) return transient('provider_down', 'certain', says(answer))
+  if (BUSY_CODES.has(code)) return down(answer)
   if (code === 'access_denied') return ambiguous('forbidden', 'likely', says(answer))
   return undefined
 }
@@ -189,6 +189,11 @@ function ambiguous(code: CauseCode, confidence: Cause['confidence'], text: strin
 
 function transient(code: CauseCode, confidence: Cause['confidence'], text: string): Verdict {
   return { kind: 'transient', cause: cause(code, confidence, text) }
+}
+
+function down(answer: TokenAnswer): Verdict {
+  const { retryAfterMs } = answer
+  return { kind: 'transient', cause: cause('provider_down', 'certain', says(answer)), retryAfterMs }
 }
 
 function limited(answer: TokenAnswer): Verdict {

@@ -85,7 +85,7 @@ export function createHttp(options: HttpOptions = {}): Http {
         status: answer.statusCode,
         headers,
         body: await readBody(answer.body, url),
-        retryAfterMs: parseRetryAfter(headers['retry-after'], clock.now()),
+        retryAfterMs: parseRetryAfter(headers['retry-after'], clock.now(), headers.date),
         elapsedMs: clock.now() - startedAt,
       }
     } catch (error) {
@@ -128,12 +128,20 @@ export function mayHaveHadEffect(error: unknown): error is RescindError {
 /**
  * Reads `Retry-After`, in seconds or as an HTTP date, as milliseconds from `now`.
  *
+ * @param date the `Date` of the same answer: its server's clock, and not ours, wrote both
  * @see RFC 9110 section 10.2.3
  */
-export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined
+export function parseRetryAfter(
+  value: string | undefined | null,
+  now: number,
+  date?: string | undefined | null,
+): number | undefined {
+  if (value === undefined || value === null) return undefined
   const trimmed = value.trim()
-  const ms = /^\d+$/.test(trimmed) ? Number(trimmed) * 1000 : Date.parse(trimmed) - now
+  const isSeconds = /^\d+$/.test(trimmed)
+  const from = Date.parse(date ?? '')
+  const until = Date.parse(trimmed) - (Number.isNaN(from) ? now : from)
+  const ms = isSeconds ? Number(trimmed) * 1000 : until
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), RETRY_AFTER_MS_MAX)
 }
 

@@ -76,13 +76,13 @@ export async function processRevocationResponse(
 ): Promise<RevocationAnswer> {
   const body = await readOAuthError(response)
   const { status } = response
-  const retryAfter = response.headers.get('retry-after') ?? undefined
+  const retryAfter = response.headers.get('retry-after')
   const judged = status >= 200 && status < 300 ? judgeYes(status, body) : judgeNo(status, body)
   return {
     ...judged,
     code: judged.code ?? body.error ?? `http_${status}`,
     description: body.description,
-    retryAfterMs: parseRetryAfter(retryAfter, clock.now()),
+    retryAfterMs: parseRetryAfter(retryAfter, clock.now(), response.headers.get('date')),
     busy: judged.busy ?? false,
     credentialTrouble: judged.credentialTrouble ?? false,
   }

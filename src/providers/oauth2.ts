@@ -1,7 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import { z } from 'zod'
+import { systemClock } from '../core/clock.ts'
 import { isRescindError, RescindError } from '../core/errors.ts'
-import { type Http, hadNoEffect } from '../core/http.ts'
+import { type Http, hadNoEffect, parseRetryAfter } from '../core/http.ts'
 import { redact, type Secret } from '../core/secret.ts'
 import { parseEndpoint, printableUrl } from '../core/url.ts'
 import {
@@ -77,8 +78,10 @@ const way: ConnectionWay = {
       ...{ response_type: 'code', client_id: app.clientId, redirect_uri: app.redirectUri },
       ...(app.scopes.length > 0 && { scope: app.scopes.join(' ') }),
       ...{ state, code_challenge: challenge, code_challenge_method: 'S256' },
-      // Google gives a second consent's refresh token to who asks for both alone.
-      ...(force && { prompt: 'consent', access_type: 'offline' }),
+      // Google gives a refresh token to who asks for offline access alone, and a second one to who
+      // asks the person again; other servers ignore what they do not know (RFC 6749 section 3.1).
+      access_type: 'offline',
+      ...(force && { prompt: 'consent' }),
     }
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
     return url.href
@@ -205,18 +208,15 @@ async function askForTokens(
     if (!(answer instanceof Response)) return answer
     const { status } = answer
     const secrets = [...sent, ...secretsOf(client)]
-    const retryAfterMs = retryAfterOf(answer)
+    const { headers } = answer
+    const retryAfter = headers.get('retry-after')
+    const retryAfterMs = parseRetryAfter(retryAfter, systemClock.now(), headers.get('date'))
     return readTokenAnswer({ status, body: await answer.text(), retryAfterMs }, secrets, {
       identity: (body) => identityIn(body, server.issuer),
     })
   } catch (error) {
     return lostTokenAnswer(error)
   }
-}
-
-function retryAfterOf({ headers }: Response): number | undefined {
-  const seconds = Number(headers.get('retry-after') ?? Number.NaN)
-  return seconds >= 0 ? Math.min(seconds, 3_600) * 1000 : undefined
 }
 
 /**

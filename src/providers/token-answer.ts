@@ -1,13 +1,11 @@
 import { isRescindError } from '../core/errors.ts'
 import { type HttpResponse, mayHaveHadEffect } from '../core/http.ts'
-import { visible } from '../core/screen-text.ts'
 import { redact, Secret } from '../core/secret.ts'
+import { vendorText } from '../core/vendor-text.ts'
 import type { FreshTokens, Identity, TokenAnswer } from './connection-way.ts'
 
 /** RFC 6749 has codes of up to 25 characters, vendors some more; what is longer is a text. */
 const CODE = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
-/** A vendor's sentence longer than this is a page. */
-const DESCRIPTION_CHARS_MAX = 300
 /** A token that lives longer than this never ends for our purposes; what is larger is a slip. */
 const EXPIRES_S_MAX = 10 * 365 * 86_400
 
@@ -102,9 +100,7 @@ function descriptionIn(body: Body, secrets: readonly Secret[]): string | null {
   ]
   const texts = parts.filter((part) => typeof part === 'string' && part !== '') as string[]
   if (texts.length === 0) return null
-  // Cut last: half a secret would not be known for one.
-  const clean = visible(redact(texts.join(' '), ...secrets).replace(/\s+/g, ' '))
-  return clean.trim().slice(0, DESCRIPTION_CHARS_MAX)
+  return vendorText(texts.join(' '), ...secrets)
 }
 
 function objectIn(text: string): Body | null {

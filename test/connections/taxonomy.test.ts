@@ -255,6 +255,14 @@ describe('section 4: what came back on a refresh', () => {
     expect(judgeRefresh(read(status, body)).maybeSpent).toBe(maybeSpent)
   })
 
+  test.each([429, 503])(
+    'RFC 9110 section 10.2.3: the wait that a %s asks for is kept',
+    (status) => {
+      const answer = readTokenAnswer({ status, body: '', retryAfterMs: 7_000 }, [SENT])
+      expect(judgeRefresh(answer).verdict).toMatchObject({ kind: 'transient', retryAfterMs: 7_000 })
+    },
+  )
+
   test.each([
     ['http_timeout', true],
     ['http_reset', true],

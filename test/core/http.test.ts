@@ -65,6 +65,24 @@ describe('RFC 9110 section 10.2.3: Retry-After', () => {
   ] as const)('%s', ([value, ms]) => {
     expect(parseRetryAfter(value, now)).toBe(ms)
   })
+
+  test.for([
+    [
+      'an hour behind ours',
+      'Fri, 08 Aug 2025 09:00:30 GMT',
+      'Fri, 08 Aug 2025 09:00:00 GMT',
+      30_000,
+    ],
+    [
+      'an hour ahead of ours',
+      'Fri, 08 Aug 2025 11:00:30 GMT',
+      'Fri, 08 Aug 2025 11:00:00 GMT',
+      30_000,
+    ],
+    ['not told', 'Fri, 08 Aug 2025 10:00:30 GMT', 'yesterday', 30_000],
+  ] as const)('a date is read by its server’s own clock: %s', ([, value, date, ms]) => {
+    expect(parseRetryAfter(value, now, date)).toBe(ms)
+  })
 })
 
 describe('one request', () => {

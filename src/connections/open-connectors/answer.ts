@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { HttpResponse } from '../../core/http.ts'
 import type { Secret } from '../../core/secret.ts'
-import { vendorText } from '../../providers/salesforce/vendor-text.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 import type { OpenConnectorsSwitches } from './settings.ts'
 
 /** Whose no it is; `unclear` where the answer alone does not tell, and a control call must. */

@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
-import { vendorText } from '../../providers/salesforce/vendor-text.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 import type { Callback } from '../drill/platform.ts'
 import type { OpenConnectorsSwitches } from './settings.ts'
 

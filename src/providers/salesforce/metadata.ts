@@ -1,5 +1,6 @@
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 import type { Connection } from './connection.ts'
 import {
   childrenOf,
@@ -11,7 +12,6 @@ import {
   type XmlNode,
 } from './metadata-xml.ts'
 import { VendorRefusal } from './rest-answer.ts'
-import { vendorText } from './vendor-text.ts'
 
 /** A kind of metadata that holds an app's policy. */
 export type PolicyType = 'ConnectedApp' | 'ExtlClntAppOauthConfigurablePolicies'

@@ -1,6 +1,6 @@
 import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
-import { vendorText } from './vendor-text.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 
 /** Salesforce said no, with a code of its own that callers may act on. */
 export class VendorRefusal extends RescindError {

@@ -82,8 +82,8 @@ export async function processSalesforceRevocation(
   clock: Pick<Clock, 'now'>,
 ): Promise<RevocationAnswer> {
   const body = await response.clone().text()
-  const retryAfter = response.headers.get('retry-after') ?? undefined
-  const retryAfterMs = parseRetryAfter(retryAfter, clock.now())
+  const retryAfter = response.headers.get('retry-after')
+  const retryAfterMs = parseRetryAfter(retryAfter, clock.now(), response.headers.get('date'))
   const { outcome, code, congested } = judgeRevocation({
     status: response.status,
     body,

@@ -2,10 +2,10 @@ import { RescindError } from '../../core/errors.ts'
 import type { HttpResponse } from '../../core/http.ts'
 import { Secret } from '../../core/secret.ts'
 import { printableUrl } from '../../core/url.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 import type { Means } from '../provider.ts'
 import type { Identity, Minted } from './login.ts'
 import { backoffMs, WAIT_MS_MAX } from './retry.ts'
-import { vendorText } from './vendor-text.ts'
 
 /** A token request that takes longer is as good as lost. A refresh lease outlives it. */
 export const TOKEN_TIMEOUT_MS = 30_000

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
+import { vendorText } from '../../core/vendor-text.ts'
 import { type Door, openDoor } from '../../protocol/loopback-door.ts'
 import type { Account, Browser, Means, TenantConfig } from '../provider.ts'
 import { readAccount } from './caller.ts'
@@ -9,7 +10,6 @@ import { openConnection } from './connection.ts'
 import type { Minted } from './login.ts'
 import { WEB_CREDENTIAL } from './login-refresh-token.ts'
 import { judgeTokenAnswer, oauthEndpoint, refusedLogin, sendTokenRequest } from './token-request.ts'
-import { vendorText } from './vendor-text.ts'
 
 /** A person finds the password and the second factor within this; then the door is closed. */
 const WAIT_MS = 5 * 60_000

@@ -1,5 +1,5 @@
-import { visible } from '../../core/screen-text.ts'
-import { redact, type Secret } from '../../core/secret.ts'
+import { visible } from './screen-text.ts'
+import { redact, type Secret } from './secret.ts'
 
 /** A vendor's sentence longer than this is a page, not a sentence. */
 const CHARS_MAX = 300
