@@ -22,6 +22,8 @@ const UNKNOWN_RECEIVER = 'the configuration has no such receiver'
 
 /** Where notices go. */
 export interface NoticeReceiver {
+  /** What happened before is not sent to it; without it, all that is not older than five days. */
+  readonly from?: number | undefined
   readonly url: string
   /** `whsec_` and 24 to 64 random bytes in base64. */
   readonly secret: Secret
@@ -46,8 +48,9 @@ export interface NoticeParts {
 /**
  * Sends what stands in the outbox, by Standard Webhooks: each notice at least once and under one id, those
  * of a connection in order, with a back-off that grows. What a receiver does not take in five days, or
- * does not want any more (410), is set aside and holds up nothing. What waits for a receiver that is not
- * among these is left to the process that knows it, for as long.
+ * does not want any more (410), is set aside and holds up nothing. Each receiver has a cursor of its own,
+ * so that which process sends first, and with which receivers, takes nothing from the others; what waits
+ * for one that is not among these is left to the process that knows it, for as long.
  *
  * @throws RescindError `url_invalid`, `url_plain_http`, `key_invalid`
  * @see https://www.standardwebhooks.com
@@ -81,8 +84,10 @@ export function createNotices({ store, http, clock, random, receivers, signal }:
     /** Sends what is due now. */
     async send(): Promise<NoticesSent> {
       const known = [...open.keys()]
-      await store.fanOut(known)
-      const aside = await store.forsake(known, clock.now() - ASIDE_AFTER_MS, UNKNOWN_RECEIVER)
+      const before = clock.now() - ASIDE_AFTER_MS
+      const cursors = [...open].map(([receiver, { from = 0 }]) => ({ receiver, from }))
+      await store.fanOut(cursors, before)
+      const aside = await store.forsake(known, before, UNKNOWN_RECEIVER)
       const tally = { sent: 0, failed: 0, aside }
       while (!signal.aborted) {
         const due = await store.claimNotices(known, clock.now(), clock.now() + CLAIM_MS, BATCH)

@@ -116,11 +116,12 @@ const CONNECTION_TABLES: readonly string[] = [
     connection INTEGER NOT NULL REFERENCES connection ON DELETE CASCADE, at INTEGER NOT NULL,
     type TEXT NOT NULL, "from" TEXT, "to" TEXT NOT NULL, cause TEXT)`,
   `CREATE INDEX connection_event_by_connection ON connection_event (connection, seq)`,
-  // An empty receiver: not yet told apart by receivers.
+  // An empty receiver: the news itself, which each receiver gets a row of when its cursor passes it.
   `CREATE TABLE notice (
     event INTEGER NOT NULL REFERENCES connection_event ON DELETE CASCADE, receiver TEXT NOT NULL,
     connection INTEGER NOT NULL, tries INTEGER NOT NULL, next_at INTEGER NOT NULL,
     since INTEGER NOT NULL, why TEXT, aside INTEGER NOT NULL, PRIMARY KEY (event, receiver))`,
+  `CREATE TABLE notice_cursor (receiver TEXT PRIMARY KEY, event INTEGER NOT NULL)`,
   `CREATE INDEX notice_by_next ON notice (aside, receiver, next_at)`,
   `CREATE INDEX notice_by_connection ON notice (connection, receiver, aside, event)`,
   `CREATE TABLE reconnect (

@@ -18,10 +18,20 @@ export interface DueNotice {
   readonly since: number
 }
 
+/** Who is to be told. */
+export interface NoticeCursor {
+  readonly receiver: string
+  /** What happened before is not told to it. */
+  readonly from: number
+}
+
 /** The notices that were not taken yet. Of one connection, a receiver gets them in order. */
 export interface NoticeStore {
-  /** Tells what is new apart by receivers; nobody's notices are forgotten. */
-  fanOut(receivers: readonly string[]): Promise<void>
+  /**
+   * Gives each of these receivers a row of the news that it has none of, whoever else had one; news from
+   * before `before` is forgotten.
+   */
+  fanOut(receivers: readonly NoticeCursor[], before: number): Promise<void>
   /**
    * Takes notices of these receivers that are due, the oldest of each connection alone, so that nobody
    * else does before `until`.
@@ -39,24 +49,39 @@ export interface NoticeStore {
     notice: Pick<DueNotice, 'event' | 'receiver'>,
     failed: { readonly nextAt: number; readonly why: string; readonly aside: boolean },
   ): Promise<void>
-  /** How many wait, and how many nobody took. */
+  /** How many wait for a receiver, and how many one did not take. */
   countNotices(): Promise<{ readonly due: number; readonly aside: number }>
 }
 
 export function openNotices(parts: StoreParts): NoticeStore {
   const { db } = parts
   return {
-    fanOut: (receivers) =>
+    fanOut: (receivers, before) =>
       parts.transact(async (trx) => {
-        const fresh = await trx
-          .selectFrom('notice')
-          .selectAll()
+        for (const { receiver, from } of receivers) {
+          const { rows } = await sql<{ event: number }>`
+            INSERT INTO notice (event, receiver, connection, tries, next_at, since, why, aside)
+            SELECT event, ${receiver}, connection, tries, next_at, since, why, aside FROM notice WHERE receiver = '' AND since >= ${Math.max(from, before + 1)} AND event > coalesce(
+              (SELECT event FROM notice_cursor WHERE receiver = ${receiver}), 0)
+            RETURNING event`.execute(trx)
+          if (rows.length === 0) continue
+          const event = rows.reduce((last, row) => Math.max(last, row.event), 0)
+          await trx
+            .insertInto('notice_cursor')
+            .values({ receiver, event })
+            .onConflict((conflict) => conflict.column('receiver').doUpdateSet({ event }))
+            .execute()
+        }
+        const { numDeletedRows } = await trx
+          .deleteFrom('notice')
+          .where('aside', '=', 0)
           .where('receiver', '=', '')
-          .execute()
-        if (fresh.length === 0) return
-        const rows = fresh.flatMap((row) => receivers.map((receiver) => ({ ...row, receiver })))
-        for (const row of rows) await trx.insertInto('notice').values(row).execute()
-        await trx.deleteFrom('notice').where('receiver', '=', '').execute()
+          .where('next_at', '<=', before)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) return
+        // Before the oldest news that is kept, a cursor says what none would say as well.
+        await sql`DELETE FROM notice_cursor WHERE event < coalesce(
+          (SELECT min(event) FROM notice WHERE receiver = ''), event + 1)`.execute(trx)
       }),
     claimNotices: async (receivers, now, until, limit) => {
       const claimed = await sql<{ event: number; receiver: string }>`
@@ -111,6 +136,7 @@ export function openNotices(parts: StoreParts): NoticeStore {
       const rows = await db
         .selectFrom('notice')
         .select(({ fn }) => ['aside', fn.countAll<number>().as('count')])
+        .where('receiver', '!=', '')
         .groupBy('aside')
         .execute()
       const of = (aside: number) => Number(rows.find((row) => row.aside === aside)?.count ?? 0)

@@ -114,6 +114,8 @@ export interface Schema {
     cause: string | null
   }
   notice: NoticeTable
+  /** How far the news was told apart for a receiver; none where it has all that are kept before it. */
+  notice_cursor: { receiver: string; event: number }
   reconnect: {
     state_hash: string
     connection: number
@@ -171,7 +173,7 @@ export interface ConnectionTable {
 
 export interface NoticeTable {
   event: number
-  /** Hash of its address; empty before the receivers are known. */
+  /** Hash of its address; empty for the news itself, of which each receiver gets a row. */
   receiver: string
   connection: number
   tries: number

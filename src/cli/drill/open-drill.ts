@@ -88,7 +88,8 @@ async function openOurs(
   const simulated = mode === 'simulated' ? openVaultLab(counted, { connection, inbox }) : undefined
   const parts = simulated?.parts ?? counted
   const vault = createVault(parts)
-  const receivers = [...configured, inbox.receiver]
+  // What was told before the drill is no notice of what the drill does.
+  const receivers = [...configured, { ...inbox.receiver, from: clock.now() }]
   const notices = createNotices({ store: parts.store, http, clock, random, receivers, signal })
   const platform = rescindPlatform({
     ...{ connection, parts, vault, inbox, refreshes },
