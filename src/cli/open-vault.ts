@@ -25,12 +25,14 @@ export interface OpenVault {
  *
  * @throws RescindError what opening a store throws, `config_invalid`
  */
-export async function openVault({ io, config, http, store, tenant }: Context): Promise<OpenVault> {
+export async function openVault(context: Context): Promise<OpenVault> {
+  const { io, config, http, store, tenant, output } = context
   const { connections } = await store()
   const { clock, random, signal } = io
   const tenants = new Map<string, ConnectionTenant>()
   const parts: VaultParts = {
     ...{ store: connections, http, clock, random },
+    onWait: ({ id, until }) => output.note(waitNote(id, until)),
     tenantOf(name) {
       const known = tenants.get(name) ?? connectionTenant(tenant(name))
       tenants.set(name, known)
@@ -46,4 +48,9 @@ export async function openVault({ io, config, http, store, tenant }: Context): P
     ...{ parts, vault, health, watch: createWatch(parts, health) },
     notices: createNotices({ store: connections, http, clock, random, receivers, signal }),
   }
+}
+
+function waitNote(id: string, until: number): string {
+  const end = new Date(until).toISOString()
+  return `Another process began a refresh of ${id} and has not ended it: waiting for it until ${end} at the latest. It may have died; what became of its token is looked at then.`
 }

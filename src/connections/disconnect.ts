@@ -1,16 +1,14 @@
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow, StoredTokens } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
+import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
-import { LEASE_MS } from './renew.ts'
 import { asConnection, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
 /** Tries of one revocation whose answer did not come. */
 const TRIES_MAX = 3
 const WAIT_MS = 500
-/** How often a refresh that is under way is looked at. */
-const POLL_MS = 100
 
 /** What became of a connection that was disconnected. */
 export interface Disconnected {
@@ -28,7 +26,6 @@ type Revoked = Pick<Disconnected, 'revokedAtProvider' | 'why'>
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http } = parts
-  const leaseMs = parts.leaseMs ?? LEASE_MS
 
   const revoke = async (tenant: ConnectionTenant, row: ConnectionRow): Promise<Revoked> => {
     const shared = await store.sharing(row)
@@ -56,9 +53,9 @@ export function createDisconnecting(parts: VaultParts) {
    * Who dies with it leaves a token in doubt, which the next one looks at.
    */
   const hold = async (id: string): Promise<ConnectionRow> => {
-    let seen = { fence: -1, forMs: 0 }
+    const lease = watchLease(parts)
     for (;;) {
-      const overruled = seen.forMs >= leaseMs ? seen.fence : null
+      const overruled = lease.overruled()
       const updated = await store.update(id, (row) =>
         row.intent === 'sent' && row.fence !== overruled
           ? null
@@ -66,9 +63,7 @@ export function createDisconnecting(parts: VaultParts) {
       )
       if (!updated) throw await connectionUnknown(store, id)
       if (updated.changed) return updated.row
-      const { fence } = updated.row
-      seen = fence === seen.fence ? { fence, forMs: seen.forMs + POLL_MS } : { fence, forMs: 0 }
-      await clock.sleep(POLL_MS)
+      await lease.wait(updated.row)
     }
   }
 

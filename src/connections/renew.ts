@@ -8,18 +8,12 @@ import type {
 } from '../store/connections.ts'
 import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, CauseCode } from './connection.ts'
+import { watchLease } from './lease.ts'
 import { notStored, notUsable, unwell } from './refusals.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection, eventOf, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
-/**
- * Longer than all the requests that a refresh may make, each of 30 seconds: metadata at two addresses,
- * and the token endpoint. Who holds the intent for longer has died.
- */
-export const LEASE_MS = 120_000
-/** How often a refresh of another process is looked at. */
-const POLL_MS = 100
 /** A token is changed this long before it ends, or after three quarters of its life. */
 const RENEW_BEFORE_MS = 60_000
 const STORE_TRIES = 4
@@ -54,7 +48,6 @@ const OF_THE_PROBE: readonly (CauseCode | undefined)[] = ['forbidden', 'identity
  */
 export function createRenewing(parts: VaultParts) {
   const { store, clock } = parts
-  const leaseMs = parts.leaseMs ?? LEASE_MS
   const flights = new Map<string, Promise<ConnectionRow>>()
   const unstored = new Map<string, () => Promise<ConnectionRow>>()
 
@@ -65,10 +58,9 @@ export function createRenewing(parts: VaultParts) {
     if (!known) throw new Error(`There is no connection ${id}.`)
     // Before the intent: what is missing in the configuration costs no token.
     const tenant = parts.tenantOf(known.tenant)
-    let seen = { fence: -1, forMs: 0 }
+    const lease = watchLease(parts)
     for (;;) {
-      const overruled = seen.forMs >= leaseMs ? seen.fence : null
-      const begun = await begin(id, stale, overruled)
+      const begun = await begin(id, stale, lease.overruled())
       if (begun.kind === 'newer') return begun.row
       if (begun.kind === 'held') {
         const settled = await settle(begun, tenant)
@@ -76,9 +68,7 @@ export function createRenewing(parts: VaultParts) {
         // Somebody took it over meanwhile: what came of that is looked at.
         continue
       }
-      const { fence } = begun.row
-      seen = fence === seen.fence ? { fence, forMs: seen.forMs + POLL_MS } : { fence, forMs: 0 }
-      await clock.sleep(POLL_MS)
+      await lease.wait(begun.row)
     }
   }
 

@@ -10,6 +10,7 @@ import {
 import type { TenantConfig } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
 import type { ConnectionStore } from '../store/connections.ts'
+import type { LeaseWait } from './lease.ts'
 
 /** What connections of one tenant are made and kept alive with. */
 export interface ConnectionTenant {
@@ -30,6 +31,8 @@ export interface VaultParts {
   readonly tenantOf: (name: string) => ConnectionTenant
   /** How long a refresh of another process is waited for before it is taken for cut off. */
   readonly leaseMs?: number | undefined
+  /** Is told where that takes long. */
+  readonly onWait?: ((wait: LeaseWait) => void) | undefined
 }
 
 /**

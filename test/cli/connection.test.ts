@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
 import { openReceiver } from '../server/webhook-receiver.ts'
 import { rescind } from '../support/run-cli.ts'
+import { scaledClock } from '../support/scaled-clock.ts'
 import { tempHome } from '../support/temp-home.ts'
 
 const WEBHOOK = Buffer.alloc(32, 5).toString('base64')
@@ -85,6 +86,36 @@ describe('rescind connection', () => {
       expect(file).not.toContain(secret)
     }
   })
+
+  test.each(['check', 'disconnect'])(
+    '%s after a refresh that was killed: says at once why it waits, and until when',
+    async (command) => {
+      const { home, add, org } = await open()
+      const { id } = await add()
+      const { DatabaseSync } = await import('node:sqlite')
+      using raw = new DatabaseSync(join(home, 'rescind.db'))
+      raw.exec("UPDATE connection SET intent = 'sent', intent_at = 1, fence = fence + 1")
+      const clock = scaledClock(100)
+      const env = { HOOK: `whsec_${WEBHOOK}` }
+      const startedAt = clock.now()
+      const fence = () => raw.prepare('SELECT fence FROM connection').get()?.fence
+      const [held, fenceWhenSaid] = [fence(), [] as unknown[]]
+      const ran = await rescind(['connection', command, id, '--json'], {
+        ...{ home, env, clock },
+        onStderr: () => fenceWhenSaid.push(fence()),
+      })
+      expect(ran.exitCode).toBe(0)
+      const [, until = ''] =
+        /^Another process began a refresh of con_\w+ and has not ended it: waiting for it until (\S+) at the latest/.exec(
+          ran.stderr,
+        ) ?? []
+      expect(ran.stderr.split('\n').filter((line) => /waiting/.test(line)).length).toBe(1)
+      // The lease is two minutes long, by polls that take a little longer than they are meant to.
+      expect(Date.parse(until) - startedAt).toBeGreaterThan(100_000)
+      expect([fenceWhenSaid[0], fence()]).toEqual([held, Number(held) + 1])
+      expect(org.counters().get('token')).toBe(command === 'check' ? 2 : 1)
+    },
+  )
 
   test('what is dead is said with its cause, and told', async () => {
     const { org, run, add, receiver } = await open()

@@ -22,11 +22,14 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
+  /** Is called when words come, and not only at the end. */
+  readonly onStderr?: (() => void) | undefined
 }
 
 /** Runs one command line as a function. */
 export async function rescind(args: readonly string[], options: CliOptions): Promise<Ran> {
   const [stdout, stderr] = [capture(), capture()]
+  if (options.onStderr) stderr.stream.on('data', options.onStderr)
   const io: Io = {
     env: environment(options),
     cwd: options.home,
