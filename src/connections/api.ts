@@ -17,7 +17,7 @@ import {
   showLink,
 } from './http/shapes.ts'
 import type { CallbackAnswer, Reauthorizing } from './reauthorize.ts'
-import { reconnectPage } from './reconnect-page.ts'
+import { reconnectPage, troublePage } from './reconnect-page.ts'
 import { asEvent } from './transitions.ts'
 import type { Vault } from './vault.ts'
 
@@ -88,7 +88,7 @@ async function hasKey(store: ConnectionStore, { headers }: Request): Promise<boo
 }
 
 function handlersOf(
-  { vault, reauthorizing, store }: ConnectionsApiOptions,
+  { vault, reauthorizing, store, onTrouble = () => {} }: ConnectionsApiOptions,
   basePath: string,
 ): Readonly<Record<Operation, Handler>> {
   const document = openApiDocument(basePath)
@@ -111,7 +111,13 @@ function handlersOf(
     async callback(request) {
       // Hono gives HEAD to GET's handler: a look at an address must not use its state up.
       if (request.method !== 'GET') return refuse(405, 'invalid_request', 'It takes GET alone.')
-      return reconnectPage(await reauthorizing.callback(answerIn(request)))
+      try {
+        return reconnectPage(await reauthorizing.callback(answerIn(request)))
+      } catch (error) {
+        // A person is there: whatever went wrong is no JSON.
+        onTrouble(error)
+        return troublePage()
+      }
     },
     async list(request) {
       const asked = readQuery(request.url, listQuery)

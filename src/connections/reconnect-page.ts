@@ -130,7 +130,16 @@ function later(status: number, title: string, text: readonly Content[]): Words {
 
 /** Renders the page that the owner of a connection ends on. */
 export function reconnectPage(outcome: ReconnectOutcome): Response {
-  const { status, sign, title, text } = wordsFor(outcome)
+  return pageOf(wordsFor(outcome))
+}
+
+/** Renders the page for an owner whose callback met an error of ours: what came of it is not known. */
+export function troublePage(): Response {
+  const words = ['The answer of the provider could not be taken.', `Wait a little. ${ASK}`]
+  return pageOf(later(503, 'Something is wrong on our side', words))
+}
+
+function pageOf({ status, sign, title, text }: Words): Response {
   const paragraphs = text.map((one) => html`<p>${one}</p>`)
   const page = html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

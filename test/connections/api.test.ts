@@ -1,113 +1,26 @@
-import { createServer } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { createConnectionsApi } from '../../src/connections/api.ts'
 import { BODY_BYTES_MAX } from '../../src/connections/http/requests.ts'
-import { ROUTES } from '../../src/connections/http/routes.ts'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { createVault } from '../../src/connections/vault.ts'
 import { RescindError } from '../../src/core/errors.ts'
-import { Secret } from '../../src/core/secret.ts'
-import { walkLogin } from '../emulators/clients/login-walk.ts'
-import { type ConnectionWorld, openConnectionWorld } from './world.ts'
+import { type ApiWorld, KEY, openApi } from './api-world.ts'
+import type { ConnectionWorld } from './world.ts'
 
-const KEY = 'rsk_a-key-that-is-long-enough-for-anybody'
-const CALLBACK = 'http://127.0.0.1:50123/callback'
+let api: ApiWorld
 let world: ConnectionWorld
 let origin: string
-let close: () => void
 let troubles: unknown[]
 
 beforeEach(async () => {
-  troubles = []
-  world = await openConnectionWorld()
-  const { store } = world.parts
-  await store.addApiKey(new Secret(KEY), 'test')
-  const tenantOf: typeof world.parts.tenantOf = (name) => {
-    if (name === 'org') return world.parts.tenantOf(name)
-    throw new RescindError('tenant_unknown', 'Known in /home/x/rescind.yaml: org.')
-  }
-  const parts = { ...world.parts, tenantOf }
-  const vault = createVault(parts)
-  const reauthorizing = createReauthorizing(parts, vault)
-  const api = createConnectionsApi({
-    ...{ vault, reauthorizing, store },
-    onTrouble: (error) => void troubles.push(error),
-  })
-  const server = createServer(getRequestListener(api.handle))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`
-  close = () => {
-    server.closeAllConnections()
-    server.close()
-  }
+  api = await openApi()
+  ;({ world, origin, troubles } = api)
 })
-afterEach(async () => {
-  close()
-  await world[Symbol.asyncDispose]()
-})
+afterEach(() => api[Symbol.asyncDispose]())
 
-interface Answered {
-  readonly status: number
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads what it expects
-  readonly body: any
-  readonly text: string
-  readonly headers: Headers
-}
-
-async function call(
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Answered> {
-  const answer = await fetch(`${origin}/connections${path}`, {
-    method,
-    redirect: 'manual',
-    headers: {
-      authorization: `Bearer ${KEY}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
-  })
-  const text = await answer.text()
-  const isJson = answer.headers.get('content-type')?.startsWith('application/json') ?? false
-  const parsed = isJson && text !== '' ? JSON.parse(text) : undefined
-  await holdAgainstDocument(method, path, answer.status, parsed)
-  return { status: answer.status, body: parsed, text, headers: answer.headers }
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: the document is what is tested
-let document: any
-/** Every answer of every test is one that the document promises, in the shape that it promises. */
-async function holdAgainstDocument(method: string, path: string, status: number, body: unknown) {
-  document ??= await (await fetch(`${origin}/connections/openapi.json`)).json()
-  const bare = path.split('?')[0] ?? ''
-  const template =
-    `/connections${bare}` in document.paths
-      ? `/connections${bare}`
-      : `/connections${bare.replace(/^\/[^/]+/, '/{id}')}`
-  const operation = document.paths[template]?.[method.toLowerCase()]
-  if (!operation) return
-  const promised = operation.responses[status]
-  expect(promised, `${method} ${template} answered ${status}`).toBeDefined()
-  const { schema } = promised.content['application/json'] ?? {}
-  if (!schema) return
-  const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
-  const isValid = ajv.validate(schema, body)
-  expect(isValid, `${template} ${status}: ${ajv.errorsText()} ${JSON.stringify(body)}`).toBe(true)
-}
-
-const connect = async () => {
-  const { id } = await world.connect()
-  await world.health.check(id)
-  return id
-}
-/** Walks the pages of the login, as a browser does. */
-const consent = (url: string, decision: 'Allow' | 'Deny' = 'Allow') =>
-  walkLogin(url, CALLBACK, { ...world.org.credentials.admin, decision })
+const call: ApiWorld['call'] = (...args) => api.call(...args)
+const connect = () => api.connect()
+const consent: ApiWorld['consent'] = (...args) => api.consent(...args)
 
 describe('the HTTP API of connections', () => {
   it('makes, links, reconnects, disables, enables and disconnects', async () => {
@@ -345,28 +258,5 @@ describe('wrong input gets one clear sentence', () => {
     expect(answer.status).toBe(status)
     expect(await answer.text()).not.toContain('/x')
     expect(troubles).toEqual([error])
-  })
-})
-
-describe('the OpenAPI document', () => {
-  it('is OpenAPI 3.1, and has every route', async () => {
-    const { body } = await call('GET', '/openapi.json', undefined, { authorization: '' })
-    expect(body.openapi).toBe('3.1.0')
-    const listed = Object.values(
-      body.paths as Record<string, Record<string, { operationId: string }>>,
-    )
-      .flatMap((methods) => Object.values(methods))
-      .map(({ operationId }) => operationId)
-    expect(listed.sort()).toEqual(Object.keys(ROUTES).sort())
-    const ajv = new Ajv2020({ strict: false, validateFormats: false })
-    const bodies = JSON.stringify(body)
-    expect(bodies).not.toContain('$schema')
-    for (const methods of Object.values(body.paths as object)) {
-      for (const { requestBody } of Object.values(methods) as { requestBody?: never }[]) {
-        const schema = (requestBody as unknown as { content?: Record<string, { schema: object }> })
-          ?.content?.['application/json']?.schema
-        if (schema) expect(() => ajv.compile(schema)).not.toThrow()
-      }
-    }
   })
 })

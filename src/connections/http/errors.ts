@@ -54,6 +54,7 @@ function statusOf({ code }: RescindError): number {
     case 'tls_failed':
     case 'http_timeout':
     case 'http_reset':
+    case 'http_too_large':
     case 'answer_invalid':
     case 'connection_unwell':
       return 502
