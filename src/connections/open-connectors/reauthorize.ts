@@ -84,11 +84,9 @@ export async function reauthorizeInstance(
   const found = orThrow(await client.get(wish.instance, signal), 'show the instance')
   tellInstance(found, wish, means)
   await killAndLook(found, wish, means)
-  const before = orThrow(await client.get(wish.instance, signal), 'show the instance')
-  const code = await askConsent(before, wish, means)
-  const wasDisabled = before.disabled === true
-  await enableIfNeeded(before, wish, means)
-  const applied = await applyOrAgain(before, code, wish, means)
+  const consented = await askCode(found, wish, means)
+  const applied = await applyOrAgain(consented, wish, means)
+  const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
   const changes = await checkGrant(found, applied.instance, wish, means)
@@ -189,6 +187,24 @@ async function askConsent(
   return code
 }
 
+interface Consented {
+  readonly code: Secret
+  /** As it was when the owner was back. */
+  readonly before: Instance
+}
+
+/** Brings a code, and an instance that may take it: while its owner was away it may have been disabled. */
+async function askCode(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<Consented> {
+  const code = await askConsent(instance, wish, means)
+  const before = orThrow(await means.client.get(instance.id, means.signal), 'show the instance')
+  await enableIfNeeded(before, wish, means)
+  return { code, before }
+}
+
 async function enableIfNeeded(
   instance: Instance,
   wish: ReauthorizeWish,
@@ -203,26 +219,25 @@ async function enableIfNeeded(
 }
 
 async function applyOrAgain(
-  before: Instance,
-  code: Secret,
+  { before, code }: Consented,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
-): Promise<{ readonly instance: Instance; readonly route: Route }> {
+): Promise<{ readonly instance: Instance; readonly before: Instance; readonly route: Route }> {
   const { client } = means
   const first = await applyCode(before, code, firstRoute(client), means)
-  if (first.ok) return told(first)
+  if (first.ok) return told(first, before)
   const route = nextRoute(client, first.route)
   const why = first.failure?.providerMessage ?? first.failure?.message ?? 'no token changed'
   if (route === null) throw notApplied(before, first.route, why)
   wish.step('apply', `${first.route} did not work (${why}): ${route} with a fresh code`)
-  const fresh = await askConsent(before, wish, means)
-  const second = await applyCode(before, fresh, route, means)
-  if (second.ok) return told(second)
+  const fresh = await askCode(before, wish, means)
+  const second = await applyCode(fresh.before, fresh.code, route, means)
+  if (second.ok) return told(second, fresh.before)
   throw notApplied(before, route, second.failure?.message ?? 'no token changed')
 
-  function told<T extends { readonly route: Route }>(applied: T): T {
+  function told<T extends { readonly route: Route }>(applied: T, before: Instance) {
     wish.step('apply', `by ${applied.route}: the tokens are others now`)
-    return applied
+    return { ...applied, before }
   }
 }
 

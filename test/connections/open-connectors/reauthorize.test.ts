@@ -93,6 +93,20 @@ describe('the whole path of the article, by API', () => {
     expect(await works()).toBe(true)
   })
 
+  it('one that is disabled while its owner is away is enabled before the code is given', async () => {
+    const consent: ReauthorizeWish['consent'] = async ({ url }) => {
+      const isDisabled = () => estate.account.truth.instance(instance.id)?.disabled
+      await expect.poll(isDisabled, { timeout: 30_000 }).toBe(true)
+      return callbackIn((await estate.consentAt(url)).href)
+    }
+    expect(await reauthorize({ consent })).toMatchObject({ wasDisabled: true, route: 'PATCH' })
+    const changes = estate.trace.filter(({ method }) => method === 'PUT' || method === 'PATCH')
+    expect(changes.map(({ method, url }) => `${method} ${new URL(url).pathname}`)).toEqual([
+      ...['PUT /elements/api-v2/instances/enabled', 'PATCH /elements/api-v2/instances'],
+    ])
+    expect(await works()).toBe(true)
+  })
+
   it('PATCH is refused: PUT with a fresh code, and the masked secret put in again', async () => {
     estate.account.setSwitches({ secretsInAnswers: 'masked' })
     estate.account.setFaults([{ kind: 'error_500_before_effect', on: 'patch', nth: 1 }])
