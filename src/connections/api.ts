@@ -149,8 +149,8 @@ function handlersOf(
     },
     read: withId(async (id) => jsonAnswer(showConnection(await vault.get(id)))),
     disconnect: withId(async (id) => {
-      const { connection, revokedAtProvider, why } = await vault.disconnect(id)
-      return jsonAnswer({ connection: showConnection(connection), revokedAtProvider, why })
+      const { connection, ...revoked } = await vault.disconnect(id)
+      return jsonAnswer({ connection: showConnection(connection), ...revoked })
     }),
     link: withId(async (id) => jsonAnswer(showLink(await reauthorizing.link(id)), 201)),
     enable: withId(async (id) => jsonAnswer(showConnection(await vault.enable(id)))),

@@ -44,6 +44,7 @@ export type CauseCode =
   | 'forbidden'
   | 'malformed_answer'
   | 'store_failed'
+  | 'no_probe'
   | 'by_us'
   | 'by_owner'
 

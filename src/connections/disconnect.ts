@@ -16,9 +16,11 @@ export interface Disconnected {
   readonly revokedAtProvider: 'yes' | 'no' | 'unknown'
   /** Why not, or what the provider answered. */
   readonly why: string
+  /** A grant that was to die may live: the provider did not say yes. */
+  readonly mayLive: boolean
 }
 
-type Revoked = Pick<Disconnected, 'revokedAtProvider' | 'why'>
+type Revoked = Omit<Disconnected, 'connection'>
 
 /**
  * Ends connections: at the provider first, here either way. A grant that another connection lives on is
@@ -31,10 +33,10 @@ export function createDisconnecting(parts: VaultParts) {
     const shared = await store.sharing(row)
     if (shared.length > 0) {
       const ids = shared.map(({ id }) => id).join(', ')
-      return { revokedAtProvider: 'no', why: `another connection lives on the same grant: ${ids}` }
+      return notAsked(`another connection lives on the same grant: ${ids}`)
     }
     const held = heldTokens(await store.tokens(row), tenant)
-    if (held.length === 0) return { revokedAtProvider: 'no', why: 'no token is held any more' }
+    if (held.length === 0) return notAsked('no token is held')
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token))
     return worst(answers)
@@ -73,7 +75,8 @@ export function createDisconnecting(parts: VaultParts) {
       const tenant = parts.tenantOf(before.tenant)
       if (before.state === 'revoked' && before.revoked_at_provider === 'yes') {
         const connection = asConnection(before)
-        return { connection, revokedAtProvider: 'yes', why: 'it was revoked before' }
+        const why = 'it was revoked before'
+        return { connection, revokedAtProvider: 'yes', why, mayLive: false }
       }
       const held = await hold(before.id)
       const revoked = await revoke(tenant, held)
@@ -107,9 +110,24 @@ function worst(answers: readonly RevokeAnswer[]): Revoked {
   const bad =
     answers.find(({ revoked }) => revoked === 'no') ??
     answers.find(({ revoked }) => revoked === 'unknown')
-  const { revoked, code, status } = bad ?? (answers[0] as RevokeAnswer)
-  const said = status === null ? code : `HTTP ${status}, ${code}`
-  return { revokedAtProvider: revoked, why: `the provider answered ${said}` }
+  const answer = bad ?? (answers[0] as RevokeAnswer)
+  const { revoked } = answer
+  return { revokedAtProvider: revoked, why: whyOf(answer), mayLive: revoked !== 'yes' }
+}
+
+/** Of a grant that nobody asked to end: there is none, or it is another connection's too. */
+function notAsked(why: string): Revoked {
+  return { revokedAtProvider: 'no', why, mayLive: false }
+}
+
+function whyOf({ revoked, status, code }: RevokeAnswer): string {
+  if (status !== null) {
+    return `the provider answered HTTP ${status}${code === `http_${status}` ? '' : `, ${code}`}`
+  }
+  if (code === 'no_revocation_endpoint') return 'the provider has no revocation endpoint'
+  return revoked === 'unknown'
+    ? `the provider gave no answer: ${code}`
+    : `the provider could not be asked: ${code}`
 }
 
 function byUs({ revokedAtProvider, why }: Revoked): Cause {

@@ -6,6 +6,7 @@ import type { FreshTokens, Identity, TokenAnswer } from '../providers/connection
 import type { Cause, CauseCode, Connection } from './connection.ts'
 import type { ReconnectLink } from './drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange, type GrantFacts } from './grant-change.ts'
+import { checkNames } from './names.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection } from './transitions.ts'
 import type { Vault } from './vault.ts'
@@ -191,6 +192,7 @@ export function createReauthorizing(
     expire,
     callback,
     async create({ tenant, owner, tags = [] }) {
+      checkNames({ owner, tags })
       const { provider } = parts.tenantOf(tenant)
       const row = await store.add(
         {

@@ -7,6 +7,8 @@ import { asConnection } from './transitions.ts'
 /** Among more names than this nobody has mistyped one that we could guess. */
 const NAMES_MAX = 2_000
 const TYPO_DISTANCE_MAX = 4
+/** Of a short name, four other letters are another name. */
+const TYPO_SHARE_MAX = 1 / 3
 
 /** There is no such connection; says which was meant, where one is near. */
 export async function connectionUnknown(store: ConnectionStore, id: string): Promise<RescindError> {
@@ -15,7 +17,8 @@ export async function connectionUnknown(store: ConnectionStore, id: string): Pro
   const known = names.flatMap((one) => [one.id, one.owner])
   const near = known.length > 0 ? closest(asked, known) : undefined
   const meant = names.find((one) => one.id === near || one.owner === near)
-  const isNear = near !== undefined && distance(asked, near) <= TYPO_DISTANCE_MAX
+  const typos = Math.min(TYPO_DISTANCE_MAX, asked.length * TYPO_SHARE_MAX)
+  const isNear = near !== undefined && distance(asked, near) <= typos
   const hint =
     meant && isNear
       ? `Did you mean ${meant.id}, of ${meant.owner}?`

@@ -20,7 +20,11 @@ const STORE_TRIES = 4
 const STORE_WAIT_MS = 50
 
 /** Healed by a probe alone: that a token was given says nothing of them. */
-const OF_THE_PROBE: readonly (CauseCode | undefined)[] = ['forbidden', 'identity_changed']
+const OF_THE_PROBE: readonly (CauseCode | undefined)[] = [
+  'forbidden',
+  'identity_changed',
+  'no_probe',
+]
 
 /**
  * Changes refresh tokens into new ones: one request at a time for each connection, whoever asks, in

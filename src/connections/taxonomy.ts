@@ -154,11 +154,15 @@ export function judgeProbe(answer: ProbeAnswer, controlOk?: boolean): Verdict {
       if (status === 429) return transient('rate_limited', 'certain', said)
       if (status !== null && status >= 500) return transient('provider_down', 'certain', said)
       if (status !== null) return ambiguous('malformed_answer', 'likely', said)
+      if (answer.code === 'no_probe') return ambiguous('no_probe', 'certain', NO_PROBE)
       // Nothing came back: whether it is the way there, or the provider, the control call tells.
       return transient('network', controlOk === true ? 'possible' : 'likely', said)
     }
   }
 }
+
+const NO_PROBE =
+  'Whether the token works cannot be asked: the provider has neither userinfo nor introspection. Name a cheap read as app.options.probeUrl of the tenant.'
 
 function says({ status, error, description, body }: TokenAnswer): string {
   const what = error ?? (body === 'html' ? 'a web page' : body === 'none' ? 'no body' : 'no tokens')

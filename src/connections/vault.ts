@@ -6,6 +6,7 @@ import { createBudget } from './budget.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { Cause, Connection, ConnectionEvent, ConnectionState } from './connection.ts'
 import { createDisconnecting, type Disconnected } from './disconnect.ts'
+import { checkNames } from './names.ts'
 import { connectionUnknown, notUsable, unwell } from './refusals.ts'
 import { createRenewing, type Renewing, timesOf } from './renew.ts'
 import { asConnection, asEvent, eventOf, moveTo } from './transitions.ts'
@@ -46,7 +47,7 @@ export interface HeldTokens {
 
 /** Keeps connections: their tokens sealed, one refresh at a time, each transition told once. */
 export interface Vault {
-  /** @throws RescindError `tenant_unknown`, `config_invalid` */
+  /** @throws RescindError `usage`, `tenant_unknown`, `config_invalid` */
   create(wish: NewConnection): Promise<Connection>
   /** @throws RescindError `connection_unknown` */
   get(id: string): Promise<Connection>
@@ -112,6 +113,7 @@ export function createVault(parts: VaultParts): Vault {
     ...{ shown, renewing },
     async create(wish) {
       const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
+      checkNames({ owner, tags })
       const { provider, app } = parts.tenantOf(tenant)
       if (!accessToken && !refreshToken) {
         throw new RescindError('usage', 'A connection needs a refresh token or an access token.')

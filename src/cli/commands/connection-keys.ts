@@ -50,6 +50,8 @@ export function connectionKeyCommand(io: Io): Command {
 
 async function add(context: Context, name: string): Promise<void> {
   const { output } = context
+  if (name.trim() === '')
+    throw new RescindError('usage', 'The name is empty: say what the key is for.')
   const { connections } = await context.store()
   const key = new Secret(KEY_PREFIX + randomBytes(KEY_BYTES).toString('base64url'))
   const { id } = await connections.addApiKey(key, name)

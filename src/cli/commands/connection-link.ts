@@ -37,7 +37,12 @@ export function inviteCommand(io: Io): Command {
         const { owner, tag: tags } = options
         const { name: tenant } = context.tenant()
         const { id } = await reauthorizing.create({ tenant, owner, tags })
-        tellLink(context, id, await reauthorizing.link(id))
+        const link = await reauthorizing.link(id).catch((error) => {
+          const later = `Make one later: rescind connection link ${id}`
+          context.output.note(`The connection ${id} is there, without a link. ${later}`)
+          throw error
+        })
+        tellLink(context, id, link)
       }),
     )
 }

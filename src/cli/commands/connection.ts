@@ -230,10 +230,10 @@ const disconnect =
     output.say(
       `Disconnected ${id}. Revoked at the provider: ${done.revokedAtProvider} (${visible(done.why)}).`,
     )
-    if (done.revokedAtProvider === 'unknown') {
+    if (done.mayLive) {
       io.exitCode = EXIT.notProven
       output.say(
-        'Run the command again to try it again: the token is kept, sealed, until the provider says yes.',
+        'Its grant may live on. Run the command again to try it again: the token is kept, sealed, until the provider says yes. Or end the grant at the provider.',
       )
     }
   }

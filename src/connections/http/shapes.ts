@@ -1,10 +1,8 @@
 import { z } from 'zod'
 import type { Cause, Connection, ConnectionEvent } from '../connection.ts'
+import { isPrintable, OWNER_LENGTH_MAX, TAG, TAGS_MAX } from '../names.ts'
 import type { Invitation, ReconnectOutcome } from '../reauthorize.ts'
 
-/** Longer than any name that a platform gives a customer. */
-const OWNER_LENGTH_MAX = 200
-const TAGS_MAX = 20
 const PAGE_MAX = 500
 const PAGE_DEFAULT = 100
 /** Codes are a few hundred characters at most vendors; Microsoft's have over a thousand. */
@@ -19,7 +17,7 @@ const CAUSES = [
   ...(['revoked_or_expired', 'rotated_token_lost', 'no_refresh_token'] as const),
   ...(['identity_changed', 'scopes_lost', 'our_client_refused', 'provider_down'] as const),
   ...(['network', 'rate_limited', 'forbidden', 'malformed_answer', 'store_failed'] as const),
-  ...(['by_us', 'by_owner'] as const),
+  ...(['no_probe', 'by_us', 'by_owner'] as const),
 ] as const satisfies readonly Cause['code'][]
 
 const EVENT_TYPES = [
@@ -34,7 +32,7 @@ const connectionId = z.string().regex(/^con_[0-9a-z]{10}$/, 'id must be the id o
 const eventId = z.string().regex(/^cev_\d{1,15}$/, 'after must be the id of an event.')
 const tag = z
   .string('tags must be words.')
-  .regex(/^[\w.:-]{1,64}$/, 'A tag has 1 to 64 letters, digits and the signs . : _ -')
+  .regex(TAG, 'A tag has 1 to 64 letters, digits and the signs . : _ -')
 
 const causeShape = z.strictObject({
   code: z.enum(CAUSES),
@@ -93,6 +91,7 @@ export const disconnectedShape = z.strictObject({
   connection: connectionShape,
   revokedAtProvider: z.enum(['yes', 'no', 'unknown']),
   why: z.string(),
+  mayLive: z.boolean().describe('Whether the grant may live on; then it can be asked for again'),
 })
 
 export const appliedShape = z.strictObject({
@@ -114,7 +113,8 @@ export const newConnectionShape = z.strictObject(
       .string('owner must be a text.')
       .min(1, 'owner must not be empty.')
       .max(OWNER_LENGTH_MAX, `owner has ${OWNER_LENGTH_MAX} characters at most.`)
-      .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), 'owner must be printable.'),
+      .refine((text) => text.trim() !== '', 'owner must not be empty.')
+      .refine(isPrintable, 'owner must be printable.'),
     tags: z.array(tag, 'tags must be a list of words.').max(TAGS_MAX).default([]),
   },
   'Known keys are tenant, owner and tags.',
