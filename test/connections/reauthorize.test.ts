@@ -348,6 +348,60 @@ describe('our own authority as the provider (RFC 6749, 7636, 9207)', () => {
   })
 })
 
+describe('a clock that is an hour off', () => {
+  const HOUR = 3_600_000
+  test.each([
+    ['ours, ahead', HOUR, 0],
+    ['ours, behind', -HOUR, 0],
+    ['the provider’s, ahead', 0, HOUR],
+    ['the provider’s, behind', 0, -HOUR],
+  ])(
+    '%s: consent, rotation, death and reconnect go as they should',
+    async (_title, ours, theirs) => {
+      using home = tempHome()
+      await using server = await openEndpoints({ authorize: async () => ({ userId: 'ada' }) })
+      server.clock.advance(theirs / 1000)
+      const secret = await server.addClient({ id: 'app', introspect: 'own' })
+      const tenant = {
+        ...{
+          name: 'own',
+          provider: 'oauth2',
+          url: server.authority.issuer,
+          login: {},
+          options: {},
+        },
+        app: {
+          ...{ clientId: 'app', clientSecret: new Secret(secret), redirectUri: CALLBACK },
+          ...{ scopes: ['read'], options: {} },
+        },
+      }
+      const clock: Clock = { ...systemClock, now: () => systemClock.now() + ours }
+      await using own = await openVault({ home: home.path, tenants: [tenant], clock })
+      const service = createReauthorizing(own.parts, own.vault)
+      const { id } = await service.create({ tenant: 'own', owner: 'acme' })
+      const reconnect = async () => {
+        const answer = await fetch((await service.link(id)).url, { redirect: 'manual' })
+        const query = new URL(answer.headers.get('location') ?? '').searchParams
+        const code = new Secret(query.get('code') ?? '')
+        const back = { code, state: query.get('state'), error: null, iss: query.get('iss') }
+        return (await service.callback(back)).kind
+      }
+      const stateNow = async () => (await own.health.check(id)).connection.state
+      expect([await reconnect(), await stateNow()]).toEqual(['reconnected', 'connected'])
+      const { version, token } = await own.vault.accessToken(id)
+      // It is as good as it is there, and not renewed before its time.
+      expect((await own.vault.accessToken(id)).version).toBe(version)
+      expect(await server.isActive(token.reveal())).toEqual([true])
+      const renewed = await own.vault.accessToken(id, { refused: version })
+      expect(renewed.version).toBe(version + 1)
+      await server.authority.revoke({ user: 'ada' })
+      expect([await stateNow(), await reconnect(), await stateNow()]).toEqual([
+        ...['reconnect_needed', 'reconnected', 'connected'],
+      ])
+    },
+  )
+})
+
 describe('the page for the owner', () => {
   const cause = { code: 'network', confidence: 'likely', text: 'secret-cause-text' } as const
   const outcomes: readonly ReconnectOutcome[] = [
