@@ -148,6 +148,9 @@ describe('rescind connection', () => {
     const { id } = await add()
     const ran = await run(['connection', 'show', `${id}x`])
     expect(ran.stderr).toContain(`Did you mean ${id}, of acme?`)
+    expect((await run(['connection', 'show', 'acne'])).stderr).toContain('Did you mean')
+    // Three other letters of four are another name.
+    expect((await run(['connection', 'show', 'nope'])).stderr).toContain('List them')
   })
 
   test.each<[string, string, RegExp]>([

@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createNotices } from '../../src/connections/notices.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -173,5 +174,8 @@ describe('Standard Webhooks: a notice when a connection breaks, and when it heal
     // What was forgotten is forgotten for those who had it, too.
     expect((await notices(second, at).send()).sent).toBe(0)
     expect(new Set(receiver.taken).size).toBe(1)
+    using raw = new DatabaseSync(world.store.path)
+    const rows = (table: string) => raw.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n
+    expect([rows('notice'), rows('notice_cursor')]).toEqual([0, 0])
   })
 })
