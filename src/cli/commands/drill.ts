@@ -306,7 +306,8 @@ function tell({ output, io }: Context, record: EvidenceRecord): void {
   }
   const { kind, step, name, inject, verdict, why, at } = record
   const isResult = kind === 'step' || kind === 'inject'
-  const text = isResult ? `${step ?? ''} ${name ?? inject}: ${verdict}. ${why}`.trim() : undefined
+  const what = kind === 'inject' ? `fault ${inject}` : `${step} ${name}`
+  const text = isResult ? `${what}: ${verdict}. ${why}` : undefined
   const event = { event: kind, at, step, name, inject, verdict, text }
   io.stderr.write(`${JSON.stringify(event)}\n`)
 }
@@ -334,17 +335,19 @@ function report(context: Context, { records, path }: EvidenceFile, folder: strin
 }
 
 function resultOf(made: DrillReport, files: Readonly<Record<string, string>>) {
-  const { drill, connection, platform, depth, mode, end, steps, keyId } = made
+  const { drill, connection, platform, depth, mode, end, steps, faults, keyId } = made
   return {
     ...{ drill, connection, platform, depth, mode, key: keyId, files },
     headline: headlineOf(made),
     verdict: end?.verdict ?? 'died',
     failedAt: end?.failedAt ?? null,
+    failedFaults: end?.failedFaults ?? [],
     why: end?.why ?? null,
     isBack: end?.isBack ?? null,
     stands: end?.stands ?? null,
     numbers: end?.numbers ?? null,
     steps: steps.map(({ id, name, verdict, why }) => ({ id, name, verdict, why })),
+    faults: faults.map(({ name, verdict, why }) => ({ name, verdict, why })),
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { formatCounted } from '../../core/counts.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Secret } from '../../core/secret.ts'
 import { VERSION } from '../../core/version.ts'
@@ -44,6 +45,8 @@ export interface DrillEnd {
   readonly verdict: 'passed' | 'failed'
   /** The first step that failed. */
   readonly failedAt: number | null
+  /** Names of the faults that failed. */
+  readonly failedFaults: readonly string[]
 }
 
 /**
@@ -77,6 +80,7 @@ interface Run {
   readonly context: DrillContext
   /** The last judgement of each step. */
   readonly judged: Map<number, Judgement>
+  readonly failedFaults: Set<string>
 }
 
 function openRun(options: DrillOptions): Run {
@@ -99,7 +103,7 @@ function openRun(options: DrillOptions): Run {
     secrets.old?.access ?? null,
     secrets.old?.refresh ?? null,
   )
-  return { options, context, judged: judgedSoFar(evidence.records) }
+  return { options, context, ...judgedSoFar(evidence.records) }
 }
 
 function write(
@@ -117,7 +121,10 @@ async function begin(run: Run): Promise<void> {
   write(run, { kind: 'guards', guards: guards.map(guardValue) })
   const refused = guards.find(({ ok }) => !ok)
   if (refused !== undefined) {
-    write(run, endOf(run, { verdict: 'refused', failedAt: null, why: refused.said, isBack: null }))
+    write(
+      run,
+      endOf(run, { ...NOTHING_FAILED, verdict: 'refused', why: refused.said, isBack: null }),
+    )
     options.journal.close()
   }
   refuseUnguarded(guards)
@@ -243,7 +250,7 @@ async function inject(run: Run, injections: readonly Injection[]): Promise<void>
     write(run, { kind: 'intent', inject: name, will: how })
     const skipped = { seen: {}, judgement: { verdict: 'skipped', why: why ?? '' } as const }
     const { seen, judgement } = why === undefined ? await injectOne(run, injection) : skipped
-    if (judgement.verdict === 'fail') run.judged.set(3, judgement)
+    if (judgement.verdict === 'fail') run.failedFaults.add(name)
     write(run, {
       ...{ kind: 'inject', inject: name, did: how, passOnlyIf: mustEnd },
       ...{ verdict: judgement.verdict, why: judgement.why },
@@ -307,39 +314,47 @@ async function isWell(context: DrillContext): Promise<boolean> {
   return (await callThrough(context, (on) => context.platform.call(on))).ok
 }
 
-function judgedSoFar(records: readonly EvidenceRecord[]): Map<number, Judgement> {
+function judgedSoFar(records: readonly EvidenceRecord[]): Pick<Run, 'judged' | 'failedFaults'> {
   const judged = new Map<number, Judgement>()
-  for (const { kind, step, verdict, why } of records) {
-    if (kind === 'inject' && verdict === 'fail') judged.set(3, { verdict, why } as Judgement)
+  const failedFaults = new Set<string>()
+  for (const { kind, step, inject, verdict, why } of records) {
+    if (kind === 'inject' && verdict === 'fail') failedFaults.add(String(inject))
     if (kind !== 'step' || typeof step !== 'number') continue
     judged.set(step, { verdict, why } as Judgement)
   }
-  return judged
+  return { judged, failedFaults }
 }
 
 /** @param cut why it has failed, even where no step has */
 async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
   const failedAt = failed.length === 0 ? null : Math.min(...failed)
-  const verdict = failedAt === null && cut === undefined ? 'passed' : 'failed'
-  const why =
-    failedAt === null
-      ? (cut ?? 'All steps passed.')
-      : [`Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`, cut].filter(Boolean).join(' ')
+  const failedFaults = [...run.failedFaults]
+  const complaints = [
+    failedAt !== null && `Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`,
+    failedFaults.length > 0 &&
+      `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
+    cut,
+  ].filter((one) => typeof one === 'string')
+  const verdict = complaints.length === 0 ? 'passed' : 'failed'
+  const why = complaints.length === 0 ? 'All steps passed.' : complaints.join(' ')
   const { memory } = run.context
   const isRevoked = memory.revokedAt !== null && !memory.healedAlone && !memory.reconnected
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isWell(run.context)) && !isRevoked
-  write(run, endOf(run, { verdict, failedAt, why, isBack }))
+  write(run, endOf(run, { verdict, failedAt, failedFaults, why, isBack }))
   run.options.journal.close()
-  return { verdict, failedAt }
+  return { verdict, failedAt, failedFaults }
 }
+
+const NOTHING_FAILED = { failedAt: null, failedFaults: [] } as const
 
 function endOf(
   { context, options, judged }: Run,
   end: {
     readonly verdict: string
     readonly failedAt: number | null
+    readonly failedFaults: readonly string[]
     readonly why: string
     /** By a call at the end; null where nothing was done to it. */
     readonly isBack: boolean | null

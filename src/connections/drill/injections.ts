@@ -17,13 +17,13 @@ const ROWS: readonly Row[] = [
 export const INJECTION_NAMES: readonly string[] = ROWS.map(({ name }) => name)
 
 /**
- * Finds injections by name; `all` is all of them.
+ * Finds injections by name, each once; `all` is all of them.
  *
  * @throws RescindError `usage` for an unknown name
  */
 export function injectionsOf(names: readonly string[]): readonly Injection[] {
   if (names.includes('all')) return ROWS.map(injection)
-  return names.map((name) => {
+  return [...new Set(names)].map((name) => {
     const row = ROWS.find((one) => one.name === name)
     if (row !== undefined) return injection(row)
     throw new RescindError(

@@ -85,7 +85,7 @@ describe('a fault that killed the connection', () => {
     const drilled = await drill(world, { ...wish, more: { evidence, resumed } })
     expect(evidence.records.at(-1)).toMatchObject({
       ...{ kind: 'end', verdict: 'failed', isBack: true },
-      why: expect.stringMatching(/failed: It was seen to fail\. The drill died: /),
+      why: expect.stringMatching(/^1 fault failed: provider-5xx\. The drill died: /),
     })
     const faults = evidence.records.filter(({ kind }) => kind === 'inject')
     expect(faults.map(({ inject, verdict }) => [inject, verdict])).toEqual([

@@ -1,7 +1,7 @@
 import { type Content, html, type Markup, name } from '../../../core/html.ts'
 import { formatDuration, formatMoment } from '../../../core/moments.ts'
 import { PAGE_STYLE } from '../../../core/page-style.ts'
-import { type DrillReport, headlineOf, numberRows, type ReportStep } from './model.ts'
+import { type DrillReport, headlineOf, numberRows, type ReportResult } from './model.ts'
 import { timelineChart } from './timeline.ts'
 
 /** Nothing may be loaded, sent or run: the page is text, a picture of its own, and style. */
@@ -84,6 +84,7 @@ ${summary(report)}
 <main>
 ${chart === null ? null : html`<section id="time"><h2>Over time</h2>${legend(report)}${chart}</section>`}
 ${stepsSection(report)}
+${faultsSection(report)}
 ${guardsSection(report)}
 ${factsSection(report)}
 </main>
@@ -135,22 +136,33 @@ function legend({ end, inject }: DrillReport): Content {
 
 const VERDICTS = { pass: 'pass', fail: 'fail', skipped: 'skipped' } as const
 
-function stepsSection({ steps, inject }: DrillReport): Content {
+function stepsSection({ steps }: DrillReport): Content {
   if (steps.length === 0) return null
-  return html`<section id="steps"><h2>${inject === null ? 'Steps' : 'Steps and faults'}</h2>
-<table class="${inject === null ? 'steps' : 'steps faults'}">
-<thead><tr><th scope="col">${inject === null ? 'No.' : 'What'}</th><th scope="col">What was done, and what it showed</th><th scope="col" class="verdict">Verdict</th><th scope="col" class="took num">Took</th></tr></thead>
-<tbody>
-${steps.map(stepRow)}</tbody>
-</table></section>`
+  const rows = steps.map((one) => resultRow(one, one.id, html`<b>${one.name}.</b> `))
+  return html`<section id="steps"><h2>Steps</h2>${resultTable('steps', 'No.', rows)}</section>`
 }
 
-function stepRow(step: ReportStep): Markup {
-  const { id, name: title, verdict, why, did, passOnlyIf, evidence, tookMs } = step
+function faultsSection({ faults }: DrillReport): Content {
+  if (faults.length === 0) return null
+  const rows = faults.map((one) => resultRow(one, one.name, null))
+  return html`<section id="faults"><h2>Faults</h2>${resultTable('steps faults', 'Fault', rows)}</section>`
+}
+
+function resultTable(kind: string, head: string, rows: readonly Markup[]): Markup {
+  return html`
+<table class="${kind}">
+<thead><tr><th scope="col">${head}</th><th scope="col">What was done, and what it showed</th><th scope="col" class="verdict">Verdict</th><th scope="col" class="took num">Took</th></tr></thead>
+<tbody>
+${rows}</tbody>
+</table>`
+}
+
+function resultRow(result: ReportResult, head: string, title: Content): Markup {
+  const { verdict, why, did, passOnlyIf, evidence, tookMs } = result
   const shown = JSON.stringify(evidence, null, 2)
   const proof =
     shown === '{}' ? null : html`<details><summary>Evidence</summary><pre>${shown}</pre></details>`
-  return html`<tr><th scope="row">${id}</th><td>${id === title ? null : html`<b>${title}.</b> `}${why}<span class="rule">${did} Pass only if: ${passOnlyIf}</span>${proof}</td><td class="verdict is-${verdict}">${VERDICTS[verdict]}</td><td class="took num">${verdict === 'skipped' ? '–' : formatDuration(tookMs)}</td></tr>
+  return html`<tr><th scope="row">${head}</th><td>${title}${why}<span class="rule">${did} Pass only if: ${passOnlyIf}</span>${proof}</td><td class="verdict is-${verdict}">${VERDICTS[verdict]}</td><td class="took num">${verdict === 'skipped' ? '–' : formatDuration(tookMs)}</td></tr>
 `
 }
 

@@ -1,14 +1,18 @@
 import { type JunitCase, renderJunit } from '../../../core/junit.ts'
-import type { DrillReport, ReportStep } from './model.ts'
+import type { DrillReport, ReportResult, ReportStep } from './model.ts'
 
-/** Writes a drill as JUnit XML: a suite a drill, a test a step; the guards and the verdict are tests too. */
+/** Writes a drill as JUnit XML: a suite a drill, a test a step and a fault; the guards and the verdict are tests too. */
 export function renderDrillJunit(report: DrillReport): string {
   const { platform, connection, depth, inject } = report
   const what = inject === null ? depth : 'faults'
   const name = `rescind drill ${connection} (${platform}, ${what})`
-  return renderJunit(name, [
-    { name, cases: [...guardCases(report), ...report.steps.map(stepCase), verdictCase(report)] },
-  ])
+  const cases = [
+    ...guardCases(report),
+    ...report.steps.map(stepCase),
+    ...report.faults.map(faultCase),
+    verdictCase(report),
+  ]
+  return renderJunit(name, [{ name, cases }])
 }
 
 function guardCases({ guards }: DrillReport): readonly JunitCase[] {
@@ -22,10 +26,21 @@ function guardCases({ guards }: DrillReport): readonly JunitCase[] {
 
 const OUTCOMES = { pass: 'passed', fail: 'failed', skipped: 'skipped' } as const
 
-function stepCase({ id, name, verdict, why, passOnlyIf, evidence, tookMs }: ReportStep): JunitCase {
+function stepCase(step: ReportStep): JunitCase {
+  return resultCase(`${step.id} ${step.name}`, step)
+}
+
+function faultCase(fault: ReportResult): JunitCase {
+  return resultCase(`fault: ${fault.name}`, fault)
+}
+
+function resultCase(
+  name: string,
+  { verdict, why, passOnlyIf, evidence, tookMs }: ReportResult,
+): JunitCase {
   const shown = `${why}\nPass only if: ${passOnlyIf}\n${JSON.stringify(evidence, null, 2)}`
   return {
-    name: id === name ? id : `${id} ${name}`,
+    name,
     outcome: OUTCOMES[verdict],
     message: why,
     output: verdict === 'pass' ? why : shown,

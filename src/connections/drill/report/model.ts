@@ -21,22 +21,28 @@ export interface DrillReport {
   /** Null where the drill did not end. */
   readonly endedAt: string | null
   readonly guards: readonly { readonly name: string; readonly ok: boolean; readonly said: string }[]
-  /** The last result of each step, in order, then each fault that was injected. */
+  /** The last result of each step, in order. */
   readonly steps: readonly ReportStep[]
+  /** Each fault that was injected, in order. */
+  readonly faults: readonly ReportResult[]
   readonly resumed: number
   readonly end: ReportEnd | null
   readonly records: number
 }
 
-export interface ReportStep extends Judgement {
-  /** Its number, or the name of the fault. */
-  readonly id: string
+/** What came of a step, or of a fault. */
+export interface ReportResult extends Judgement {
   readonly name: string
   readonly did: string
   readonly passOnlyIf: string
   readonly startedAt: string
   readonly tookMs: number
   readonly evidence: EvidenceValue
+}
+
+export interface ReportStep extends ReportResult {
+  /** Its number. */
+  readonly id: string
 }
 
 export interface ReportNumbers {
@@ -51,6 +57,7 @@ export interface ReportNumbers {
 export interface ReportEnd {
   readonly verdict: 'passed' | 'failed' | 'refused'
   readonly failedAt: number | null
+  readonly failedFaults: readonly string[]
   readonly why: string
   readonly numbers: ReportNumbers
   readonly appliedBy: string | null
@@ -86,7 +93,8 @@ export function readReport(records: readonly EvidenceRecord[]): DrillReport {
     startedAt: text('at'),
     endedAt: end?.at ?? null,
     guards: (of('guards')[0]?.guards ?? []) as unknown as DrillReport['guards'],
-    steps: [...lastSteps(of('step')), ...of('inject').map(asStep)],
+    steps: lastSteps(of('step')),
+    faults: of('inject').map(asFault),
     resumed: of('resumed').length,
     end: end === undefined ? null : (end as unknown as ReportEnd),
     records: records.length,
@@ -103,16 +111,15 @@ function lastSteps(records: readonly EvidenceRecord[]): readonly ReportStep[] {
 }
 
 function asStep(record: EvidenceRecord): ReportStep {
-  const { inject, step } = record
-  return {
-    ...(record as unknown as ReportStep),
-    id: String(inject ?? step),
-    name: String(record.name ?? inject),
-  }
+  return { ...(record as unknown as ReportStep), id: String(record.step) }
+}
+
+function asFault(record: EvidenceRecord): ReportResult {
+  return { ...(record as unknown as ReportResult), name: String(record.inject) }
 }
 
 /** Says in one line how a drill ended. */
-export function headlineOf({ end, steps, depth, inject }: DrillReport): string {
+export function headlineOf({ end, steps, faults, depth, inject }: DrillReport): string {
   const what = inject === null ? `Drill at depth ${depth}` : 'Drill of injected faults'
   if (end === null) return `${what}: died before its end`
   switch (end.verdict) {
@@ -121,12 +128,22 @@ export function headlineOf({ end, steps, depth, inject }: DrillReport): string {
     case 'refused':
       return `${what}: did not begin`
     case 'failed': {
-      const failed = steps.filter(({ verdict }) => verdict === 'fail')
-      const first = failed[0]
-      const more = failed.length > 1 ? `, and ${failed.length - 1} more` : ''
-      return `${what}: failed at ${first === undefined ? 'its end' : `${first.id}, ${first.name}`}${more}`
+      const at = [...failedSteps(steps), ...failedFaults(faults)]
+      return `${what}: failed at ${at.length === 0 ? 'its end' : at.join(', and at ')}`
     }
   }
+}
+
+function failedSteps(steps: DrillReport['steps']): readonly string[] {
+  const [first, ...more] = steps.filter(({ verdict }) => verdict === 'fail')
+  if (first === undefined) return []
+  return [`${first.id}, ${first.name}${more.length > 0 ? `, and ${more.length} more` : ''}`]
+}
+
+function failedFaults(faults: DrillReport['faults']): readonly string[] {
+  const failed = faults.filter(({ verdict }) => verdict === 'fail').map(({ name }) => name)
+  if (failed.length === 0) return []
+  return [`the ${failed.length === 1 ? 'fault' : 'faults'} ${failed.join(', ')}`]
 }
 
 /** The numbers of a drill, each with its name, its value in words, and what is allowed. */

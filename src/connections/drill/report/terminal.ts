@@ -31,7 +31,7 @@ export function renderRecord(
     case 'inject': {
       const tone = { pass: color.green, fail: color.red, skipped: color.dim }[verdict as 'pass']
       const mark = tone(MARKS[verdict as 'pass'])
-      const id = kind === 'step' ? String(step).padStart(2) : 'inject'
+      const id = kind === 'step' ? String(step).padStart(2) : 'fault'
       return hang(`  ${mark} ${id}  `, `${name ?? inject}: ${why}`)
     }
     case 'resumed':

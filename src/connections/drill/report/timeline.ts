@@ -1,6 +1,7 @@
+import { formatCounted } from '../../../core/counts.ts'
 import { type Content, html, type Markup } from '../../../core/html.ts'
 import { formatDuration } from '../../../core/moments.ts'
-import type { DrillReport, ReportStep } from './model.ts'
+import type { DrillReport, ReportResult } from './model.ts'
 
 /** The drawing's own coordinates; the page shrinks it, and scrolls where it would be too small. */
 const WIDTH = 960
@@ -31,7 +32,7 @@ interface Mark {
  * that count: revoked, noticed, told, well again.
  */
 export function timelineChart(report: DrillReport): Markup | null {
-  const steps = report.steps.filter(({ verdict }) => verdict !== 'skipped')
+  const steps = inTime(report).filter(({ verdict }) => verdict !== 'skipped')
   const startMs = Date.parse(report.startedAt)
   const last = steps.at(-1)
   if (last === undefined || Number.isNaN(startMs)) return null
@@ -45,7 +46,7 @@ export function timelineChart(report: DrillReport): Markup | null {
     marks.find(({ tone }) => tone === 'back'),
   ]
   const window = revoked === undefined ? null : { from: revoked.ms, to: back?.ms ?? span }
-  const label = `${report.steps.length} steps over ${formatDuration(span)}${marks.map((mark) => `; ${mark.label}`).join('')}`
+  const label = `${stepsAndFaults(report)} over ${formatDuration(span)}${marks.map((mark) => `; ${mark.label}`).join('')}`
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Timeline"><svg class="timeline" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
 ${window === null ? null : html`<rect class="gap" x="${x(window.from).toFixed(1)}" y="${TOP - 12}" width="${Math.max(1, x(window.to) - x(window.from)).toFixed(1)}" height="${height - TOP - 12}"/>`}
 ${ticks(span).map((ms) => html`<line class="grid" x1="${x(ms).toFixed(1)}" x2="${x(ms).toFixed(1)}" y1="${TOP - 12}" y2="${height - 24}"/><text class="tick" x="${x(ms).toFixed(1)}" y="${height - 8}" text-anchor="${ms === 0 ? 'start' : 'middle'}">${ms === 0 ? '0' : formatDuration(ms)}</text>`)}
@@ -54,8 +55,27 @@ ${steps.map((one, row) => drawStep(one, { row, x, startMs }))}
 </svg></div>`
 }
 
+/** Steps and faults as they came one after the other. */
+function inTime({ steps, faults }: DrillReport): readonly Bar[] {
+  const bars = [
+    ...steps.map((one) => ({ ...one, label: `${one.id}  ${one.name}` })),
+    ...faults.map((one) => ({ ...one, label: one.name })),
+  ]
+  return bars.sort((a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt))
+}
+
+interface Bar extends ReportResult {
+  readonly label: string
+}
+
+function stepsAndFaults({ steps, faults }: DrillReport): string {
+  const counted = [formatCounted(steps.length, 'step')]
+  if (faults.length > 0) counted.push(formatCounted(faults.length, 'fault'))
+  return counted.join(' and ')
+}
+
 function drawStep(
-  step: ReportStep,
+  step: Bar,
   {
     row,
     x,
@@ -67,8 +87,7 @@ function drawStep(
   const width = Math.max(BAR_WIDTH_MIN, x(from + step.tookMs) - x(from))
   const left = Math.min(x(from), WIDTH - RIGHT - width)
   const title = `${step.name}: ${step.why} (${formatDuration(step.tookMs)})`
-  const label = step.id === step.name ? step.name : `${step.id}  ${step.name}`
-  return html`<g class="bar-${step.verdict}"><title>${title}</title><text class="label" x="0" y="${y + BAR - 2}">${cut(label)}</text><rect x="${left.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="3"/>${step.verdict === 'fail' ? html`<text class="cross" x="${(left + width + 5).toFixed(1)}" y="${y + BAR - 2}">✗</text>` : null}</g>
+  return html`<g class="bar-${step.verdict}"><title>${title}</title><text class="label" x="0" y="${y + BAR - 2}">${cut(step.label)}</text><rect x="${left.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="3"/>${step.verdict === 'fail' ? html`<text class="cross" x="${(left + width + 5).toFixed(1)}" y="${y + BAR - 2}">✗</text>` : null}</g>
 `
 }
 
