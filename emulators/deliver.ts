@@ -25,9 +25,11 @@ export function deliver(delivery: Delivery): void {
   else setTimeout(() => finish(delivery), delayMs)
 }
 
+const UNANSWERED = ['reset_after_effect', 'hang', 'hang_before_effect', 'truncated_body']
+
 function finish({ request, response, answer, fault, unexpected, note }: Delivery): void {
   const kind = fault?.kind
-  if (kind === 'reset_after_effect' || kind === 'hang' || kind === 'truncated_body') {
+  if (kind !== undefined && UNANSWERED.includes(kind)) {
     note(0)
     if (kind === 'truncated_body') truncate(response, request, answer)
     else if (kind === 'reset_after_effect') request.socket.resetAndDestroy()

@@ -18,19 +18,25 @@ export interface FaultNames<Kind extends string, Route extends string> {
   readonly routes: readonly Route[]
 }
 
+/** A fault in force, and how many calls it has struck since it was set. */
+export type ListedFault<Kind extends string, Route extends string> = Fault<Kind, Route> & {
+  readonly struck: number
+}
+
 /** The faults in force, with the count of calls that each has seen. */
 export interface FaultPlan<Kind extends string = string, Route extends string = string> {
   /** Gives the first fault that strikes this call; every fault counts the call. */
   strike(route: Route): Fault<Kind, Route> | undefined
   /** Puts faults in place of those in force. Throws TypeError where a kind or route is unknown. */
   set(faults: readonly Fault<Kind, Route>[]): void
-  list(): readonly Fault<Kind, Route>[]
+  list(): readonly ListedFault<Kind, Route>[]
 }
 
 interface Armed<Kind extends string, Route extends string> {
   readonly fault: Fault<Kind, Route>
   readonly random: Random
   seen: number
+  struck: number
 }
 
 /** Makes a plan whose randomness comes from the seed alone. Throws TypeError where a kind or route is unknown. */
@@ -45,18 +51,20 @@ export function createFaultPlan<Kind extends string, Route extends string>(
       fault: checkFault(fault, names),
       random: createRandom(seed, `fault:${at}:${fault.kind}`),
       seen: 0,
+      struck: 0,
     }))
   }
   set(faults)
   return {
     set,
-    list: () => armed.map(({ fault }) => fault),
+    list: () => armed.map(({ fault, struck }) => ({ ...fault, struck })),
     strike: (route) => {
-      let struck: Fault<Kind, Route> | undefined
+      let first: Armed<Kind, Route> | undefined
       for (const entry of armed) {
-        if (strikes(entry, route)) struck ??= entry.fault
+        if (strikes(entry, route)) first ??= entry
       }
-      return struck
+      if (first !== undefined) first.struck += 1
+      return first?.fault
     },
   }
 }

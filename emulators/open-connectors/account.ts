@@ -40,6 +40,8 @@ export interface Account {
   readonly organizationSecret: string
   userSecret: string
   userSecretResets: number
+  /** Those that it was started with. */
+  readonly firstSwitches: OpenConnectorsSwitches
   switches: OpenConnectorsSwitches
   latencyMs: number
   lastInstanceId: number
@@ -55,6 +57,7 @@ const FIRST_INSTANCE_ID = 4_013
 export function createAccount(options: OpenConnectorsOptions): Account {
   const seed = options.seed ?? 1
   if (!URL.canParse(options.salesforceUrl)) throw new TypeError('salesforceUrl is not an address')
+  const switches = resolveSwitches(options.switches)
   const account: Account = {
     seed,
     salesforceUrl: new URL(options.salesforceUrl).origin,
@@ -69,7 +72,8 @@ export function createAccount(options: OpenConnectorsOptions): Account {
     organizationSecret: createHash('md5').update(`${seed}:organization`).digest('hex'),
     userSecret: userSecretOf(seed, 0),
     userSecretResets: 0,
-    switches: resolveSwitches(options.switches),
+    firstSwitches: switches,
+    switches,
     latencyMs: options.latencyMs ?? 0,
     lastInstanceId: FIRST_INSTANCE_ID,
     elementTokensMade: 0,

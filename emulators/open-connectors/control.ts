@@ -9,12 +9,15 @@ import type { Estate } from './server.ts'
  * `/__emulator/`, on the same port, without latency or faults.
  *
  * GET  truth      every instance as it really is, one JSON object a line (holds secrets)
+ * GET  counts     `{instances}`: how many there are
  * GET  emails     the e-mails that have arrived
  * GET  provider   what the platform asked of the providers: refreshes, codes, calls
  * GET  requests   `{requests, counters}`: the newest requests, and the count of each route
  * GET  switches   the switches in force
  * POST switches   switches to change
+ * GET  faults     `{faults}`: those in force, each with how many calls it has `struck`
  * POST faults     a JSON array of faults, in place of those in force
+ * POST calm       no faults any more, and the switches that the account was started with
  * POST latency    `{"ms": 40}`
  * POST night      runs the nightly refresh, and answers when every instance is refreshed or locked
  * POST age        `{"id": 4014, "ms": 3600000}`: the last refresh of an instance lies so much further back
@@ -27,6 +30,8 @@ export async function controlValue(estate: Estate, route: string, body: string):
   switch (route) {
     case 'GET truth':
       return truth.instances()
+    case 'GET counts':
+      return { instances: account.instances.size }
     case 'GET emails':
       return { emails: arrivedEmails(account) }
     case 'GET provider':
@@ -37,9 +42,15 @@ export async function controlValue(estate: Estate, route: string, body: string):
       return account.switches
     case 'POST switches':
       return changeSwitches(estate, input())
+    case 'GET faults':
+      return { faults: account.faults.list() }
     case 'POST faults':
       account.faults.set(JSON.parse(body) as readonly Fault[])
       return { faults: account.faults.list() }
+    case 'POST calm':
+      account.faults.set([])
+      account.switches = account.firstSwitches
+      return account.switches
     case 'POST latency':
       account.latencyMs = Number(input().ms)
       return { latencyMs: account.latencyMs }

@@ -52,6 +52,8 @@ export interface OpenQuestions {
   readonly disabledCall: 400 | 401 | 403
   /** Whether the platform repeats a failed refresh by itself, or with the next call after the pause. */
   readonly failedRefreshIsRepeated: 'by-itself' | 'by-calls'
+  /** How long the platform waits for a provider's answer, in milliseconds of the machine's clock. */
+  readonly providerTimeoutMs: number
   /** Whether calls that need a refresh at one time share one. */
   readonly concurrentRefreshes: 'one' | 'each'
   /** Whether deleting an instance revokes its tokens at the provider. */
@@ -94,6 +96,7 @@ export const DEFAULT_OPEN_CONNECTORS_SWITCHES: OpenConnectorsSwitches = {
   providerMessage: 'text',
   disabledCall: 403,
   failedRefreshIsRepeated: 'by-itself',
+  providerTimeoutMs: 30_000,
   concurrentRefreshes: 'one',
   deleteRevokes: false,
   notices: 'once',

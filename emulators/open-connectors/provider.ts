@@ -42,8 +42,6 @@ export type TokenResult =
   | { readonly tokens: Tokens; readonly refusal?: undefined }
   | { readonly tokens?: undefined; readonly refusal: TokenRefusal }
 
-/** A provider that takes longer is taken for down. */
-const TIMEOUT_MS = 30_000
 /** Salesforce's own hosts stand for the emulated org: nothing here may reach a real one. */
 const SALESFORCE_HOST = /^https:\/\/[\w.-]+\.salesforce\.com(?=[:/?#]|$)/i
 /** Calls that are remembered; the oldest go first. */
@@ -150,8 +148,10 @@ async function send(
   { instance, trigger, kind }: Reason & Pick<ProviderCall, 'kind'>,
   init: RequestInit,
 ): Promise<ProviderAnswer> {
-  const answer = await fetchAnswer(emulated(account, url), init)
-  const { providerCalls, clock } = account
+  const { providerCalls, clock, switches } = account
+  // A provider that takes longer is taken for down.
+  const signal = AbortSignal.timeout(switches.providerTimeoutMs)
+  const answer = await fetchAnswer(emulated(account, url), { ...init, signal })
   const instanceId = instance?.id ?? null
   providerCalls.push({ at: clock.now(), instanceId, kind, trigger, status: answer.status })
   if (providerCalls.length >= CALLS_MAX * 2) providerCalls.splice(0, CALLS_MAX)
@@ -160,8 +160,7 @@ async function send(
 
 async function fetchAnswer(url: string, init: RequestInit): Promise<ProviderAnswer> {
   try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS)
-    const response = await fetch(url, { redirect: 'manual', signal, ...init })
+    const response = await fetch(url, { redirect: 'manual', ...init })
     const body = await response.text()
     const json = parse(body)
     return { status: response.status, body, json, text: sentenceOf(json) ?? body }

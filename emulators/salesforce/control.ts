@@ -1,5 +1,6 @@
 import { type AddGrant, addGrant, userById } from './added-grant.ts'
 import type { Fault } from './faults.ts'
+import { ageCodes } from './oauth-desk.ts'
 import { expireSessions, setAppBlocked, setUserActive } from './org.ts'
 import type { Estate } from './server.ts'
 
@@ -11,15 +12,17 @@ import type { Estate } from './server.ts'
  * GET  counts     the numbers of the ground truth
  * GET  requests   `{requests, counters}`: the newest requests, and the count of each route
  * GET  presented  how often each delete token was presented, one JSON object a line (holds secrets)
+ * GET  faults     `{faults}`: those in force, each with how many calls it has `struck`
  * POST faults     a JSON array of faults, in place of those in force
  * POST latency    `{"ms": 40}`
+ * POST age-codes  `{"ms": 900000}`: the codes that nobody has redeemed were given so much earlier; says how many
  * POST grants     a grant to add: `{"userId": id, "appId": client id, "createdAt": ms}`; gives its handles
  * POST expire     ends every session
  * POST block      `{"appId": client id, "blocked": true}`
  * POST user       `{"userId": id, "isActive": false, "isFrozen": true}`
  */
 export function controlValue(estate: Estate, route: string, body: string): unknown {
-  const { org, truth, log } = estate
+  const { org, desks, truth, log } = estate
   const input = (): Record<string, unknown> => JSON.parse(body) as Record<string, unknown>
   switch (route) {
     case 'GET truth':
@@ -30,12 +33,16 @@ export function controlValue(estate: Estate, route: string, body: string): unkno
       return truth.counts()
     case 'GET requests':
       return { requests: log.entries, counters: Object.fromEntries(log.counters) }
+    case 'GET faults':
+      return { faults: org.faults.list() }
     case 'POST faults':
       org.faults.set(JSON.parse(body) as readonly Fault[])
       return { faults: org.faults.list() }
     case 'POST latency':
       org.latencyMs = Number(input().ms)
       return { latencyMs: org.latencyMs }
+    case 'POST age-codes':
+      return { aged: ageCodes(desks.oauth, Number(input().ms)) }
     case 'POST expire':
       expireSessions(org)
       return {}

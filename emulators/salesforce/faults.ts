@@ -39,6 +39,8 @@ export const FAULT_KINDS = [
   'reset_after_effect',
   /** Takes effect, and never answers; with `ms`, the connection is cut after so long. */
   'hang',
+  /** The same, and nothing was done. */
+  'hang_before_effect',
   /** Answers after `ms` more milliseconds. */
   'slow',
   'redirect_302',

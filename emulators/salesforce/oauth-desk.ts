@@ -58,3 +58,11 @@ export function keep<T>(map: Map<string, T>, name: string, value: T): void {
   const oldest = map.keys().next().value
   if (map.size > KEPT_MAX && oldest !== undefined) map.delete(oldest)
 }
+
+/** Lets the codes that nobody has redeemed be given so much earlier; returns how many there are. */
+export function ageCodes({ codes }: OauthDesk, ms: number): number {
+  for (const [code, approval] of codes) {
+    codes.set(code, { ...approval, issuedMs: approval.issuedMs - ms })
+  }
+  return codes.size
+}

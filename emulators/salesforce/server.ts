@@ -99,6 +99,8 @@ function faultBefore(org: Org, fault: Fault, path: string): Answer | 'cut' | und
         fault.retryAfterS,
       )
     case 'error_500_before_effect':
+    // Which is never sent.
+    case 'hang_before_effect':
       return UNEXPECTED
     case 'redirect_302':
       return { status: 302, type: '', body: '', headers: { location: `${org.origin}${path}` } }

@@ -52,12 +52,21 @@ describe('faults via Open Connectors', () => {
 })
 
 describe('--inject all', () => {
-  test.each(['rescind', 'open-connectors'] as const)(
-    'every fault after the other, on one connection, via %s',
+  const APPS = ['connected', 'rotating'] as const
+  const ORDERS = ['as they are listed', 'the other way round'] as const
+  const ROWS = (['rescind', 'open-connectors'] as const).flatMap((via) =>
+    APPS.flatMap((client) => ORDERS.map((order) => [via, client, order] as const)),
+  )
+  test.each(ROWS)(
+    'every fault after the other, on one connection: via %s, an app that is %s, %s',
     { timeout: 180_000 },
-    async (via) => {
-      const world = via === 'rescind' ? await openVaultWorld() : await openAccountWorld()
-      const injections = injectionsOf(['all'])
+    async (via, client, order) => {
+      const world =
+        via === 'rescind'
+          ? await openVaultWorld({}, { client })
+          : await openAccountWorld({}, { client })
+      const all = injectionsOf(['all'])
+      const injections = order === 'as they are listed' ? all : all.toReversed()
       const wish = { depth: 'refresh', platform: world.platform, more: { injections } } as const
       const drilled = await drill(world, wish)
       const failed = drilled.records.filter(

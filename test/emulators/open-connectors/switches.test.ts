@@ -12,8 +12,10 @@ import {
   makeInstance,
   type Pair,
   putBody,
+  refreshesSeen,
   revokeAt,
   startPair,
+  until,
 } from './account-fixture.ts'
 
 async function reauthenticate(pair: Pair, made: Made, by: 'PATCH' | 'PUT') {
@@ -217,6 +219,32 @@ describe('open: the rest', () => {
       expect((await accounts(pair, made)).status).toBe(status)
     },
   )
+
+  test('the control plane takes faults away, and gives the switches back', async () => {
+    const pair = await startPair({ switches: { pageSize: 3 } })
+    const control = async (name: string, body: unknown = {}) =>
+      fetch(`${pair.account.url}/__emulator/${name}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+      })
+    await control('switches', { pageSize: 1, secretsInAnswers: 'masked' })
+    await control('faults', [{ kind: 'unauthorized_401', on: 'any' }])
+    expect((await call(pair, 'GET /instances')).status).toBe(401)
+    await control('calm')
+    expect((await call(pair, 'GET /instances')).status).toBe(200)
+    const switches = await (await fetch(`${pair.account.url}/__emulator/switches`)).json()
+    expect(switches).toMatchObject({ pageSize: 3, secretsInAnswers: 'clear' })
+  })
+
+  test('a provider that is silent for longer than providerTimeoutMs is taken for down', async () => {
+    const pair = await startPair({ switches: { providerTimeoutMs: 200 } })
+    const made = await makeInstance(pair)
+    pair.org.setFaults([{ kind: 'hang', on: 'token', nth: 1 }])
+    await revokeAt(pair, made, 'access')
+    expect((await accounts(pair, made)).status).toBe(502)
+    await until(() => refreshesSeen(pair) === 2)
+    expect((await accounts(pair, made)).status).toBe(200)
+  })
 
   test('an unknown switch is refused by name', () => {
     const switches = { nonsense: true } as Partial<OpenConnectorsSwitches>

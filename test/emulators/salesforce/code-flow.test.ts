@@ -112,6 +112,18 @@ describe('authorization code with PKCE', () => {
     now += 15 * 60_000
     expect((await exchange(org, late)).json.error_description).toBe('expired authorization code')
   })
+
+  test('the control plane lets codes grow old that nobody has redeemed', async () => {
+    const org = await startOrg()
+    const code = backOf(await allow(org)).get('code')!
+    const age = async (ms: number) => {
+      const init = { method: 'POST', body: JSON.stringify({ ms }) }
+      return (await fetch(`${org.url}/__emulator/age-codes`, init)).json()
+    }
+    expect(await age(15 * 60_000)).toEqual({ aged: 1 })
+    expect((await exchange(org, code)).json.error_description).toBe('expired authorization code')
+    expect(await age(15 * 60_000)).toEqual({ aged: 0 })
+  })
 })
 
 describe('authorization endpoint: refusals', () => {

@@ -27,6 +27,7 @@ const ON_REVOKE: Readonly<Record<FaultKind, readonly [answer: number | 'cut', de
   reset_after_effect: ['cut', true],
   hang: ['cut', true],
   slow: [200, true],
+  hang_before_effect: ['cut', false],
   redirect_302: [302, false],
   ok_without_effect: [200, false],
   delayed_visibility: [200, true],
@@ -62,6 +63,28 @@ describe('faults: what is answered, and what is done', () => {
     expect(await answerOf(org, deleteToken)).toBe(answer)
     expect(org.truth.isAlive(deleteToken)).toBe(!dead)
     expect(org.log.at(-1)).toMatchObject({ route: 'revoke', fault: kind })
+  })
+
+  test('the control plane says how many calls each fault in force has struck', async () => {
+    const org = await startOrg({ faults: [] })
+    const struck = async () => {
+      const { faults } = (await (await fetch(`${org.url}/__emulator/faults`)).json()) as {
+        faults: readonly { readonly kind: string; readonly struck: number }[]
+      }
+      return faults.map((fault) => [fault.kind, fault.struck])
+    }
+    org.setFaults([
+      { kind: 'bad_id_404', on: 'revoke', nth: [1, 3] },
+      { kind: 'unavailable_503', on: 'any' },
+    ])
+    for (let calls = 0; calls < 3; calls += 1) await revoke(org, 'x')
+    // Where two would strike, only the first has.
+    expect(await struck()).toEqual([
+      ['bad_id_404', 2],
+      ['unavailable_503', 1],
+    ])
+    org.setFaults([{ kind: 'unavailable_503', on: 'any' }])
+    expect(await struck()).toEqual([['unavailable_503', 0]])
   })
 
   test('Retry-After stands on 429, and on 503 where the fault gives it', async () => {
