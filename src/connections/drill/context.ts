@@ -114,6 +114,8 @@ export interface VaultLab {
   readonly inbox: NoticeInbox
   /** Lets every write of new tokens fail, or no more. */
   failWrites(isFailing: boolean): void
+  /** How many writes failed so. */
+  failedWrites(): number
   /** The vault as another process has it. */
   another(wish?: { readonly clockOffsetMs?: number; readonly isDying?: boolean }): Vault
 }

@@ -39,19 +39,42 @@ interface LoggedRequest {
   readonly at: number
   readonly route: string
   readonly grantType?: string | null
+  readonly status: number
 }
 
 /** Counts refreshes in the log of an emulated org. */
 export function emulatorWitness(control: EmulatorControl): Witness {
   return {
-    async refreshes(since) {
-      const { requests } = await control.ask<{ requests: readonly LoggedRequest[] }>('requests')
-      return requests.filter(
-        ({ at, route, grantType }) =>
-          at >= since && route === 'token' && grantType === 'refresh_token',
-      ).length
-    },
+    refreshes: async (since) => (await tokenRequests(control, 'refresh_token', since)).length,
   }
+}
+
+/** What an emulated org answered to the codes that were presented since a moment: statuses. */
+export async function codesPresented(
+  control: EmulatorControl,
+  since: number,
+): Promise<readonly number[]> {
+  return (await tokenRequests(control, 'authorization_code', since)).map(({ status }) => status)
+}
+
+async function tokenRequests(control: EmulatorControl, grant: string, since: number) {
+  const { requests } = await control.ask<{ requests: readonly LoggedRequest[] }>('requests')
+  return requests.filter(
+    ({ at, route, grantType }) => at >= since && route === 'token' && grantType === grant,
+  )
+}
+
+/** Does something while faults are in force at an emulator, and counts the calls that they struck. */
+export async function underFaults<Outcome>(
+  control: EmulatorControl,
+  faults: readonly object[],
+  work: () => Promise<Outcome>,
+): Promise<{ readonly outcome: Outcome; readonly struck: number }> {
+  await control.tell('faults', faults)
+  const outcome = await work()
+  const inForce = await control.ask<{ faults: readonly { struck: number }[] }>('faults')
+  await control.tell('faults', [])
+  return { outcome, struck: inForce.faults.reduce((sum, { struck }) => sum + struck, 0) }
 }
 
 interface ProviderCall {

@@ -19,6 +19,8 @@ export interface NoticeInbox {
   since(connection: string, at: number): readonly Notice[]
   /** Refuses what comes from now on, or takes it again: a receiver that is down. */
   setDown(isDown: boolean): void
+  /** How many deliveries it refused so. */
+  refused(): number
   close(): Promise<void>
 }
 
@@ -31,8 +33,10 @@ export async function openNoticeInbox(clock: Clock): Promise<NoticeInbox> {
   const key = randomBytes(SECRET_BYTES)
   const deliveries: Delivery[] = []
   let down = false
+  let refused = 0
   const server = createServer(async (request, response) => {
     const body = await readBody(request)
+    if (down) refused += 1
     if (down || body === undefined) return void response.writeHead(503).end()
     const delivery = readDelivery(request, body, key, clock.now())
     if (delivery !== undefined) deliveries.push(delivery)
@@ -52,6 +56,7 @@ export async function openNoticeInbox(clock: Clock): Promise<NoticeInbox> {
     setDown: (isDown) => {
       down = isDown
     },
+    refused: () => refused,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
+import type { Http } from '../../core/http.ts'
 import type { ConnectionChange, ConnectionStore } from '../../store/connections.ts'
 import { createVault } from '../vault.ts'
 import type { VaultParts } from '../vault-parts.ts'
@@ -11,6 +12,11 @@ import type { NoticeInbox } from './notice-inbox.ts'
  * is two minutes, which no fault is waited for.
  */
 export const SIMULATED_LEASE_MS = 1_000
+/**
+ * How long it waits for a provider's answer: longer than one that comes after a lease, and in earnest
+ * half a minute.
+ */
+const SIMULATED_TIMEOUT_MS = 3_000
 
 /** Puts what fails on command between a vault and its store. */
 export function openVaultLab(
@@ -18,13 +24,19 @@ export function openVaultLab(
   { connection, inbox }: { readonly connection: string; readonly inbox: NoticeInbox },
 ): { readonly parts: VaultParts; readonly lab: VaultLab } {
   let isFailing = false
-  const store = failing(parts.store, () => isFailing)
-  const simulated: VaultParts = { ...parts, store, leaseMs: SIMULATED_LEASE_MS }
+  let failed = 0
+  const store = failing(parts.store, () => {
+    if (isFailing) failed += 1
+    return isFailing
+  })
+  const http = impatient(parts.http)
+  const simulated: VaultParts = { ...parts, store, http, leaseMs: SIMULATED_LEASE_MS }
   const lab: VaultLab = {
     ...{ connection, inbox, leaseMs: SIMULATED_LEASE_MS },
     failWrites: (on) => {
       isFailing = on
     },
+    failedWrites: () => failed,
     another: ({ clockOffsetMs = 0, isDying = false } = {}) =>
       createVault({
         ...simulated,
@@ -42,7 +54,7 @@ function failing(store: ConnectionStore, isFailing: () => boolean): ConnectionSt
     update: (id, decide) =>
       store.update(id, (row) => {
         const change = decide(row)
-        if (isFailing() && change?.tokens) throw full()
+        if (change?.tokens && isFailing()) throw full()
         return change
       }),
   }
@@ -64,6 +76,12 @@ function dying(store: ConnectionStore): ConnectionStore {
         return change
       }),
   }
+}
+
+function impatient(http: Http): Http {
+  const send: Http['send'] = (request) =>
+    http.send({ ...request, timeoutMs: SIMULATED_TIMEOUT_MS })
+  return { ...http, send }
 }
 
 function full(): RescindError {

@@ -1,6 +1,17 @@
-import { callThrough, until } from '../look.ts'
-import { failFirst } from '../step.ts'
-import { CALL_MS, consentAndApply, kill, need, type Row, settled } from './row.ts'
+import { formatCounted } from '../../../core/counts.ts'
+import { type EmulatorControl, underFaults } from '../emulator.ts'
+import { callThrough, countRefreshes, mostOf, until } from '../look.ts'
+import { failFirst, skip } from '../step.ts'
+import {
+  CALL_MS,
+  consentAndApply,
+  kill,
+  missed,
+  need,
+  noticesFromNow,
+  type Row,
+  settled,
+} from './row.ts'
 
 /** What goes wrong on the platform, where that is Open Connectors. */
 export const ACCOUNT_FAULTS: readonly Row[] = [
@@ -11,6 +22,7 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     only: 'account',
     async run(context) {
       const since = context.clock.now()
+      const noticed = await noticesFromNow(context)
       await kill(context)
       await callThrough(context, (on) => context.platform.call(on))
       await context.platform.scheduledCheck(context.signal)
@@ -20,15 +32,17 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
         () => context.platform.snapshot(),
         ({ state }) => state === 'disabled',
       )
-      const mails = (await context.platform.notices(since)).filter(
-        ({ kind }) => kind === 'disabled',
-      ).length
+      const mails = (await noticed()).filter(({ kind }) => kind === 'disabled').length
+      const refreshes = mostOf(await countRefreshes(context, since))
+      const { refreshAttemptsMax } = context.rules.habits
       const enabled = await context.platform.enable(context.signal)
       const again = await consentAndApply(context)
       const after = await settled(context)
       const judgement = failFirst(
         [
           during.state !== 'disabled' && `It is ${during.state}.`,
+          refreshes !== refreshAttemptsMax &&
+            `${refreshes} refreshes reached the provider, and not ${refreshAttemptsMax}.`,
           mails !== 1 && `${mails} mails came.`,
           enabled !== 'enabled' && 'It could not be enabled.',
           !again.applied.ok && 'The code was refused.',
@@ -37,7 +51,7 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
         'Disabled with one mail, enabled, and well again.',
       )
       return {
-        seen: { state: during.state, mails, enabled, applied: again.applied, after },
+        seen: { state: during.state, mails, refreshes, enabled, applied: again.applied, after },
         judgement,
       }
     },
@@ -51,22 +65,32 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
       const control = need(account)
       await kill(context)
       await control.tell('switches', { secretsInAnswers: 'masked', maskedEcho: 'stored' })
-      await control.tell('faults', [{ kind: 'error_500_before_effect', on: 'patch' }])
-      await context.platform.enable(context.signal)
-      const patch = await consentAndApply(context)
-      const put = patch.applied.ok ? patch : await consentAndApply(context)
-      await control.tell('faults', [])
+      const fault = { kind: 'error_500_before_effect', on: 'patch' }
+      const { outcome, struck } = await underFaults(control, [fault], async () => {
+        await context.platform.enable(context.signal)
+        const patch = await consentAndApply(context)
+        return { patch, put: patch.applied.ok ? patch : await consentAndApply(context) }
+      })
+      const { patch, put } = outcome
+      const since = context.clock.now()
       const refresh = await callThrough(context, (on) => context.platform.forceRefresh(on))
-      await control.tell('switches', { secretsInAnswers: 'clear' })
+      const refreshes = mostOf(await countRefreshes(context, since))
+      await control.tell('calm', {})
       const judgement = failFirst(
         [
+          // Who goes by PUT alone has nothing to patch.
+          patch.applied.route === 'PATCH' && missed(struck),
           !put.applied.ok && `The code was refused (${put.applied.route}).`,
           put.applied.route !== 'PUT' && `It went by ${put.applied.route}.`,
           !refresh.ok && 'The refresh after it fails: the mask was stored.',
+          refreshes === 0 && 'No refresh reached the provider.',
         ],
         'Applied by PUT with the real secret: a refresh works.',
       )
-      return { seen: { first: patch.applied, second: put.applied, refresh }, judgement }
+      return {
+        seen: { first: patch.applied, second: put.applied, struck, refresh, refreshes },
+        judgement,
+      }
     },
   },
   {
@@ -75,15 +99,26 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     mustEnd: 'All others are seen.',
     only: 'account',
     async run(context, { account }) {
-      const before = (await context.platform.others()).length
-      await need(account).tell('switches', { pageSize: 1 })
+      const control = need(account)
+      const { instances } = await control.ask<{ instances: number }>('counts')
+      const others = instances - 1
+      if (others === 0) {
+        const why = 'The account has no other instance: none lies on a second page.'
+        return { seen: { others }, judgement: skip(why) }
+      }
+      await control.tell('switches', { pageSize: 1 })
+      const before = await listed(control)
       const paged = (await context.platform.others()).length
-      await need(account).tell('switches', { pageSize: 200 })
+      const pages = (await listed(control)) - before
+      await control.tell('calm', {})
       const judgement = failFirst(
-        [paged !== before && `${paged} of ${before} others are seen.`],
-        `All ${before} others are seen.`,
+        [
+          paged !== others && `${paged} of ${others} others are seen.`,
+          pages < instances && `${formatCounted(pages, 'page')} of ${instances} were asked for.`,
+        ],
+        `All others are seen: ${others}.`,
       )
-      return { seen: { before, paged }, judgement }
+      return { seen: { others, paged, pages }, judgement }
     },
   },
   {
@@ -92,20 +127,30 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     mustEnd: 'Our own fault: not the provider’s, and the owner is never asked.',
     only: 'account',
     async run(context, { account }) {
-      await need(account).tell('faults', [{ kind: 'unauthorized_401', on: 'any' }])
-      const call = await callThrough(context, (on) => context.platform.call(on))
-      await need(account).tell('faults', [])
+      const fault = { kind: 'unauthorized_401', on: 'any' }
+      const { outcome: call, struck } = await underFaults(need(account), [fault], () =>
+        callThrough(context, (on) => context.platform.call(on)),
+      )
       const after = await settled(context)
       const judgement = failFirst(
         [
+          missed(struck),
           call.ok && 'The call went well.',
           call.providerRefused && 'The provider is blamed.',
           call.cause === 'revoked_or_expired' && 'The grant is taken for dead.',
+          call.cause !== 'our_client_refused' &&
+            `The cause is ${call.cause}, and not our own fault.`,
           !after.call?.ok && 'It does not work afterwards.',
         ],
         `The cause is ${call.cause}, and it is well afterwards.`,
       )
-      return { seen: { call, after }, judgement }
+      return { seen: { call, struck, after }, judgement }
     },
   },
 ]
+
+/** How many pages of the list of instances were ever asked for. */
+async function listed(control: EmulatorControl): Promise<number> {
+  const { counters } = await control.ask<{ counters: Record<string, number> }>('requests')
+  return counters.list ?? 0
+}

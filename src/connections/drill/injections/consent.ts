@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { Secret } from '../../../core/secret.ts'
+import { codesPresented } from '../emulator.ts'
+import type { ReconnectLink } from '../platform.ts'
 import { failFirst, skip } from '../step.ts'
 import {
   applied,
@@ -7,10 +7,22 @@ import {
   kill,
   newLink,
   type Row,
+  refusalText,
   refusedConsent,
+  refusedElse,
   settled,
   visit,
 } from './row.ts'
+
+/** Longer than any code lives: RFC 6749 section 4.1.2 advises ten minutes at most. */
+const HOUR_MS = 3_600_000
+/** What our vault, and Open Connectors, say of a code that the provider refuses. */
+const CODE_REFUSED = [
+  'code_refused, revoked_or_expired',
+  'PATCH, malformed_answer',
+  'PUT, malformed_answer',
+]
+const USED = ['used']
 
 /** What goes wrong when the owner consents. */
 export const CONSENT_FAULTS: readonly Row[] = [
@@ -19,14 +31,16 @@ export const CONSENT_FAULTS: readonly Row[] = [
     how: 'Another person consents at the link.',
     mustEnd: 'Refused: the grant is not kept.',
     only: 'vault',
-    async run(context, { stranger }) {
+    async run(context, lab) {
+      const { stranger } = lab
       if (stranger === null) {
         return {
           seen: {},
           judgement: skip('No other person is known: add drill.consent.stranger to rescind.yaml.'),
         }
       }
-      return refusedConsent(context, async (link) => visit(context, stranger, link))
+      const come = (link: ReconnectLink) => visit(context, stranger, link)
+      return refusedConsent(context, lab, { as: ['changed, identity_changed'], come })
     },
   },
   {
@@ -34,68 +48,89 @@ export const CONSENT_FAULTS: readonly Row[] = [
     how: 'The owner grants fewer scopes than before.',
     mustEnd: 'Refused: the grant is not kept.',
     only: 'vault',
-    run: (context) =>
-      refusedConsent(context, async (link) => {
-        const url = new URL(link.url)
-        const scopes = (url.searchParams.get('scope') ?? '').split(' ')
-        url.searchParams.set('scope', scopes.filter((scope) => scope !== 'api').join(' '))
-        return visit(context, context.consent, { ...link, url: url.href })
+    run: (context, lab) =>
+      refusedConsent(context, lab, {
+        as: ['changed, scopes_lost'],
+        come(link) {
+          const url = new URL(link.url)
+          const scopes = (url.searchParams.get('scope') ?? '').split(' ')
+          url.searchParams.set('scope', scopes.filter((scope) => scope !== 'api').join(' '))
+          return visit(context, context.consent, { ...link, url: url.href })
+        },
       }),
   },
   {
     name: 'owner-denies',
     how: 'The owner says no.',
     mustEnd: 'Nothing changes: the owner is still needed.',
-    run: (context) =>
-      refusedConsent(context, async (link) => {
-        const { callback } = await context.consent.visit(link, 'deny', context.signal)
-        return callback
-      }),
+    async run(context, lab) {
+      const { consent, signal } = context
+      if (!consent.canDeny) {
+        return { seen: {}, judgement: skip('A person is not asked to say no: use --consent form.') }
+      }
+      return refusedConsent(context, lab, {
+        as: ['denied, by_owner', 'callback, by_owner'],
+        isPresented: false,
+        come: async (link) => (await consent.visit(link, 'deny', signal)).callback,
+      })
+    },
   },
   {
     name: 'code-expired',
-    how: 'The code that comes is one that the provider does not know any more.',
-    mustEnd: 'Refused: the owner is still needed.',
-    run: (context) =>
-      refusedConsent(context, async ({ state }) => ({
-        code: new Secret(`aPrx${randomBytes(30).toString('hex')}`),
-        state: state.reveal(),
-        error: null,
-      })),
+    how: 'The code comes when its time is up.',
+    mustEnd: 'The provider refuses it: the owner is still needed.',
+    run: (context, lab) =>
+      refusedConsent(context, lab, {
+        as: CODE_REFUSED,
+        isPresented: true,
+        async come(link) {
+          const callback = await visit(context, context.consent, link)
+          await lab.provider.tell('age-codes', { ms: HOUR_MS })
+          return callback
+        },
+      }),
   },
   {
     name: 'state-forged',
     how: 'A good code comes with a state that nobody made.',
     mustEnd: 'Refused: the owner is still needed.',
-    run: (context) =>
-      refusedConsent(context, async (link) => {
-        const callback = await visit(context, context.consent, link)
-        return callback && { ...callback, state: 'forged' }
+    run: (context, lab) =>
+      refusedConsent(context, lab, {
+        as: ['forged', 'reconnect_refused'],
+        isPresented: false,
+        async come(link) {
+          const callback = await visit(context, context.consent, link)
+          return callback && { ...callback, state: 'forged' }
+        },
       }),
   },
   {
     name: 'code-replayed',
     how: 'A code that was used comes once more, with a good state.',
     mustEnd: 'Refused; what the first one brought stays.',
-    async run(context) {
+    async run(context, { provider }) {
       await kill(context)
       const first = await consentAndApply(context)
       const link = await newLink(context)
+      const since = context.clock.now()
       const second = await applied(context, link, {
         code: first.callback?.code ?? null,
         state: link.state.reveal(),
         error: null,
       })
+      const presented = await codesPresented(provider, since)
       const after = await settled(context)
       const judgement = failFirst(
         [
           !first.applied.ok && 'The first use was refused.',
           second.ok && 'The code was taken twice.',
+          presented.length === 0 && 'The code was not presented again: the fault did not strike.',
+          !CODE_REFUSED.includes(refusalText(second)) && refusedElse(second, CODE_REFUSED),
           !after.call?.ok && 'What the first one brought is gone.',
         ],
         `Refused (${second.route}), and the connection is well.`,
       )
-      return { seen: { first: first.applied, second, after }, judgement }
+      return { seen: { first: first.applied, second, presented, after }, judgement }
     },
   },
   {
@@ -112,6 +147,7 @@ export const CONSENT_FAULTS: readonly Row[] = [
         [
           !first.applied.ok && 'The first was refused.',
           second.ok && 'It was taken twice.',
+          !USED.includes(refusalText(second)) && refusedElse(second, USED),
           !after.call?.ok && 'What the first one brought is gone.',
         ],
         `The second is refused (${second.route}), and the connection is well.`,

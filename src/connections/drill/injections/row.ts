@@ -4,8 +4,9 @@ import { Secret } from '../../../core/secret.ts'
 import type { HeldToken } from '../../../providers/connection-way.ts'
 import type { Consent } from '../consent/consent.ts'
 import type { DrillContext, DrillLab } from '../context.ts'
+import { codesPresented } from '../emulator.ts'
 import { callThrough, type SeenCall, until } from '../look.ts'
-import type { Applied, Callback, ReconnectLink } from '../platform.ts'
+import type { Applied, Callback, Notice, PlatformSnapshot, ReconnectLink } from '../platform.ts'
 import { failFirst, type Judgement } from '../step.ts'
 
 /** How often it is looked at. */
@@ -39,20 +40,47 @@ export function need<Thing>(thing: Thing | null): Thing {
 }
 
 /** A refresh is needed from now on. */
-export async function revokeAccess({ direct, platform, keepOut }: DrillContext): Promise<void> {
-  const { access } = await platform.tokens()
-  keepOut(access)
-  await direct.way.revoke(direct.app, { kind: 'access', token: access }, direct.means)
+export async function revokeAccess(context: DrillContext): Promise<void> {
+  const { access } = await context.platform.tokens()
+  context.keepOut(access)
+  await revoke(context, { kind: 'access', token: access })
 }
 
 /** The grant is dead from now on. */
-export async function kill({ direct, platform, keepOut }: DrillContext): Promise<void> {
-  const { access, refresh } = await platform.tokens()
-  keepOut(access, refresh)
-  const token: HeldToken = refresh
-    ? { kind: 'refresh', token: refresh }
-    : { kind: 'access', token: access }
-  await direct.way.revoke(direct.app, token, direct.means)
+export async function kill(context: DrillContext): Promise<void> {
+  const { access, refresh } = await context.platform.tokens()
+  context.keepOut(access, refresh)
+  await revoke(
+    context,
+    refresh ? { kind: 'refresh', token: refresh } : { kind: 'access', token: access },
+  )
+}
+
+async function revoke({ direct }: DrillContext, held: HeldToken): Promise<void> {
+  const { revoked, alreadyDead, code } = await direct.way.revoke(direct.app, held, direct.means)
+  if (revoked === 'yes' && !alreadyDead) return
+  const what = alreadyDead
+    ? 'was dead already: the platform holds another than the provider gave.'
+    : `was not revoked by the provider (${code}).`
+  throw new RescindError('connection_unwell', `The ${held.kind} token ${what}`)
+}
+
+/** What a fault that struck nothing is complained of with. */
+export function missed(struck: number): string | false {
+  return struck === 0 && 'The fault did not strike: nobody asked for what it would have broken.'
+}
+
+/** Reads the notices of what happens from now on, each once: those of earlier faults may still come. */
+export async function noticesFromNow({
+  platform,
+  memory,
+}: DrillContext): Promise<() => Promise<readonly Notice[]>> {
+  const told = () => platform.notices(memory.startedAt)
+  const before = new Set((await told()).map(({ id }) => id))
+  return async () => {
+    const fresh = (await told()).filter(({ id }) => !before.has(id))
+    return [...new Map(fresh.map((notice) => [notice.id, notice])).values()]
+  }
 }
 
 export async function look(context: DrillContext): Promise<Moment> {
@@ -60,14 +88,18 @@ export async function look(context: DrillContext): Promise<Moment> {
   return { state: (await context.platform.snapshot()).state, call }
 }
 
+/** What a moment is waited for: that it works, that calls fail for good, that the owner is asked too. */
+const ENDS = {
+  well: ({ call }: Moment) => call?.ok === true,
+  dead: ({ call, state }: Moment) =>
+    call?.ok === false && (call.providerRefused || NEEDS_OWNER.includes(state)),
+  told: ({ call, state }: Moment) => call?.ok === false && NEEDS_OWNER.includes(state),
+} as const
+
 /** Calls until it works, or until it is known to be dead; gives the last look. */
-export function settled(context: DrillContext, end: 'well' | 'dead' = 'well'): Promise<Moment> {
+export function settled(context: DrillContext, end: keyof typeof ENDS = 'well'): Promise<Moment> {
   const wish = { ms: context.rules.limits.detectMs, everyMs: CALL_MS }
-  const isEnd = ({ call, state }: Moment) =>
-    end === 'well'
-      ? call?.ok === true
-      : call?.ok === false && (call.providerRefused || NEEDS_OWNER.includes(state))
-  return until(context, wish, () => look(context), isEnd)
+  return until(context, wish, () => look(context), ENDS[end])
 }
 
 export function judgeDead({ call, state }: Moment): Judgement {
@@ -75,6 +107,7 @@ export function judgeDead({ call, state }: Moment): Judgement {
     [
       call?.ok && 'It is not noticed: calls still go well.',
       call?.cause !== 'revoked_or_expired' && `The cause is ${call?.cause ?? 'none'}.`,
+      !NEEDS_OWNER.includes(state) && `The platform says ${state}: the owner is not asked.`,
     ],
     `Noticed: ${state}.`,
   )
@@ -116,25 +149,72 @@ export async function consentAndApply(context: DrillContext) {
   return { link, callback, applied: await applied(context, link, callback) }
 }
 
+/** What was said of a consent that was not taken, in words: `denied, by_owner`. */
+export function refusalText({ route, cause }: Applied): string {
+  return cause === null ? route : `${route}, ${cause}`
+}
+
+export function refusedElse(answer: Applied, as: readonly string[]): string {
+  return `It was refused as ${refusalText(answer)}, and not as ${as.join(' or ')}.`
+}
+
+export interface RefusedConsent {
+  /** What a platform may call the refusal. */
+  readonly as: readonly string[]
+  /** Whether the code reaches the provider, and is refused there. */
+  readonly isPresented?: boolean
+  /** What comes to the callback. */
+  come(link: ReconnectLink): Promise<Callback | null>
+}
+
 /** A consent that must not be taken: the grant is dead before, and dead it stays. */
 export async function refusedConsent(
   context: DrillContext,
-  come: (link: ReconnectLink) => Promise<Callback | null>,
+  { provider }: DrillLab,
+  { as, isPresented, come }: RefusedConsent,
 ) {
+  const { platform, clock } = context
   await kill(context)
   const before = await settled(context, 'dead')
+  const held = await platform.snapshot()
   const link = await newLink(context)
-  const answer = await applied(context, link, await come(link))
+  const callback = await come(link)
+  const since = clock.now()
+  const answer = await applied(context, link, callback)
+  const presented = await codesPresented(provider, since)
   const after = await look(context)
+  const isKept = holdsOthers(held, await platform.snapshot())
+  const said = refusalText(answer)
   const judgement = failFirst(
     [
+      !ENDS.dead(before) && 'Calls went well before it: the grant was not known to be dead.',
+      callback === null && 'Nothing came to the callback: the fault did not strike.',
       answer.ok && 'It was taken.',
-      after.call?.ok && 'Calls go well: something was kept of it.',
-      after.state === 'connected' && before.state !== 'connected' && 'It is shown as well.',
+      !as.includes(said) && refusedElse(answer, as),
+      isPresented === true && presented.length === 0 && 'The code was never presented.',
+      isPresented === true &&
+        presented.some((status) => status < 400) &&
+        'The provider took the code: the fault did not strike.',
+      isPresented === false && presented.length > 0 && 'The code was presented all the same.',
+      (after.call?.ok || isKept) && 'Something was kept of it.',
+      after.call?.cause !== before.call?.cause &&
+        after.call?.cause !== answer.cause &&
+        `The cause is ${after.call?.cause ?? 'none'} afterwards.`,
+      NEEDS_OWNER.includes(before.state) &&
+        !NEEDS_OWNER.includes(after.state) &&
+        `It was ${before.state}, and is shown as ${after.state}.`,
     ],
-    `Refused (${answer.route}${answer.cause === null ? '' : `, ${answer.cause}`}); still ${after.state}.`,
+    `Refused (${said}); still ${after.state}.`,
   )
-  return { seen: { before, answer, after }, judgement }
+  return { seen: { before, answer, presented, after }, judgement }
+}
+
+function holdsOthers(before: PlatformSnapshot, after: PlatformSnapshot): boolean {
+  const isNew = (was: string | null, is: string | null) => is !== null && is !== was
+  return (
+    isNew(before.accessFingerprint, after.accessFingerprint) ||
+    isNew(before.refreshFingerprint, after.refreshFingerprint)
+  )
 }
 
 /** One more approval of the app by the same user. */
@@ -159,15 +239,17 @@ export async function grantAnew({ direct, consent, keepOut }: DrillContext): Pro
     : { kind: 'access', token: tokens.accessToken }
 }
 
-/** Takes every fault away, and gives the connection a new grant where it needs one. */
-export async function bringBack(
-  context: DrillContext,
-  { provider, account, vault }: DrillLab,
-): Promise<void> {
+/** Takes everything away that faults leave on: those of this process, and of one that died. */
+export async function calm({ provider, account, vault }: DrillLab): Promise<void> {
   await provider.tell('faults', [])
-  await account?.tell('faults', [])
+  await account?.tell('calm', {})
   vault?.failWrites(false)
   vault?.inbox.setDown(false)
+}
+
+/** Takes every fault away, and gives the connection a new grant where it needs one. */
+export async function bringBack(context: DrillContext, lab: DrillLab): Promise<void> {
+  await calm(lab)
   const wish = { ms: context.rules.limits.detectMs, everyMs: CALL_MS }
   const isEnd = ({ call, state }: Moment) => call?.ok === true || NEEDS_OWNER.includes(state)
   const left = await until(context, wish, () => look(context), isEnd)
@@ -185,10 +267,13 @@ export async function bringBack(
   )
 }
 
-export async function attempt(work: () => Promise<unknown>): Promise<void> {
+/** Does what may be refused; says whether it was done. */
+export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
   try {
     await work()
+    return true
   } catch (error) {
     if (!isRescindError(error)) throw error
+    return false
   }
 }

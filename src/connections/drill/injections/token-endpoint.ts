@@ -1,11 +1,17 @@
+import { formatCounted } from '../../../core/counts.ts'
 import type { HeldToken } from '../../../providers/connection-way.ts'
-import { callThrough, countRefreshes, mostOf } from '../look.ts'
-import { failFirst, skip } from '../step.ts'
+import type { CauseCode } from '../../connection.ts'
+import type { DrillContext } from '../context.ts'
+import { underFaults } from '../emulator.ts'
+import { callThrough, countRefreshes, mostOf, probeDirectly } from '../look.ts'
+import { fail, failFirst, skip } from '../step.ts'
 import {
   grantAnew,
   judgeDead,
   look,
+  missed,
   NEEDS_OWNER,
+  noticesFromNow,
   onToken,
   type Row,
   revokeAccess,
@@ -17,28 +23,45 @@ const MORE_GRANTS = 5
 
 const HEALS = 'Never taken for dead: nobody is asked, and it works again when the fault is over.'
 
-/** Trouble at the token endpoint that says nothing of the grant. */
-function transient(name: string, how: string, faults: readonly object[]): Row {
+/** Causes that only a dead grant has. */
+const DEAD: readonly (string | null | undefined)[] = ['revoked_or_expired', 'rotated_token_lost']
+/** An emulated platform waits so long for the provider; in earnest, none says how long. */
+const SIMULATED_TIMEOUT_MS = 1_000
+
+/**
+ * Trouble at the token endpoint that says nothing of the grant.
+ *
+ * @param cause what it is, where it must be known for that and no other
+ */
+function transient(name: string, how: string, faults: readonly object[], cause?: CauseCode): Row {
   return {
     name,
     how,
     mustEnd: HEALS,
-    async run(context, { provider }) {
+    async run(context, { provider, account }) {
+      const { deathNotices } = context.rules.habits
+      const noticed = await noticesFromNow(context)
+      await account?.tell('switches', { providerTimeoutMs: SIMULATED_TIMEOUT_MS })
       await revokeAccess(context)
-      await provider.tell('faults', faults)
-      const during = await look(context)
-      await provider.tell('faults', [])
+      const { outcome: during, struck } = await underFaults(provider, faults, () => look(context))
       const after = await settled(context)
+      const told = (await noticed()).filter(({ kind }) => deathNotices.includes(kind)).length
+      const { call, state } = during
       const judgement = failFirst(
         [
-          NEEDS_OWNER.includes(during.state) &&
-            `It was taken for dead: ${during.state} (${during.call?.cause ?? 'no cause'}).`,
+          missed(struck),
+          (NEEDS_OWNER.includes(state) || DEAD.includes(call?.cause)) &&
+            `It was taken for dead: ${state} (${call?.cause ?? 'no cause'}).`,
+          cause !== undefined &&
+            call?.cause !== cause &&
+            `The cause is ${call?.cause ?? 'none'}, and not ${cause}.`,
           !after.call?.ok &&
             `It does not work after the fault is over (${after.call?.cause ?? after.state}).`,
+          told > 0 && `The owner was told of it: ${formatCounted(told, 'notice')}.`,
         ],
-        `${during.state} while it lasted (${during.call?.ok ? 'and calls went well' : (during.call?.cause ?? 'no cause')}), well after it.`,
+        `${state} while it lasted (${call?.ok ? 'and calls went well' : (call?.cause ?? 'no cause')}), well after it.`,
       )
-      return { seen: { during, after }, judgement }
+      return { seen: { struck, during, after, told }, judgement }
     },
   }
 }
@@ -52,8 +75,8 @@ export const PROVIDER_FAULTS: readonly Row[] = [
   ),
   transient(
     'provider-timeout',
-    'The token endpoint is silent, and cuts the connection.',
-    onToken('reset_before_effect'),
+    'The token endpoint is silent once, for longer than it is waited for.',
+    onToken('hang_before_effect'),
   ),
   transient(
     'rate-limited-429',
@@ -86,6 +109,7 @@ export const PROVIDER_FAULTS: readonly Row[] = [
       'invalid-client',
       'The token endpoint answers invalid_client once.',
       onToken('invalid_client_401'),
+      'our_client_refused',
     ),
     mustEnd: 'Our own fault: the owner is never asked to reconnect for it.',
   },
@@ -106,15 +130,18 @@ export const PROVIDER_FAULTS: readonly Row[] = [
         }
       }
       await revokeAccess(context)
-      await provider.tell('faults', onToken('reset_after_effect'))
-      const during = await look(context)
-      await provider.tell('faults', [])
+      const { outcome: during, struck } = await underFaults(
+        provider,
+        onToken('reset_after_effect'),
+        () => look(context),
+      )
       const since = context.clock.now()
-      const after = await settled(context, isLost ? 'dead' : 'well')
+      const after = await settled(context, isLost ? 'told' : 'well')
       const more = mostOf(await countRefreshes(context, since)) ?? 0
       const judgement = isLost
         ? failFirst(
             [
+              missed(struck),
               after.call?.ok && 'It goes on as if nothing were lost.',
               after.state !== 'reconnect_needed' &&
                 `The platform says ${after.state}, and not that the owner is needed.`,
@@ -125,10 +152,13 @@ export const PROVIDER_FAULTS: readonly Row[] = [
             'The owner is asked: the rotated token is lost, and the old one was not presented again.',
           )
         : failFirst(
-            [!after.call?.ok && `It does not heal (${after.call?.cause ?? after.state}).`],
+            [
+              missed(struck),
+              !after.call?.ok && `It does not heal (${after.call?.cause ?? after.state}).`,
+            ],
             'It healed by itself.',
           )
-      return { seen: { during, after, presentedAgain: more }, judgement }
+      return { seen: { struck, during, after, presentedAgain: more }, judgement }
     },
   },
   {
@@ -140,18 +170,21 @@ export const PROVIDER_FAULTS: readonly Row[] = [
         return { seen: {}, judgement: skip('The app rotates: each answer has a refresh token.') }
       }
       const before = await context.platform.tokens()
-      const call = await callThrough(context, (on) => context.platform.forceRefresh(on))
+      const { call, refreshes } = await refreshOnce(context)
       const after = await context.platform.tokens()
+      context.keepOut(before.access, before.refresh, after.access, after.refresh)
       const isKept = before.refresh?.reveal() === after.refresh?.reveal()
       const judgement = failFirst(
         [
           !call.ok && 'The refresh fails.',
+          refreshes === 0 && NO_REFRESH,
+          after.access.reveal() === before.access.reveal() && 'The refresh brought no new token.',
           after.refresh === null && 'The refresh token is gone.',
           !isKept && 'The refresh token is another.',
         ],
         'The old refresh token stayed.',
       )
-      return { seen: { call, isKept }, judgement }
+      return { seen: { call, refreshes, isKept }, judgement }
     },
   },
   {
@@ -159,12 +192,12 @@ export const PROVIDER_FAULTS: readonly Row[] = [
     how: 'The provider refuses a refresh that names scopes, as Salesforce does.',
     mustEnd: 'None are named: the refresh works.',
     async run(context) {
-      const call = await callThrough(context, (on) => context.platform.forceRefresh(on))
+      const { call, refreshes } = await refreshOnce(context)
       const judgement = failFirst(
-        [!call.ok && `The refresh fails (${call.cause}).`],
+        [!call.ok && `The refresh fails (${call.cause}).`, refreshes === 0 && NO_REFRESH],
         'The refresh named no scopes.',
       )
-      return { seen: { call }, judgement }
+      return { seen: { call, refreshes }, judgement }
     },
   },
   {
@@ -175,12 +208,27 @@ export const PROVIDER_FAULTS: readonly Row[] = [
       if (context.rules.traits.liveTokensMax === null) {
         return { seen: {}, judgement: skip('The provider is not known to limit tokens.') }
       }
+      const { access } = await context.platform.tokens()
+      context.keepOut(access)
       const grants: HeldToken[] = []
       for (let count = 0; count < MORE_GRANTS; count += 1) grants.push(await grantAnew(context))
-      const after = await settled(context, 'dead')
+      const oldest = await probeDirectly(context, access)
+      const after = await settled(context, 'told')
       for (const grant of grants)
         await context.direct.way.revoke(context.direct.app, grant, context.direct.means)
-      return { seen: { after }, judgement: judgeDead(after) }
+      const judgement =
+        oldest.verdict === 'dead'
+          ? judgeDead(after)
+          : fail(`The fault did not strike: the oldest grant is ${oldest.verdict} at the provider.`)
+      return { seen: { oldest, after }, judgement }
     },
   },
 ]
+
+const NO_REFRESH = 'The fault did not strike: no refresh reached the provider.'
+
+async function refreshOnce(context: DrillContext) {
+  const since = context.clock.now()
+  const call = await callThrough(context, (on) => context.platform.forceRefresh(on))
+  return { call, refreshes: mostOf(await countRefreshes(context, since)) }
+}

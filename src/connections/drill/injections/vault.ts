@@ -1,12 +1,18 @@
+import { formatCounted } from '../../../core/counts.ts'
+import { underFaults } from '../emulator.ts'
 import { countRefreshes, mostOf, until } from '../look.ts'
+import type { Notice } from '../platform.ts'
 import { failFirst } from '../step.ts'
 import {
   attempt,
   CALL_MS,
+  judgeDead,
   kill,
   look,
+  missed,
   NEEDS_OWNER,
   need,
+  noticesFromNow,
   onToken,
   type Row,
   revokeAccess,
@@ -17,6 +23,8 @@ const HOUR_MS = 3_600_000
 const PARALLEL = 8
 /** A receiver that was down is tried again after one to two seconds. */
 const RETRY_MS_MAX = 15_000
+/** Beyond this a second notice of one death would not come by itself. */
+const AGAIN_MS = 500
 
 /** What goes wrong in our own vault. */
 export const VAULT_FAULTS: readonly Row[] = [
@@ -29,12 +37,15 @@ export const VAULT_FAULTS: readonly Row[] = [
     async run(context, { vault }) {
       const lab = need(vault)
       await revokeAccess(context)
+      const before = lab.failedWrites()
       lab.failWrites(true)
       const during = await look(context)
       lab.failWrites(false)
+      const struck = lab.failedWrites() - before
       const after = await settled(context)
       const judgement = failFirst(
         [
+          missed(struck),
           during.call?.ok && 'A token that is not stored was given out.',
           during.state === 'connected' && 'It is shown as well, though its tokens are not stored.',
           NEEDS_OWNER.includes(during.state) &&
@@ -44,7 +55,7 @@ export const VAULT_FAULTS: readonly Row[] = [
         ],
         `${during.state} while nothing could be written, and well after.`,
       )
-      return { seen: { during, after }, judgement }
+      return { seen: { struck, during, after }, judgement }
     },
   },
   {
@@ -56,14 +67,21 @@ export const VAULT_FAULTS: readonly Row[] = [
     async run(context, { vault }) {
       const lab = need(vault)
       await revokeAccess(context)
-      await attempt(() => lab.another({ isDying: true }).renew(lab.connection))
+      const since = context.clock.now()
+      const hasDied = !(await attempt(() => lab.another({ isDying: true }).renew(lab.connection)))
+      const refreshes = mostOf(await countRefreshes(context, since))
       const { state } = await context.platform.snapshot()
       const { rotation, replayKills } = context.rules.traits
       const isLost = rotation !== 'never' && replayKills
-      const after = await settled(context, isLost ? 'dead' : 'well')
+      const after = await settled(context, isLost ? 'told' : 'well')
       const judgement = failFirst(
         [
+          (!hasDied || refreshes === 0) &&
+            'The fault did not strike: no process died after its refresh was answered.',
           state === 'connected' && 'It is shown as well right after.',
+          isLost &&
+            !NEEDS_OWNER.includes(after.state) &&
+            `The platform says ${after.state}, and not that the owner is needed.`,
           isLost &&
             after.call?.cause !== 'rotated_token_lost' &&
             `The cause is ${after.call?.cause ?? 'none'}, and not that a token was lost.`,
@@ -73,7 +91,7 @@ export const VAULT_FAULTS: readonly Row[] = [
           ? 'The owner is asked: the rotated token went with the process.'
           : 'The next one refreshed anew.',
       )
-      return { seen: { rightAfter: state, after }, judgement }
+      return { seen: { hasDied, refreshes, rightAfter: state, after }, judgement }
     },
   },
   {
@@ -89,20 +107,22 @@ export const VAULT_FAULTS: readonly Row[] = [
       const all = vaults.flatMap((one) =>
         Array.from({ length: PARALLEL }, () => one.renew(lab.connection, version)),
       )
-      const failed = (await Promise.allSettled(all)).filter(
-        ({ status }) => status === 'rejected',
-      ).length
+      const ended = await Promise.allSettled(all)
+      const given = ended.filter((one) => one.status === 'fulfilled').map(({ value }) => value)
+      const failed = ended.length - given.length
+      const tokens = new Set(given.map(({ accessFingerprint }) => accessFingerprint)).size
       const refreshes = mostOf(await countRefreshes(context, since))
       const after = await look(context)
       const judgement = failFirst(
         [
           refreshes !== 1 && `${refreshes} refreshes reached the provider.`,
           failed > 0 && `${failed} of ${all.length} callers got no token.`,
+          tokens > 1 && `They got ${tokens} different tokens.`,
           !after.call?.ok && 'It does not work afterwards.',
         ],
         `One refresh for ${all.length} callers.`,
       )
-      return { seen: { callers: all.length, failed, refreshes, after }, judgement }
+      return { seen: { callers: all.length, failed, refreshes, tokens, after }, judgement }
     },
   },
   {
@@ -112,18 +132,23 @@ export const VAULT_FAULTS: readonly Row[] = [
     only: 'vault',
     async run(context, { provider, vault }) {
       const lab = need(vault)
-      await provider.tell('faults', onToken('slow', { ms: lab.leaseMs * 3 }))
-      const slow = attempt(() => lab.another().renew(lab.connection))
-      await context.clock.sleep(CALL_MS, context.signal)
-      await attempt(() => lab.another().renew(lab.connection))
-      await slow
-      await provider.tell('faults', [])
+      const fault = onToken('slow', { ms: lab.leaseMs * 2 })
+      const { outcome: isLateKept, struck } = await underFaults(provider, fault, async () => {
+        const slow = attempt(() => lab.another().renew(lab.connection))
+        await context.clock.sleep(CALL_MS, context.signal)
+        await attempt(() => lab.another().renew(lab.connection))
+        return slow
+      })
       const after = await settled(context)
       const judgement = failFirst(
-        [!after.call?.ok && `It does not work afterwards (${after.call?.cause ?? after.state}).`],
+        [
+          missed(struck),
+          !isLateKept && 'The late answer was not kept.',
+          !after.call?.ok && `It does not work afterwards (${after.call?.cause ?? after.state}).`,
+        ],
         'The late answer was kept, and the connection is alive.',
       )
-      return { seen: { after }, judgement }
+      return { seen: { struck, isLateKept, after }, judgement }
     },
   },
   {
@@ -133,20 +158,23 @@ export const VAULT_FAULTS: readonly Row[] = [
     only: 'vault',
     async run(context, { vault }) {
       const lab = need(vault)
+      const since = context.clock.now()
       for (const clockOffsetMs of [HOUR_MS, -HOUR_MS]) {
         const other = lab.another({ clockOffsetMs })
         await other.renew(lab.connection)
         await other.accessToken(lab.connection)
       }
+      const refreshes = mostOf(await countRefreshes(context, since))
       const after = await look(context)
       const judgement = failFirst(
         [
+          refreshes !== 2 && `${refreshes} refreshes reached the provider, and two were asked for.`,
           !after.call?.ok && `Calls fail (${after.call?.cause}).`,
           after.state !== 'connected' && `It is ${after.state}.`,
         ],
         'Both refreshed it, and it is well.',
       )
-      return { seen: { after }, judgement }
+      return { seen: { refreshes, after }, judgement }
     },
   },
   {
@@ -155,30 +183,44 @@ export const VAULT_FAULTS: readonly Row[] = [
     mustEnd: 'The notice comes when it is up again: once.',
     only: 'vault',
     async run(context, { vault }) {
-      const { inbox, connection } = need(vault)
-      // What earlier faults left to be told is told before.
-      await context.platform.notices(context.clock.now())
-      const since = context.clock.now()
+      const { inbox } = need(vault)
+      const { platform, memory } = context
+      const wish = { ms: RETRY_MS_MAX, everyMs: CALL_MS }
+      // In order for each connection: what earlier faults left to be told would hold up this one's.
+      const told = () => platform.notices(memory.startedAt)
+      const backlog = await until(context, wish, told, (all) => all.every(hasCome))
+      const noticed = await noticesFromNow(context)
+      const deaths = async () =>
+        (await noticed()).filter((one) => one.kind === 'needs_reauth' && hasCome(one)).length
+      const refused = inbox.refused()
       inbox.setDown(true)
       await kill(context)
-      await settled(context, 'dead')
-      await context.platform.notices(since)
-      const whileDown = inbox.since(connection, since).length
+      const dead = await settled(context, 'told')
+      const death = judgeDead(dead)
+      const whileDown = await deaths()
+      const struck = inbox.refused() - refused
       inbox.setDown(false)
-      const came = async () => {
-        await context.platform.notices(since)
-        return inbox.since(connection, since).filter(({ kind }) => kind === 'needs_reauth').length
-      }
-      const count = await until(context, { ms: RETRY_MS_MAX, everyMs: CALL_MS }, came, (n) => n > 0)
+      await until(context, wish, deaths, (count) => count > 0)
+      await context.clock.sleep(AGAIN_MS, context.signal)
+      const count = await deaths()
+      const waiting = backlog.filter((one) => !hasCome(one)).length
       const judgement = failFirst(
         [
+          waiting > 0 && `${formatCounted(waiting, 'notice')} of earlier faults never came.`,
+          death.verdict === 'fail' && death.why,
           whileDown > 0 && 'Something came while it was down.',
           count === 0 && 'The notice never came.',
           count > 1 && `${count} notices came.`,
+          struck === 0 && 'The fault did not strike: nothing was sent while it was down.',
         ],
         'The notice came once, when the receiver was up again.',
       )
-      return { seen: { whileDown, count }, judgement }
+      return { seen: { waiting, dead, struck, whileDown, count }, judgement }
     },
   },
 ]
+
+/** The receiver got it; what the history of our own vault alone has is not signed. */
+function hasCome({ signatureGood }: Notice): boolean {
+  return signatureGood !== null
+}
