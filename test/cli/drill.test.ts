@@ -389,6 +389,23 @@ describe('rescind drill', () => {
     expect((await run('connection', 'check', connection)).exitCode).toBe(0)
   }, 120_000)
 
+  test('a drill of faults that was killed is resumed, whatever it left on at the emulator', async () => {
+    const out = join(home, 'left-on')
+    const via = ['--via', 'open-connectors']
+    const args = ['drill', instance, ...via, '--inject', 'five-failures', ...FORM, '--out', out]
+    const child = spawnRescind(args, { home, env })
+    await until(() => linesOf(out).includes('"kind":"intent","inject":"five-failures"'))
+    child.process.kill('SIGKILL')
+    await child.done
+    account.setSwitches({ pageSize: 1, secretsInAnswers: 'masked' })
+    account.setFaults([{ kind: 'unauthorized_401', on: 'any' }])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
+    const switches = await (await fetch(`${account.url}/__emulator/switches`)).json()
+    expect(switches).toMatchObject({ pageSize: 200, secretsInAnswers: 'clear' })
+  }, 120_000)
+
   test('an unknown connection ends the process', async () => {
     const { done, process: started } = spawnRescind(['drill', 'con_nope'], { home, env })
     const late = setTimeout(() => started.kill('SIGKILL'), 20_000)

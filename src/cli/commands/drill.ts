@@ -195,7 +195,12 @@ async function resume(
     )
   }
   const http = httpOf(context, options)
-  const target = await openTarget(context, http, { connection, via, mode })
+  const target = await openTarget(context, http, {
+    connection,
+    via,
+    mode,
+    isHurt: memory.hurt !== null,
+  })
   try {
     const folder = dirname(path)
     await using consent = await consentOf(context, http, target, { ...options, folder })

@@ -36,6 +36,8 @@ export interface DrillTarget {
   readonly connection: string
   readonly via: 'rescind' | 'open-connectors'
   readonly mode: Mode
+  /** A process that died may have left a fault in force: it is taken away before anything is asked. */
+  readonly isHurt?: boolean
 }
 
 /** A connection that is to be drilled, with all that a drill asks. */
@@ -114,7 +116,7 @@ async function openOurs(
 async function openInstance(
   context: Context,
   http: Http,
-  { connection, mode }: DrillTarget,
+  { connection, mode, isHurt }: DrillTarget,
 ): Promise<OpenTarget> {
   const { config, io } = context
   const { clock } = io
@@ -127,6 +129,9 @@ async function openInstance(
   }
   const settings = config.openConnectors()
   const client = createOpenConnectorsClient(settings, { http, clock })
+  const isSimulated = mode === 'simulated'
+  const account = isSimulated ? emulatorControl(settings.url, http) : null
+  if (isHurt) await account?.tell('calm', {})
   const { elementKey } = orThrow(await client.get(instance), 'show the instance')
   const element = appOf(settings, elementKey)
   const direct = directWay(context, http, {
@@ -135,8 +140,6 @@ async function openInstance(
     redirectUri: settings.callbackUrl,
     scopes: element.scope?.split(/[\s,]+/) ?? [],
   })
-  const isSimulated = mode === 'simulated'
-  const account = isSimulated ? emulatorControl(settings.url, http) : null
   const { fingerprint } = await context.store()
   const platform = openConnectorsPlatform({
     ...{ client, instance, fingerprint, http, clock },

@@ -9,7 +9,7 @@ import type { EvidenceFile } from './evidence-file.ts'
 import type { EvidenceSigner } from './evidence-key.ts'
 import { checkGuards, type DrillPermission, type GuardResult, refuseUnguarded } from './guards.ts'
 import { type Injection, runInjection } from './inject.ts'
-import { bringBack } from './injections/row.ts'
+import { attempt, bringBack, calm } from './injections/row.ts'
 import { injectionsOf } from './injections.ts'
 import {
   type DrillAbout,
@@ -117,6 +117,9 @@ function write(
 async function begin(run: Run): Promise<void> {
   const { options, context } = run
   write(run, header(options))
+  const { lab } = context
+  // What another left on when it died; where the emulator cannot be reached, a guard says so.
+  if (options.injections !== undefined && lab !== null) await attempt(() => calm(lab))
   const guards = await checkGuards(context, options.permission)
   write(run, { kind: 'guards', guards: guards.map(guardValue) })
   const refused = guards.find(({ ok }) => !ok)
@@ -278,8 +281,9 @@ async function endFaults(run: Run): Promise<DrillEnd> {
   const { options, context } = run
   const { memory, lab } = context
   const { records } = options.evidence
+  if (lab === null) throw new RescindError('drill_refused', 'Faults take emulators.')
+  await calm(lab)
   if (memory.hurt !== null) {
-    if (lab === null) throw new RescindError('drill_refused', 'Faults take emulators.')
     await bringBack(context, lab)
     if (await isWell(context)) memory.hurt = null
     context.save()

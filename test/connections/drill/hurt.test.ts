@@ -2,13 +2,15 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
-import { continueEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import { emptyMemory } from '../../../src/connections/drill/context.ts'
+import { continueEvidence, createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import { openJournal } from '../../../src/connections/drill/journal.ts'
+import { pass } from '../../../src/connections/drill/step.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { RescindError } from '../../../src/core/errors.ts'
-import { drill, openVaultWorld, sealer } from './world.ts'
+import { type AccountWorld, drill, openAccountWorld, openVaultWorld, sealer } from './world.ts'
 
 const FAULTS = injectionsOf(['receiver-down', 'provider-5xx'])
 
@@ -104,4 +106,59 @@ describe('a fault that killed the connection', () => {
     const drilled = await drill(world, { depth: 'refresh', platform, more })
     expect(drilled.records.at(-1)).toMatchObject({ verdict: 'passed', isBack: true, stands: null })
   })
+})
+
+describe('what a process left on at the emulators when it died', () => {
+  const LEFT = { pageSize: 1, secretsInAnswers: 'masked', maskedEcho: 'ignored' } as const
+  const GIVEN = { pageSize: 50, secretsInAnswers: 'clear', maskedEcho: 'stored' } as const
+  const leave = ({ account, org }: AccountWorld) => {
+    account.setSwitches(LEFT)
+    account.setFaults([{ kind: 'unauthorized_401', on: 'any' }])
+    org.setFaults([{ kind: 'unavailable_503', on: 'any' }])
+  }
+  const switchesOf = async ({ lab }: AccountWorld) => lab?.account?.ask('switches')
+
+  test('is gone before the next drill of faults looks at anything', async () => {
+    const world = await openAccountWorld({ switches: GIVEN })
+    const { platform } = world
+    leave(world)
+    const seen: unknown[] = []
+    const injections = injectionsOf(['second-page']).map((one) => ({
+      ...one,
+      run: async () => {
+        seen.push(await switchesOf(world))
+        return { seen: {}, judgement: pass('Seen.') }
+      },
+    }))
+    const drilled = await drill(world, { depth: 'refresh', platform, more: { injections } })
+    expect(drilled.verdict).toBe('passed')
+    expect(seen).toEqual([expect.objectContaining(GIVEN)])
+  })
+
+  test.each([
+    ['killed the connection', true],
+    ['killed nothing', false],
+  ])(
+    'is gone when the drill is resumed, and the connection is back: it %s',
+    async (_it, isDead) => {
+      const world = await openAccountWorld({ switches: GIVEN })
+      const { platform, folder } = world
+      const signer = openEvidenceKey(join(folder, 'drill-key'))
+      const evidence = createEvidence(join(folder, 'died.jsonl'), { signer, clock: systemClock })
+      evidence.append({ kind: 'drill', inject: ['masked-secret-in-put'] })
+      evidence.append({ kind: 'intent', inject: 'masked-secret-in-put' })
+      const { direct } = world
+      const { refresh } = await platform.tokens()
+      if (isDead && refresh) {
+        await direct.way.revoke(direct.app, { kind: 'refresh', token: refresh }, direct.means)
+      }
+      leave(world)
+      const hurt = isDead ? { fault: 'masked-secret-in-put', at: 0 } : null
+      const memory = { ...emptyMemory(0), hurt }
+      const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+      await drill(world, { depth: 'refresh', platform, more: { evidence, resumed } })
+      expect(evidence.records.at(-1)).toMatchObject({ kind: 'end', isBack: true })
+      expect(await switchesOf(world)).toMatchObject(GIVEN)
+    },
+  )
 })
