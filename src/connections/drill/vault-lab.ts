@@ -79,8 +79,7 @@ function dying(store: ConnectionStore): ConnectionStore {
 }
 
 function impatient(http: Http): Http {
-  const send: Http['send'] = (request) =>
-    http.send({ ...request, timeoutMs: SIMULATED_TIMEOUT_MS })
+  const send: Http['send'] = (request) => http.send({ ...request, timeoutMs: SIMULATED_TIMEOUT_MS })
   return { ...http, send }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { INJECTION_NAMES, injectionsOf } from '../../../src/connections/drill/injections.ts'
+import { Secret } from '../../../src/core/secret.ts'
 import { drill, openAccountWorld, openVaultWorld } from './world.ts'
 
 const ONLY_ACCOUNT = ['five-failures', 'masked-secret-in-put', 'second-page', 'platform-refuses-us']
@@ -79,6 +80,28 @@ describe('--inject all', () => {
       expect(drilled.verdict).toBe('passed')
     },
   )
+
+  test('receiver-down: what waits to be told since before is told, and is not its own', async () => {
+    const world = await openVaultWorld()
+    const { platform, inbox, direct, consent } = world
+    inbox.setDown(true)
+    const { refresh } = await platform.tokens()
+    const token = refresh ?? new Secret('')
+    await direct.way.revoke(direct.app, { kind: 'refresh', token }, direct.means)
+    expect((await platform.call()).ok).toBe(false)
+    await platform.notices(0)
+    expect(inbox.refused()).toBe(1)
+    const link = await platform.reconnectLink()
+    const { callback } = await consent.visit(link, 'allow')
+    if (callback) await platform.applyCallback(link, callback)
+    inbox.setDown(false)
+    const more = { injections: injectionsOf(['receiver-down']) }
+    const drilled = await drill(world, { depth: 'refresh', platform, more })
+    const record = drilled.records.find(({ kind }) => kind === 'inject')
+    expect([record?.verdict, record?.why]).toEqual(['pass', expect.stringMatching(/came once/)])
+    const deaths = inbox.since(world.connection, 0).filter(({ kind }) => kind === 'needs_reauth')
+    expect(deaths).toHaveLength(2)
+  }, 60_000)
 
   test('an unknown fault is refused with the names of all', () => {
     expect(() => injectionsOf(['earthquake'])).toThrow(/Known: all, provider-5xx/)

@@ -23,6 +23,7 @@ const HOUR_MS = 3_600_000
 const PARALLEL = 8
 /** A receiver that was down is tried again after one to two seconds. */
 const RETRY_MS_MAX = 15_000
+const FIRST_RETRY_MS_MAX = 3_000
 /** Beyond this a second notice of one death would not come by itself. */
 const AGAIN_MS = 500
 
@@ -197,8 +198,14 @@ export const VAULT_FAULTS: readonly Row[] = [
       await kill(context)
       const dead = await settled(context, 'told')
       const death = judgeDead(dead)
-      const whileDown = await deaths()
-      const struck = inbox.refused() - refused
+      const tried = async () => ({ came: await deaths(), struck: inbox.refused() - refused })
+      const first = { ms: FIRST_RETRY_MS_MAX, everyMs: CALL_MS }
+      const { came: whileDown, struck } = await until(
+        context,
+        first,
+        tried,
+        (one) => one.struck > 0,
+      )
       inbox.setDown(false)
       await until(context, wish, deaths, (count) => count > 0)
       await context.clock.sleep(AGAIN_MS, context.signal)
