@@ -36,6 +36,20 @@ export interface ConnectionWay {
     accessToken: Secret,
     means: WayMeans,
   ): Promise<number | null>
+  /** Lists the live grants of one user and app, where the provider tells them to that user's token. */
+  listLive?(
+    app: ConnectionApp,
+    identity: Identity,
+    accessToken: Secret,
+    means: WayMeans,
+  ): Promise<readonly LiveGrant[] | null>
+}
+
+/** A grant of which no token is held here. */
+export interface LiveGrant {
+  /** Revoked as its refresh token would be. */
+  readonly handle: Secret
+  readonly createdAt: number
 }
 
 /** What a look at a token showed: `unclear` this time, `unable` as a rule. */

@@ -67,6 +67,12 @@ export interface DrillMemory {
   startedAt: number
   before: PlatformSnapshot | null
   liveBefore: number | null
+  /** The live grants of the user and the app before, where the provider lists them. */
+  grantsBefore: readonly Fingerprint[] | null
+  /** The grant with which the connection came back; null where it is not known. */
+  ownGrant: Fingerprint | null
+  /** Codes that the platform was given and did not take, or of which its answer was lost. */
+  codesLost: number
   others: Readonly<Record<string, ConnectionState>>
   revokedAt: number | null
   /** The fault that was injected last, until a call shows that the connection is well after it. */
@@ -145,6 +151,9 @@ export function emptyMemory(startedAt: number): DrillMemory {
     startedAt,
     before: null,
     liveBefore: null,
+    grantsBefore: null,
+    ownGrant: null,
+    codesLost: 0,
     others: {},
     revokedAt: null,
     hurt: null,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isRescindError } from '../../core/errors.ts'
 import { type HttpResponse, hadNoEffect } from '../../core/http.ts'
-import type { Secret } from '../../core/secret.ts'
+import { Secret } from '../../core/secret.ts'
 import { processIntrospectionResponse, sendIntrospection } from '../../protocol/introspect.ts'
 import { chooseClient } from '../../protocol/open-target.ts'
 import type {
@@ -9,6 +9,7 @@ import type {
   ConnectionTraits,
   ConnectionWay,
   Identity,
+  LiveGrant,
   ProbeAnswer,
   RevokeAnswer,
   TokenAnswer,
@@ -138,21 +139,43 @@ export const salesforceConnection: ConnectionWay = {
     }
   },
   async countLive(app, { user }, accessToken, means) {
-    const { appName, apiVersion = API_VERSION } = app.options
-    if (typeof appName !== 'string') return null
-    const soql = `SELECT COUNT() FROM OauthToken WHERE UserId = ${soqlText(user)} AND AppName = ${soqlText(appName)}`
-    try {
-      const path = `/services/data/v${apiVersion}/query?q=${encodeURIComponent(soql)}`
-      const answer = await read(app.url.replace(/\/+$/, '') + path, accessToken, means)
-      const { totalSize } = JSON.parse(answer.body) as { totalSize?: unknown }
-      // Who may not read the list is told nothing, and that is no count.
-      return answer.status === 200 && typeof totalSize === 'number' ? totalSize : null
-    } catch (error) {
-      if (error instanceof SyntaxError) return null
-      codeOf(error)
-      return null
-    }
+    const answer = await askForRows('COUNT()', { app, user, accessToken }, means)
+    return typeof answer?.totalSize === 'number' ? answer.totalSize : null
   },
+  async listLive(app, { user }, accessToken, means) {
+    const answer = await askForRows('DeleteToken, CreatedDate', { app, user, accessToken }, means)
+    if (answer?.done !== true || !Array.isArray(answer.records)) return null
+    const grants = answer.records.map(grantIn)
+    return grants.every((grant) => grant !== null) ? grants : null
+  },
+}
+
+interface Rows {
+  readonly app: ConnectionApp
+  readonly user: string
+  readonly accessToken: Secret
+}
+
+/** Who may not read the list is told nothing, and that is no answer. */
+async function askForRows(columns: string, { app, user, accessToken }: Rows, means: WayMeans) {
+  const { appName, apiVersion = API_VERSION } = app.options
+  if (typeof appName !== 'string') return null
+  const soql = `SELECT ${columns} FROM OauthToken WHERE UserId = ${soqlText(user)} AND AppName = ${soqlText(appName)}`
+  try {
+    const path = `/services/data/v${apiVersion}/query?q=${encodeURIComponent(soql)}`
+    const { status, body } = await read(app.url.replace(/\/+$/, '') + path, accessToken, means)
+    return status === 200 ? fieldsOf(body) : null
+  } catch (error) {
+    codeOf(error)
+    return null
+  }
+}
+
+function grantIn(row: unknown): LiveGrant | null {
+  const { DeleteToken: handle, CreatedDate: at } = (row ?? {}) as Readonly<Record<string, unknown>>
+  const createdAt = Date.parse(String(at))
+  if (typeof handle !== 'string' || handle === '' || Number.isNaN(createdAt)) return null
+  return { handle: new Secret(handle), createdAt }
 }
 
 async function askForTokens(

@@ -310,15 +310,39 @@ describe('judges, by hand-made evidence', () => {
     ],
     [
       '15 nobody counts',
-      hygieneStep.judge({ before: null, after: 1 }, rules()),
+      hygieneStep.judge({ before: null, after: 1, grants: null }, rules()),
       'skipped',
       /cannot say/,
     ],
     [
       '15 one more',
-      hygieneStep.judge({ before: 1, after: 2 }, rules()),
+      hygieneStep.judge({ before: 1, after: 2, grants: null }, rules()),
       'fail',
       /left some behind/,
+    ],
+    [
+      '15 one fewer',
+      hygieneStep.judge({ before: 2, after: 1, grants: null }, rules()),
+      'fail',
+      /one is gone that should live/,
+    ],
+    [
+      '15 as many, and one of them another',
+      hygieneStep.judge({ before: 2, after: 2, grants: { revoked: 0, left: 0, gone: 1 } }, rules()),
+      'fail',
+      /1 of those before is gone/,
+    ],
+    [
+      '15 one that began meanwhile',
+      hygieneStep.judge({ before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 } }, rules()),
+      'fail',
+      /left alone/,
+    ],
+    [
+      '15 what was lost is revoked',
+      hygieneStep.judge({ before: 2, after: 2, grants: { revoked: 1, left: 0, gone: 0 } }, rules()),
+      'pass',
+      /1 that a lost code had brought was revoked/,
     ],
   ] as const)('%s', (_name, judgement, verdict, why) => {
     expect(judgement).toEqual({ verdict, why: expect.stringMatching(why) })

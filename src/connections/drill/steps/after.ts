@@ -1,5 +1,6 @@
 import { formatCounted } from '../../../core/counts.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
+import { revokeSurplus, type SeenGrants } from '../live-grants.ts'
 import {
   callThrough,
   identityText,
@@ -8,7 +9,7 @@ import {
   type SeenProbe,
   until,
 } from '../look.ts'
-import { fail, failFirst, type Judgement, pass, type StepOf, skip } from '../step.ts'
+import { failFirst, type Judgement, type StepOf, skip } from '../step.ts'
 import { countLive } from './before.ts'
 
 const LOOK_MS = 100
@@ -273,35 +274,57 @@ export const recoveryStep: StepOf<SeenRecovery> = {
 export interface SeenHygiene {
   readonly before: number | null
   readonly after: number | null
+  /** Null where the provider counts the tokens alone, or not even that. */
+  readonly grants: SeenGrants | null
 }
 
-/** Step 15: nothing is left behind. */
+/** Step 15: nothing is left behind, and nothing else is gone. */
 export const hygieneStep: StepOf<SeenHygiene> = {
   no: 15,
   name: 'Hygiene',
-  act: 'Count the live tokens of the user and the app.',
-  passOnlyIf: 'No more than before.',
-  ask: async (context) => ({ before: context.memory.liveBefore, after: await countLive(context) }),
-  judge({ before, after }) {
+  act: 'Count the live tokens of the user and the app; revoke what the drill has left over.',
+  passOnlyIf: 'As many as before, none of the drill’s left over, and none gone that should live.',
+  async ask(context) {
+    const grants = await revokeSurplus(context)
+    return { before: context.memory.liveBefore, after: await countLive(context), grants }
+  },
+  judge({ before, after, grants }) {
     if (before === null || after === null) {
       return skip('The provider cannot say how many live tokens the user and the app have.')
     }
-    return after > before
-      ? fail(
-          `${after} live tokens, and ${before} before: the drill, or the platform, left some behind.`,
-        )
-      : pass(`${formatCounted(after, 'live token')}, ${before} before.`)
+    const { left = 0, gone = 0, revoked = 0 } = grants ?? {}
+    const count = `${formatCounted(after, 'live token')}, and ${before} before`
+    return failFirst(
+      [
+        gone > 0 &&
+          `${count}: ${gone} of those before ${gone === 1 ? 'is' : 'are'} gone that the drill did not revoke.`,
+        left > 0 &&
+          `${count}: ${left} began meanwhile, and ${left === 1 ? 'is' : 'are'} not surely the drill’s, so that ${left === 1 ? 'it was' : 'they were'} left alone. End at the provider what nobody needs.`,
+        after > before && `${count}: the drill, or the platform, left some behind.`,
+        after < before && `${count}: one is gone that should live.`,
+      ],
+      revoked === 0
+        ? `${count}.`
+        : `${count}: ${revoked} that a lost code had brought ${revoked === 1 ? 'was' : 'were'} revoked.`,
+    )
   },
 }
 
 /** The same after faults: a grant that a fault lost lives on, and nobody holds what would end it. */
 export const hygieneAfterFaults: StepOf<SeenHygiene> = {
   ...hygieneStep,
+  act: 'Count the live tokens of the user and the app.',
+  passOnlyIf: 'As many as before.',
+  ask: async (context) => ({
+    before: context.memory.liveBefore,
+    after: await countLive(context),
+    grants: null,
+  }),
   judge(seen, rules) {
     const { before, after } = seen
     if (before === null || after === null || after <= before) return hygieneStep.judge(seen, rules)
     return skip(
-      `${formatCounted(after, 'live token')}, ${before} before: what a fault lost, or a refusal left, lives on at the provider until somebody revokes it there.`,
+      `${formatCounted(after, 'live token')}, and ${before} before: what a fault lost, or a refusal left, lives on at the provider until somebody revokes it there.`,
     )
   },
 }

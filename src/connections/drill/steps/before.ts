@@ -1,4 +1,5 @@
 import type { DrillContext } from '../context.ts'
+import { rememberGrants } from '../live-grants.ts'
 import {
   callThrough,
   identityText,
@@ -45,6 +46,7 @@ export const snapshotStep: StepOf<SeenSnapshot> = {
     memory.before = { ...snapshot, identity }
     memory.others = Object.fromEntries(others.map(({ id, state }) => [id, state]))
     memory.liveBefore = await countLive(context)
+    await rememberGrants(context)
     return {
       id: snapshot.id,
       state: snapshot.state,
@@ -71,7 +73,7 @@ export const snapshotStep: StepOf<SeenSnapshot> = {
           'The platform holds another access token than it says.',
         clockOffsetMs !== null &&
           Math.abs(clockOffsetMs) > CLOCK_OFFSET_MS_MAX &&
-          `The provider's clock is ${Math.round(Math.abs(clockOffsetMs) / 60_000)} minutes from ours: set the clock first.`,
+          `The provider's clock is ${Math.round(Math.abs(clockOffsetMs) / 60_000)} minutes ${clockOffsetMs > 0 ? 'ahead of' : 'behind'} ours: set the clock that is wrong, then drill again.`,
       ],
       'Connected, with both tokens.',
     ),

@@ -2,6 +2,7 @@ import { isRescindError } from '../../../core/errors.ts'
 import type { Secret } from '../../../core/secret.ts'
 import type { ConsentVisit, Decision } from '../consent/consent.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
+import { claimGrant, GRANTS_APART_MS } from '../live-grants.ts'
 import type { Applied, ReconnectLink } from '../platform.ts'
 import { fail, failFirst, type Judgement, pass, type StepOf } from '../step.ts'
 
@@ -223,21 +224,24 @@ export const applyStep: StepOf<SeenApply> = {
   act: 'Give the platform the code; if it refuses, a fresh code, by its other way.',
   passOnlyIf: 'It takes a code; which way worked is written down.',
   async ask(context) {
-    const { memory, secrets } = context
+    const { memory, secrets, clock, signal } = context
     const tries: { route: string; ok: boolean; cause: string | null }[] = []
     if (secrets.callback === null) {
-      memory.appliedBy = 'callback served elsewhere'
-      memory.reconnected = true
+      await becomeReconnected(context, 'callback served elsewhere')
       return { tries, ok: true, elsewhere: true }
     }
     for (let attempt = 1; attempt <= APPLY_TRIES_MAX; attempt += 1) {
       const { link, callback } = secrets
       if (link === null || callback === null) break
+      // An answer that never comes may have brought a grant: that is on the disk before it is asked for.
+      if (memory.codesLost > 0) await clock.sleep(GRANTS_APART_MS, signal)
+      memory.codesLost += 1
+      context.save()
       const { ok, route, cause } = await apply(context, link, callback)
       tries.push({ route, ok, cause })
       if (ok) {
-        memory.appliedBy = route
-        memory.reconnected = true
+        memory.codesLost -= 1
+        await becomeReconnected(context, route)
         return { tries, ok, elsewhere: false }
       }
       // A code is good for one try: the next way takes another.
@@ -254,6 +258,14 @@ export const applyStep: StepOf<SeenApply> = {
           `The platform did not take the code (${ways}; ${tries.at(-1)?.cause ?? 'no cause given'}).`,
         )
   },
+}
+
+/** Writes down that the connection has a new grant, and which one it is. */
+export async function becomeReconnected(context: DrillContext, by: string): Promise<void> {
+  const { memory } = context
+  memory.appliedBy = by
+  memory.reconnected = true
+  await claimGrant(context)
 }
 
 /** PATCH, then PUT: there are two ways. */

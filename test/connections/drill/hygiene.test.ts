@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
+import type { Secret } from '../../../src/core/secret.ts'
+import { drill, type OrgWorld, openAccountWorld, openVaultWorld, story } from './world.ts'
+
+/** The drill's first code becomes a grant whose answer is lost: nobody holds it. */
+function losingTheFirst(world: OrgWorld, platform: Platform): Platform {
+  let isFirst = true
+  return {
+    ...platform,
+    async applyCallback(link, callback, signal) {
+      if (callback.code === null || !isFirst) return platform.applyCallback(link, callback, signal)
+      isFirst = false
+      await world.grant()
+      return { ok: false, route: 'lost', cause: null }
+    },
+  }
+}
+
+/** Does something once, while the connection is dead. */
+function meanwhile(platform: Platform, happens: () => Promise<unknown>): Platform {
+  return {
+    ...platform,
+    async enable(signal) {
+      await happens()
+      return platform.enable(signal)
+    },
+  }
+}
+
+async function isAlive({ direct, app }: OrgWorld, refresh: Secret): Promise<boolean> {
+  return (await direct.way.refresh(app, refresh, direct.means)).tokens !== null
+}
+
+const WORLDS = [
+  ['our vault', () => openVaultWorld()],
+  ['Open Connectors', () => openAccountWorld()],
+] as const
+
+describe.each(WORLDS)('step 15, via %s', (_name, open) => {
+  test.each(['refresh', 'grant'] as const)(
+    'depth %s: a grant of a lost code is revoked, and what was there before lives',
+    async (depth) => {
+      const world = await open()
+      const before = await world.grant()
+      const alive = world.org.truth.counts().alive
+      const platform = losingTheFirst(world, world.platform)
+      const drilled = await drill(world, { depth, platform })
+      expect(drilled.step(15)?.why, story(drilled)).toBe(
+        '2 live tokens, and 2 before: 1 that a lost code had brought was revoked.',
+      )
+      expect([drilled.verdict, world.org.truth.counts().alive]).toEqual(['passed', alive])
+      expect(await isAlive(world, before.refresh)).toBe(true)
+      expect((await world.platform.call()).ok).toBe(true)
+    },
+  )
+
+  test('fails where a grant is gone that was there before, though as many are left', async () => {
+    const world = await open()
+    const before = await world.grant()
+    const platform = meanwhile(world.platform, async () => {
+      const token = { kind: 'refresh', token: before.refresh } as const
+      await world.direct.way.revoke(world.app, token, world.direct.means)
+      await world.grant()
+    })
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.step(15), story(drilled)).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/^2 live tokens, and 2 before: 1 of those before is gone/),
+    })
+  })
+
+  test('leaves alone what began meanwhile and is not surely its own, and fails', async () => {
+    const world = await open()
+    const begun: Secret[] = []
+    const platform = meanwhile(world.platform, async () => {
+      begun.push((await world.grant()).refresh)
+    })
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.step(15), story(drilled)).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/^2 live tokens, and 1 before: .* left alone/),
+    })
+    expect(await Promise.all(begun.map((refresh) => isAlive(world, refresh)))).toEqual([true])
+  })
+})
