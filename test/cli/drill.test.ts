@@ -1,117 +1,33 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type OpenConnectorsAccount,
-  type SalesforceOrg,
-  startOpenConnectors,
-  startSalesforce,
-} from '../../emulators/index.ts'
-import { askForCode, makeInstance } from '../../examples/demo/instance.ts'
+import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { type DrillHome, openDrillHome } from '../support/drill-home.ts'
+import { checkKilledDrill } from '../support/drill-kill9.ts'
 import { rescind, spawnRescind } from '../support/run-cli.ts'
 import { refuseSecrets } from './run-revoke.ts'
 
-const CALLBACK = 'http://127.0.0.1:4711/callback'
 const CONSENT = ['--consent', 'form']
 const FORM = [...CONSENT, '--load', '500ms']
 
+let drills: DrillHome
 let org: SalesforceOrg
-let account: OpenConnectorsAccount
+let account: DrillHome['account']
 let home: string
-let env: Record<string, string>
+let env: DrillHome['env']
 let instance: string
 let connection: string
-
-function config(more: { readonly user?: string; readonly userSecret?: string } = {}): string {
-  const { connected, limited } = org.credentials
-  return JSON.stringify({
-    tenants: {
-      org: {
-        provider: 'salesforce',
-        url: org.url,
-        app: {
-          ...{ clientId: connected.clientId, clientSecret: '${env:CLIENT_SECRET}' },
-          ...{ redirectUri: CALLBACK, scopes: ['api', 'id', 'refresh_token'] },
-          options: { appName: 'Data Sync', rotation: 'never' },
-        },
-      },
-    },
-    openConnectors: {
-      url: account.apiUrl,
-      userSecret: more.userSecret ?? '${env:USER_SECRET}',
-      organizationSecret: '${env:ORGANIZATION_SECRET}',
-      callbackUrl: CALLBACK,
-      elements: {
-        sfdc: {
-          ...{ apiKey: connected.clientId, apiSecret: '${env:CLIENT_SECRET}' },
-          ...{ scope: 'api id refresh_token', probe: '/hubs/crm/accounts?pageSize=1' },
-        },
-      },
-    },
-    drill: {
-      users: [more.user ?? limited.userId],
-      consent: { fields: { username: limited.username, password: '${env:PASSWORD}' } },
-    },
-  })
-}
-
-const secrets = () => [
-  ...org.truth.secrets(),
-  ...Object.values(env),
-  org.credentials.limited.password,
-]
+let config: DrillHome['config']
+let secrets: DrillHome['secrets']
 
 beforeAll(async () => {
-  org = await startSalesforce({ seed: 31, size: { users: 40, apps: 16, tokens: 300 } })
-  account = await startOpenConnectors({ salesforceUrl: org.url, refreshRetryMs: 60 })
-  home = mkdtempSync(join(tmpdir(), 'rescind-drill-cli-'))
-  env = {
-    CLIENT_SECRET: org.credentials.connected.clientSecret,
-    USER_SECRET: account.credentials.userSecret,
-    ORGANIZATION_SECRET: account.credentials.organizationSecret,
-    PASSWORD: org.credentials.limited.password,
-  }
-  writeFileSync(join(home, 'rescind.yaml'), config())
-  instance = String(await makeInstance(org, account))
-  const granted = await redeem(await askForCode(org, account))
-  const added = await rescind(
-    [
-      'connection',
-      'add',
-      '--owner',
-      'acme',
-      '--tag',
-      'drill-target',
-      '--refresh-token-env',
-      'GRANT',
-      '--json',
-    ],
-    { home, env: { ...env, GRANT: granted } },
-  )
-  expect(added.exitCode, added.stderr).toBe(0)
-  connection = added.json.id ?? added.json.connection.id
-  await run('connection', 'check', connection)
+  drills = await openDrillHome(31)
+  ;({ org, account, home, env, instance, connection, config, secrets } = drills)
 })
-afterAll(async () => {
-  await account.close()
-  await org.close()
-  rmSync(home, { recursive: true })
-})
+afterAll(() => drills.close())
 
-async function redeem(code: string): Promise<string> {
-  const { clientId, clientSecret } = org.credentials.connected
-  const client = { client_id: clientId, client_secret: clientSecret, redirect_uri: CALLBACK }
-  const body = new URLSearchParams({ ...client, grant_type: 'authorization_code', code })
-  const answer = await fetch(`${org.url}/services/oauth2/token`, { method: 'POST', body })
-  return ((await answer.json()) as { refresh_token: string }).refresh_token
-}
-
-async function run(...args: string[]) {
-  const ran = await rescind(args, { home, env })
-  refuseSecrets(`${ran.stdout}\n${ran.stderr}`, secrets())
-  return ran
-}
+const run = (...args: string[]) => drills.run(args)
 
 async function until(holds: () => boolean): Promise<void> {
   for (let tries = 0; !holds() && tries < 1_500; tries += 1) {
@@ -208,11 +124,13 @@ describe('rescind drill', () => {
     ['a canary without consent', () => [connection, '--mode', 'canary'], 4, /owner’s consent/],
     ['a time that is none', () => [connection, '--max-detect', 'soon'], 2, /Write a time/],
   ])('%s', async (_name, args, exit, said) => {
-    const ran = await run('drill', ...args(), ...FORM, '--out', join(home, `no-${_name}`))
+    const out = join(home, `no-${_name}`)
+    const ran = await run('drill', ...args(), ...FORM, '--out', out)
     expect([ran.exitCode, ran.stderr]).toEqual([exit, expect.stringMatching(said)])
+    expect([ran.stdout, existsSync(out)]).toEqual(['', false])
   })
 
-  test('a user who is not on the list, a spent budget and one without the tag are refused, and nothing is revoked', async () => {
+  test('a user who is not on the list, a spent budget and one without the tag are refused; nothing is revoked, nothing left behind', async () => {
     const before = org.truth.counts().alive
     writeFileSync(join(home, 'other.yaml'), config({ user: '005somebodyelse' }))
     const other = await run(
@@ -256,7 +174,10 @@ describe('rescind drill', () => {
     ])
     await run('connection', 'disconnect', untagged)
     expect(org.truth.counts().alive).toBe(before)
-    expect(readFileSync(join(home, 'no-tag', 'junit.xml'), 'utf8')).toMatch(/failures="2"/)
+    for (const out of ['no-user', 'no-budget', 'no-tag']) {
+      expect(existsSync(join(home, out))).toBe(false)
+    }
+    expect(readdirSync(join(home, 'drills')).filter((name) => name.endsWith('.json'))).toEqual([])
   })
 
   test('platform secrets that are wrong are our own fault, and say so', async () => {
@@ -290,8 +211,11 @@ describe('rescind drill', () => {
     const second = await run('drill', connection, ...FORM, '--out', join(home, 'second'))
     expect([second.exitCode, second.stderr]).toEqual([
       4,
-      expect.stringMatching(/runs \(process \d+\): one at a time/),
+      expect.stringMatching(
+        /runs \(process \d+\): one at a time\. If nothing more is heard of it, it can be taken over in \d+ s with: rescind drill resume drl_/,
+      ),
     ])
+    expect((await run('drill', 'status')).stdout).toMatch(/runs \(process \d+\)/)
 
     child.process.kill('SIGKILL')
     await child.done
@@ -302,9 +226,28 @@ describe('rescind drill', () => {
         /died\. con_\w+ is dead: it was revoked on purpose at .* Bring it back with: rescind drill resume drl_\w+, or: rescind connection link/,
       ),
     ])
+    expect([existsSync(join(home, 'second')), existsSync(join(home, 'third'))]).toEqual([
+      false,
+      false,
+    ])
+    const status = await run('drill', 'status', '--json')
+    expect(status.json.drills).toMatchObject([
+      { subject: connection, running: null, mayBeDead: true, stands: expect.any(String) },
+    ])
     refuseSecrets(everythingIn(join(home, 'drills')), secrets())
     const cut = await run('drill', 'verify', file)
     expect([cut.exitCode, cut.stderr]).toEqual([5, expect.stringMatching(/without a verdict/)])
+
+    const sofar = linesOf(out)
+    writeFileSync(join(home, 'other.yaml'), config({ user: '005somebodyelse' }))
+    const forbidden = await run('drill', 'resume', '--config', 'other.yaml', ...CONSENT)
+    expect([forbidden.exitCode, forbidden.stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /The drill does not go on\. .* not on the list .* is dead: .* Bring it back with: /,
+      ),
+    ])
+    expect(linesOf(out)).toBe(sofar)
 
     const refused = await run('drill', 'resume', '--max-recover', '1h')
     expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringMatching(/--max-recover/)])
@@ -332,6 +275,54 @@ describe('rescind drill', () => {
     const resumed = await run('drill', 'resume', ...CONSENT, '--json')
     expect(resumed.exitCode, resumed.stderr).toBe(0)
   }, 120_000)
+
+  test.each([
+    ['ahead', -3_600_000],
+    ['behind', 3_600_000],
+  ])(
+    'a provider whose clock is an hour %s fails at the snapshot, and nothing is revoked',
+    async (which, ms) => {
+      const alive = org.truth.counts().alive
+      const clock = { now: () => systemClock.now() + ms, sleep: systemClock.sleep }
+      const args = ['drill', connection, ...FORM, '--out', join(home, `clock-${which}`), '--json']
+      const ran = await drills.run(args, { clock })
+      expect([ran.exitCode, ran.json]).toEqual([
+        5,
+        expect.objectContaining({
+          ...{ failedAt: 0, isBack: true },
+          why: `Step 0 failed: The provider's clock is 60 minutes ${which === 'ahead' ? 'ahead of' : 'behind'} ours: set the clock that is wrong, then drill again.`,
+        }),
+      ])
+      expect(org.truth.counts().alive).toBe(alive)
+    },
+  )
+
+  test('one that died before it wrote down what there is bars nobody, and is told so', async () => {
+    const out = join(home, 'early')
+    org.setFaults([{ kind: 'slow', on: 'any', ms: 300 }])
+    const child = spawnRescind(['drill', connection, ...FORM, '--out', out], { home, env })
+    await until(() => linesOf(out).includes('"kind":"intent","step":0,'))
+    child.process.kill('SIGKILL')
+    await child.done
+    org.setFaults([])
+    const resumed = await run('drill', 'resume', ...CONSENT)
+    expect([resumed.exitCode, resumed.stderr]).toEqual([
+      2,
+      expect.stringMatching(/Nothing was revoked: .* Begin a new drill: rescind drill con_/),
+    ])
+    expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+  }, 60_000)
+
+  test.each([
+    ['the grant of its code was made, and nobody heard of it', 'grant', 11],
+    ['it was about to be revoked', 'refresh', 3],
+  ] as const)(
+    'one that is killed when %s: what is said is true, and it comes back',
+    async (_name, depth, step) => {
+      await checkKilledDrill(drills, { via: 'rescind', depth, step })
+    },
+    60_000,
+  )
 
   test('a resumed drill is judged by the limits that it began with', async () => {
     const out = join(home, 'strict')
@@ -456,5 +447,6 @@ describe('rescind drill', () => {
       4,
       expect.stringMatching(/cannot be reached \(no answer\).*Nothing was revoked/s),
     ])
+    expect(existsSync(join(home, 'no-provider'))).toBe(false)
   })
 })

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Consent } from '../../connections/drill/consent/consent.ts'
@@ -17,8 +17,11 @@ import {
   type DrillAbout,
   type DrillJournal,
   listUnfinished,
+  mayBeDead,
   openJournal,
   resumeJournal,
+  sayRunning,
+  type Unfinished,
   whereItStands,
 } from '../../connections/drill/journal.ts'
 import type { Depth } from '../../connections/drill/platform.ts'
@@ -28,11 +31,12 @@ import { renderDrillJunit } from '../../connections/drill/report/junit.ts'
 import { type DrillReport, headlineOf, readReport } from '../../connections/drill/report/model.ts'
 import { renderDrillEnd, renderRecord } from '../../connections/drill/report/terminal.ts'
 import { tracedHttp } from '../../connections/drill/traced-http.ts'
-import { EXIT, RescindError } from '../../core/errors.ts'
+import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'
 import { traitsOf } from '../../providers/connection-way.ts'
 import { newId } from '../../store/store.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import {
+  type DrillTarget,
   evidenceKeyPath,
   journalMeans,
   type OpenTarget,
@@ -106,6 +110,14 @@ export function drillCommand(io: Io): Command {
         withContext(io, options, (context) => resume(context, id, options)),
       ),
   )
+  command.addCommand(
+    withCommonOptions(new Command('status'))
+      .description('list the drills that did not end, and where their connections stand')
+      .option('--config <file>', 'the configuration (default: ./rescind.yaml, then ~/.rescind)')
+      .action((options: TenantOptions) =>
+        withContext(io, options, async (context) => status(context)),
+      ),
+  )
   return command
 }
 
@@ -139,9 +151,10 @@ async function drill(
   }
   const id = newId('drl')
   const http = httpOf(context, options)
-  const target = await openTarget(context, http, { connection, via, mode })
+  await using target = await openTargetFor(context, http, { connection, via, mode })
+  const place = resolve(context.io.cwd, options.out ?? `rescind-drill-${id}`)
+  const { folder, forsake } = makeFolder(place)
   try {
-    const folder = makeFolder(resolve(context.io.cwd, options.out ?? `rescind-drill-${id}`))
     const path = join(folder, 'evidence.jsonl')
     // Before the lock is taken: what is missing for the consent bars nobody.
     await using consent = await consentOf(context, http, target, { ...options, folder })
@@ -151,10 +164,24 @@ async function drill(
     const { ownerConsent } = options
     const limits = limitsOf(options)
     const begun = { target, consent, journal, evidence, injections, folder, limits, ownerConsent }
-    await run(context, begun)
+    try {
+      await run(context, begun)
+    } finally {
+      if (evidence.records.length === 0) rmSync(path, { force: true })
+    }
   } finally {
-    await target.close()
+    forsake()
   }
+}
+
+/** What is to be drilled, closed at the end. */
+async function openTargetFor(
+  context: Context,
+  http: Context['http'],
+  wish: DrillTarget,
+): Promise<OpenTarget & AsyncDisposable> {
+  const target = await openTarget(context, http, wish)
+  return { ...target, [Symbol.asyncDispose]: target.close }
 }
 
 function createOrClose(context: Context, path: string, journal: DrillJournal): EvidenceFile {
@@ -189,44 +216,63 @@ async function resume(
   const { journal, memory, secrets } = resumeJournal(drillId, means)
   const { subject: connection, via, mode, evidence: path } = journal.about
   if (memory === null) {
+    journal.close()
+    const begin = `rescind drill ${connection}${via === 'rescind' ? '' : ` --via ${via}`}`
     throw new RescindError(
       'usage',
-      `${whereItStands(journal.about, memory)} Begin a new drill: rescind drill ${connection}`,
+      `${whereItStands(journal.about, memory)} Begin a new drill: ${begin}`,
     )
   }
   const http = httpOf(context, options)
-  const target = await openTarget(context, http, {
-    connection,
-    via,
-    mode,
-    isHurt: memory.hurt !== null,
-  })
   try {
+    const isHurt = memory.hurt !== null
+    await using target = await openTargetFor(context, http, { connection, via, mode, isHurt })
     const folder = dirname(path)
     await using consent = await consentOf(context, http, target, { ...options, folder })
     const signer = openEvidenceKey(evidenceKeyPath(context))
     const evidence = continueEvidence(path, { signer, clock: context.io.clock })
     const resumed = { memory, secrets }
-    const limits = readReport(evidence.records).limits as unknown as DrillLimits
-    await run(context, { target, consent, journal, evidence, folder, resumed, limits })
+    const { limits, ownerConsent } = readReport(evidence.records)
+    await run(context, {
+      ...{ target, consent, journal, evidence, folder, resumed },
+      ...{ limits: limits as unknown as DrillLimits, ownerConsent },
+    })
   } finally {
-    await target.close()
+    journal.leave()
   }
 }
 
 function onlyUnfinished(folder: string): string {
-  const unfinished = listUnfinished(folder).filter(({ isRunning }) => !isRunning)
+  const unfinished = listUnfinished(folder).filter(({ running }) => running === null)
   const [only] = unfinished
   if (only !== undefined && unfinished.length === 1) return only.about.drill
-  const list = unfinished.map(
-    ({ about, memory }) => `${about.drill}: ${whereItStands(about, memory)}`,
-  )
   throw new RescindError(
     'usage',
     unfinished.length === 0
-      ? 'No drill is to be resumed: all have ended.'
-      : `Say which drill. ${list.join(' ')}`,
+      ? 'No drill is to be resumed: all have ended, or run.'
+      : `Say which drill. ${unfinished.map(sayUnfinished).join(' ')}`,
   )
+}
+
+/** Lists what did not end: what runs, and what died, with where its connection stands. */
+function status(context: Context): void {
+  const { output } = context
+  const unfinished = listUnfinished(journalMeans(context).folder)
+  output.result({
+    drills: unfinished.map((one) => ({
+      ...one.about,
+      running: one.running,
+      mayBeDead: one.memory !== null && mayBeDead(one.memory),
+      stands: sayUnfinished(one),
+    })),
+  })
+  if (unfinished.length === 0) output.say('All drills have ended.')
+  for (const one of unfinished) output.say(sayUnfinished(one))
+}
+
+function sayUnfinished({ about, memory, running }: Unfinished): string {
+  if (running) return sayRunning(about, running)
+  return `The drill ${about.drill} died. ${whereItStands(about, memory)}`
 }
 
 interface Run {
@@ -236,7 +282,7 @@ interface Run {
   readonly evidence: EvidenceFile
   readonly folder: string
   readonly limits: DrillLimits
-  readonly ownerConsent?: string | undefined
+  readonly ownerConsent?: string | null | undefined
   readonly injections?: DrillOptions['injections']
   readonly resumed?: DrillOptions['resumed']
 }
@@ -255,6 +301,8 @@ async function run(context: Context, wish: Run): Promise<void> {
   output.note(
     `Drill ${journal.about.drill} of ${journal.about.subject} via ${platform.name}: ${journal.about.depth}, ${journal.about.mode}; consent by ${consent.how}.`,
   )
+  const before = evidence.records.length
+  let isOurs = true
   try {
     const { verdict } = await runDrill({
       context: {
@@ -276,8 +324,12 @@ async function run(context: Context, wish: Run): Promise<void> {
       listen: (record) => tell(context, record),
     })
     io.exitCode = verdict === 'passed' ? EXIT.ok : EXIT.notProven
+  } catch (error) {
+    // Who has taken it over writes its reports.
+    isOurs = !isRescindError(error, 'drill_busy')
+    throw error
   } finally {
-    report(context, evidence, folder)
+    if (isOurs && evidence.records.length > before) report(context, evidence, folder)
   }
 }
 
@@ -319,7 +371,6 @@ function tell({ output, io }: Context, record: EvidenceRecord): void {
 
 function report(context: Context, { records, path }: EvidenceFile, folder: string): void {
   const { output } = context
-  if (records.length === 0) return
   const made = readReport(records)
   const files = {
     html: [join(folder, 'report.html'), renderDrillHtml(made)],
@@ -382,9 +433,11 @@ function httpOf({ http, io, output }: Context, { trace }: RunOptions): Context['
   return trace ? tracedHttp(http, io.clock.now, (line) => output.note(`    ${line}`)) : http
 }
 
-function makeFolder(folder: string): string {
+/** Makes a folder, and gives the way to take it away again where nothing came into it. */
+function makeFolder(folder: string): { readonly folder: string; readonly forsake: () => void } {
+  let made: string | undefined
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    made = mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (cause) {
     throw new RescindError(
       'usage',
@@ -398,7 +451,19 @@ function makeFolder(folder: string): string {
       `${folder} holds the evidence of a drill. Name another with --out.`,
     )
   }
-  return folder
+  return { folder, forsake: () => removeEmpty(folder, made) }
+}
+
+/** @param first the uppermost of the folders that were made; none above it is touched */
+function removeEmpty(folder: string, first: string | undefined): void {
+  if (first === undefined) return
+  for (let one = folder; one.length >= first.length; one = dirname(one)) {
+    try {
+      rmdirSync(one)
+    } catch {
+      return
+    }
+  }
 }
 
 function writeReport(path: string, content: string | Uint8Array): void {

@@ -7,7 +7,7 @@ import { type DrillContext, type DrillMemory, emptyMemory } from './context.ts'
 import { EVIDENCE_FORMAT, type EvidenceRecord, type EvidenceValue } from './evidence.ts'
 import type { EvidenceFile } from './evidence-file.ts'
 import type { EvidenceSigner } from './evidence-key.ts'
-import { checkGuards, type DrillPermission, type GuardResult, refuseUnguarded } from './guards.ts'
+import { checkGuards, type DrillPermission, type GuardResult, refusalOf } from './guards.ts'
 import { type Injection, runInjection } from './inject.ts'
 import { attempt, bringBack, calm } from './injections/row.ts'
 import { injectionsOf } from './injections.ts'
@@ -18,9 +18,10 @@ import {
   whereItEnded,
   whereItStands,
 } from './journal.ts'
-import { callThrough, identityText } from './look.ts'
+import { callThrough, identityText, probeDirectly } from './look.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
+import { becomeReconnected } from './steps/reconnect.ts'
 import { STEPS, VERDICT_STEP } from './steps.ts'
 
 /** What a person or a log sees while a drill runs: each record, when it is on the disk. */
@@ -61,7 +62,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillEnd> {
   const run = openRun(options)
   try {
     if (options.resumed === undefined) await begin(run)
-    else write(run, { kind: 'resumed', drill: options.journal.about.drill })
+    else await goOn(run)
     if (faultsOf(options.evidence.records) !== null && options.resumed !== undefined) {
       return await endFaults(run)
     }
@@ -71,6 +72,7 @@ export async function runDrill(options: DrillOptions): Promise<DrillEnd> {
   } catch (error) {
     throw ended(run, error)
   } finally {
+    options.journal.leave()
     options.evidence.close()
   }
 }
@@ -110,27 +112,64 @@ function write(
   { options }: Run,
   body: { readonly kind: string; readonly [name: string]: EvidenceValue },
 ): void {
+  // Two that go on with one drill would break the chain of its evidence.
+  options.journal.hold()
   const record = options.evidence.append(body)
   options.listen?.(record)
 }
 
+/** What is refused leaves nothing behind but its message. */
 async function begin(run: Run): Promise<void> {
   const { options, context } = run
-  write(run, header(options))
   const { lab } = context
   // What another left on when it died; where the emulator cannot be reached, a guard says so.
   if (options.injections !== undefined && lab !== null) await attempt(() => calm(lab))
   const guards = await checkGuards(context, options.permission)
-  write(run, { kind: 'guards', guards: guards.map(guardValue) })
-  const refused = guards.find(({ ok }) => !ok)
-  if (refused !== undefined) {
-    write(
-      run,
-      endOf(run, { ...NOTHING_FAILED, verdict: 'refused', why: refused.said, isBack: null }),
-    )
+  const refusal = refusalOf(guards)
+  if (refusal !== undefined) {
     options.journal.close()
+    throw refused(`The drill does not begin. ${refusal} Nothing was revoked.`)
   }
-  refuseUnguarded(guards)
+  write(run, header(options))
+  write(run, { kind: 'guards', guards: guards.map(guardValue) })
+}
+
+/** What was permitted at the beginning may not be any more. */
+async function goOn(run: Run): Promise<void> {
+  const { options, context } = run
+  const { about } = options.journal
+  const guards = await checkGuards(context, options.permission, 'again')
+  const refusal = refusalOf(guards)
+  if (refusal !== undefined) {
+    const stands = whereItStands(about, context.memory)
+    throw refused(`The drill does not go on. ${refusal} ${stands}`)
+  }
+  write(run, { kind: 'resumed', drill: about.drill, guards: guards.map(guardValue) })
+  if (await isBackAlready(context)) {
+    await becomeReconnected(context, 'somebody, before the drill was gone on with')
+    context.save()
+  }
+}
+
+/** The process may have died after the new grant was stored, or a person has reconnected it by hand. */
+async function isBackAlready(context: DrillContext): Promise<boolean> {
+  const { memory, secrets, platform, rules, fingerprint, signal } = context
+  const old = secrets.old?.refresh ?? null
+  if (memory.revokedAt === null || rules.depth === 'access' || old === null) return false
+  if (memory.reconnected || memory.healedAlone) return false
+  const held = await platform.tokens(signal).catch((error: unknown) => {
+    if (!isRescindError(error)) throw error
+    return null
+  })
+  if (!held?.refresh || fingerprint(held.refresh) === fingerprint(old)) return false
+  context.keepOut(held.access, held.refresh)
+  // A platform that rotates changes its tokens by itself, while the old ones live.
+  const isDead = memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
+  return isDead && (await isWell(context))
+}
+
+function refused(text: string): RescindError {
+  return new RescindError('drill_refused', text)
 }
 
 function guardValue({ name, ok, said }: GuardResult): EvidenceValue {
@@ -175,9 +214,9 @@ async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
 const LINK_STEP = 8
 const APPLY_STEP = 11
 
-function isToBeDone({ judged }: Run, no: number): boolean {
-  if (no >= LINK_STEP && no <= APPLY_STEP && !judged.has(APPLY_STEP)) return true
-  return !judged.has(no)
+function isToBeDone({ judged, context }: Run, no: number): boolean {
+  if (judged.has(APPLY_STEP) || context.memory.reconnected) return !judged.has(no)
+  return (no >= LINK_STEP && no <= APPLY_STEP) || !judged.has(no)
 }
 
 function whySkipped({ context, judged }: Run, no: number): string | undefined {
@@ -189,6 +228,9 @@ function whySkipped({ context, judged }: Run, no: number): string | undefined {
   }
   if (failed(3) && no > 4 && memory.revokedAt !== null && memory.deadAt === null) {
     return 'The revocation had no effect: the connection is as it was.'
+  }
+  if (no > 4 && no <= APPLY_STEP && memory.reconnected) {
+    return 'It was reconnected before the drill was gone on with: what came of its death cannot be looked at any more.'
   }
   if (no >= LINK_STEP && no <= APPLY_STEP && memory.healedAlone) {
     return 'The connection healed by itself: there is nothing to reconnect.'
@@ -343,15 +385,15 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const verdict = complaints.length === 0 ? 'passed' : 'failed'
   const why = complaints.length === 0 ? 'All steps passed.' : complaints.join(' ')
   const { memory } = run.context
-  const isRevoked = memory.revokedAt !== null && !memory.healedAlone && !memory.reconnected
+  const { revokedAt, deadAt, accessSurvives, healedAlone, reconnected } = memory
+  const isRevoked = revokedAt !== null && (deadAt !== null || accessSurvives)
+  const isMended = healedAlone || reconnected
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
-  const isBack = (await isWell(run.context)) && !isRevoked
+  const isBack = (await isWell(run.context)) && (isMended || !isRevoked)
   write(run, endOf(run, { verdict, failedAt, failedFaults, why, isBack }))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }
 }
-
-const NOTHING_FAILED = { failedAt: null, failedFaults: [] } as const
 
 function endOf(
   { context, options, judged }: Run,
@@ -360,8 +402,8 @@ function endOf(
     readonly failedAt: number | null
     readonly failedFaults: readonly string[]
     readonly why: string
-    /** By a call at the end; null where nothing was done to it. */
-    readonly isBack: boolean | null
+    /** By a call at the end. */
+    readonly isBack: boolean
   },
 ) {
   const { memory, rules } = context
@@ -385,7 +427,7 @@ function endOf(
     },
     appliedBy: memory.appliedBy,
     identity: identityText(memory.before?.identity ?? null),
-    stands: end.isBack === false ? whereItEnded(options.journal.about, memory) : null,
+    stands: end.isBack ? null : whereItEnded(options.journal.about, memory),
     passed: [...judged.values()].filter(({ verdict }) => verdict === 'pass').length,
     records: options.evidence.records.length + 1,
   }
@@ -393,7 +435,7 @@ function endOf(
 
 /** What ended a drill early says also where the connection stands, and how to go on. */
 function ended({ options, context }: Run, error: unknown): unknown {
-  if (isRescindError(error, 'drill_refused')) return error
+  if (isRescindError(error, 'drill_refused') || isRescindError(error, 'drill_busy')) return error
   const stands = whereItStands(options.journal.about, context.memory)
   if (!mayBeDead(context.memory)) options.journal.close()
   if (context.signal?.aborted) {

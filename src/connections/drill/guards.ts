@@ -1,4 +1,4 @@
-import { isRescindError, RescindError } from '../../core/errors.ts'
+import { isRescindError } from '../../core/errors.ts'
 import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { DrillContext, Mode } from './context.ts'
@@ -29,6 +29,8 @@ export interface GuardResult {
 
 export interface Guard {
   readonly name: string
+  /** It is a permission, which may have been taken back: it must hold as well when a drill is gone on with. */
+  readonly again?: true
   check(context: DrillContext, permission: DrillPermission): Promise<Omit<GuardResult, 'name'>>
 }
 
@@ -39,6 +41,7 @@ const bad = (said: string) => ({ ok: false, said })
 export const GUARDS: readonly Guard[] = [
   {
     name: 'tagged',
+    again: true,
     async check({ platform, signal }) {
       const { id, tags } = await platform.snapshot(signal)
       return tags.includes(DRILL_TAG)
@@ -50,6 +53,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     name: 'mode',
+    again: true,
     async check({ direct }, { mode, ownerConsent }) {
       const isEmulator = isLoopback(new URL(direct.app.url))
       if (mode === 'simulated' && !isEmulator) {
@@ -83,8 +87,10 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     name: 'user',
+    again: true,
     async check(context, { allowedUsers }) {
-      const identity = await whoseGrant(context)
+      // Of a dead connection nobody else may know it.
+      const identity = (await whoseGrant(context)) ?? context.memory.before?.identity ?? null
       const text = identityText(identity)
       return isAllowed(identity, allowedUsers)
         ? good(`The provider user ${text} is on the list.`)
@@ -183,15 +189,16 @@ function isAllowed(identity: Identity | null, allowed: readonly string[]): boole
 }
 
 /**
- * Checks all guards, in order, up to the first that does not hold. A guard that cannot be asked does
- * not hold.
+ * Checks all guards, in order, up to the first that does not hold; `again`, those that must hold as well
+ * when a drill is gone on with. A guard that cannot be asked does not hold.
  */
 export async function checkGuards(
   context: DrillContext,
   permission: DrillPermission,
+  which: 'all' | 'again' = 'all',
 ): Promise<readonly GuardResult[]> {
   const results: GuardResult[] = []
-  for (const { name, check } of GUARDS) {
+  for (const { name, check } of GUARDS.filter(({ again }) => which === 'all' || again)) {
     const result = await check(context, permission).catch((error: unknown) => {
       if (!isRescindError(error)) throw error
       return bad(error.message)
@@ -202,12 +209,7 @@ export async function checkGuards(
   return results
 }
 
-/** @throws RescindError `drill_refused` with the sentence of the guard that does not hold */
-export function refuseUnguarded(results: readonly GuardResult[]): void {
-  const failed = results.find(({ ok }) => !ok)
-  if (failed === undefined) return
-  throw new RescindError(
-    'drill_refused',
-    `The drill does not begin. ${failed.said} Nothing was revoked.`,
-  )
+/** Returns the sentence of the guard that does not hold; undefined where all do. */
+export function refusalOf(results: readonly GuardResult[]): string | undefined {
+  return results.find(({ ok }) => !ok)?.said
 }

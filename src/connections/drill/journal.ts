@@ -1,14 +1,18 @@
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -31,13 +35,24 @@ import type { Depth } from './platform.ts'
  *
  * 1. One drill at a time on a subject. What died before it revoked anything bars nobody.
  * 2. The old tokens are sealed: they are needed to show that they stay dead.
+ * 3. Who holds a lock writes it anew every few seconds. One that nobody wrote for the length of a lease is
+ *    a dead drill's, wherever that ran; who stood still meanwhile finds at its next record that it is over.
  */
 export interface DrillJournal {
   readonly about: DrillAbout
   save(memory: DrillMemory, secrets: DrillSecrets): void
+  /** @throws RescindError `drill_busy` when another process has taken the drill over meanwhile */
+  hold(): void
   /** Forgets the drill: it has ended. */
   close(): void
+  /** Stops holding on to it, and leaves it to be resumed. */
+  leave(): void
 }
+
+/** A lock that was not written for so long is a dead drill's: longer than a busy machine stands still. */
+export const LEASE_MS = 60_000
+/** Several go into a lease, so that one that comes late kills no drill. */
+const BEAT_MS = 5_000
 
 /** What a drill is of. */
 export interface DrillAbout {
@@ -53,7 +68,16 @@ export interface DrillAbout {
 export interface Unfinished {
   readonly about: DrillAbout
   readonly memory: DrillMemory | null
-  readonly isRunning: boolean
+  /** Where it runs; null where it died. */
+  readonly running: Running | null
+}
+
+/** A drill that is at work, or was a moment ago. */
+export interface Running {
+  readonly host: string
+  readonly pid: number
+  /** When it may be taken over, if nothing more is seen of it. */
+  readonly leftMs: number
 }
 
 export interface JournalMeans {
@@ -64,8 +88,6 @@ export interface JournalMeans {
 
 interface Kept {
   readonly about: DrillAbout
-  readonly pid: number
-  readonly host: string
   readonly memory: DrillMemory | null
   /** Sealed JSON, in base64. */
   readonly secrets: string | null
@@ -79,15 +101,15 @@ interface Kept {
 export function openJournal(about: DrillAbout, means: JournalMeans): DrillJournal {
   mkdirSync(means.folder, { recursive: true, mode: 0o700 })
   // Before the lock: who finds the lock finds what it is of.
-  const journal = journalOf(about, means, null)
+  writeWhole(journalPath(means.folder, about.drill), { about, memory: null, secrets: null })
   try {
-    const before = takeLock(means.folder, about, (held) => refuseBusy(means.folder, held))
-    if (before) rmSync(journalPath(means.folder, before.drill), { force: true })
+    const lock = takeLock(means.folder, about, (held) => refuseBusy(means.folder, held))
+    if (lock.before) rmSync(journalPath(means.folder, lock.before.drill), { force: true })
+    return journalOf(about, means, lock.no)
   } catch (error) {
-    journal.close()
+    rmSync(journalPath(means.folder, about.drill), { force: true })
     throw error
   }
-  return journal
 }
 
 /**
@@ -97,13 +119,13 @@ export function openJournal(about: DrillAbout, means: JournalMeans): DrillJourna
  */
 export function resumeJournal(drill: string, means: JournalMeans) {
   const found = readUnfinished(means.folder, drill)
-  takeLock(means.folder, found.about, (held) => {
+  const { no } = takeLock(means.folder, found.about, (held) => {
     if (held.drill !== drill) refuseBusy(means.folder, held)
-    else if (isRunning(held)) throw busy(`The drill ${drill} still runs (process ${held.pid}).`)
+    else if (held.running) throw busy(sayRunning(found.about, held.running))
   })
   // Another may have gone on with it, and have ended it, before the lock was ours.
   const kept = readUnfinished(means.folder, drill)
-  const journal = journalOf(kept.about, means, kept)
+  const journal = journalOf(kept.about, means, no)
   return { journal, memory: kept.memory, secrets: openSecrets(kept, means.sealer) }
 }
 
@@ -127,7 +149,21 @@ export function listUnfinished(folder: string): readonly Unfinished[] {
     .filter((name) => name.endsWith('.json'))
     .map((name) => readKept(join(folder, name)))
     .filter((kept) => kept !== undefined)
-    .map((kept) => ({ about: kept.about, memory: kept.memory, isRunning: isRunning(kept) }))
+    .map(({ about, memory }) => ({ about, memory, running: runningOf(folder, about) }))
+}
+
+function runningOf(folder: string, about: DrillAbout): Running | null {
+  const last = locksOf(folder, about).at(-1)
+  const held = last === undefined ? undefined : readHolder(folder, lockPath(folder, about, last))
+  return held?.drill === about.drill ? held.running : null
+}
+
+/** Says of a drill where it runs, and when and how it could be taken over if it died there. */
+export function sayRunning({ drill, subject }: DrillAbout, running: Running): string {
+  const { host, pid, leftMs } = running
+  const where = host === hostname() ? '' : ` on ${host}`
+  const left = Math.max(1, Math.ceil(leftMs / 1_000))
+  return `The drill ${drill} of ${subject} runs${where} (process ${pid}): one at a time. If nothing more is heard of it, it can be taken over in ${left} s with: rescind drill resume ${drill}`
 }
 
 /** Whether a drill may have killed its connection. */
@@ -144,14 +180,23 @@ export function whereItStands(about: DrillAbout, memory: DrillMemory | null): st
   if (hurt !== null) {
     return `${subject} may be dead: the fault ${hurt.fault} was injected at ${momentOf(hurt.at)} UTC, and no call has gone well since. Bring it back with: ${resume}, or: ${byHand(about)}`
   }
-  const at = momentOf(revokedAt)
+  const at = `${momentOf(revokedAt)} UTC`
+  const bring = `Bring it back with: ${resume}, or: ${byHand(about)}`
+  const isShown = memory.deadAt !== null || memory.failedAt !== null || memory.accessSurvives
   if (memory.healedAlone || memory.reconnected) {
-    return `${subject} was revoked on purpose at ${at} UTC and is back; what follows is not checked. Go on with: ${resume}`
+    return `${subject} was revoked on purpose at ${at} and is back; what follows is not checked. Go on with: ${resume}`
   }
   if (depth === 'access') {
-    return `The access token of ${subject} was revoked on purpose at ${at} UTC; the next call through the platform should refresh it. Go on with: ${resume}`
+    return isShown
+      ? `The access token of ${subject} was revoked on purpose at ${at}; the next call through the platform should refresh it. Go on with: ${resume}`
+      : `The access token of ${subject} may be dead: its revocation was begun at ${at}. The next call through the platform should refresh it. Go on with: ${resume}`
   }
-  return `${subject} is dead: it was revoked on purpose at ${at} UTC (${depth}), and nobody has reconnected it. Bring it back with: ${resume}, or: ${byHand(about)}`
+  if (memory.codesLost > 0) {
+    return `${subject} was revoked on purpose at ${at} (${depth}), and may be back: the platform was given the code of a new grant, and its answer is not known. ${bring}`
+  }
+  return isShown
+    ? `${subject} is dead: it was revoked on purpose at ${at} (${depth}), and nobody has reconnected it. ${bring}`
+    : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
 }
 
 /** Says of a drill that ended what state it left its connection in, which is not well. */
@@ -171,7 +216,7 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory): string {
 
 function byHand({ via, subject }: DrillAbout): string {
   return via === 'rescind'
-    ? `rescind connection link ${subject}`
+    ? `rescind connection link ${subject} (with rescind serve, which takes the answer)`
     : `rescind open-connectors reauthorize ${subject}`
 }
 
@@ -179,19 +224,35 @@ function momentOf(at: number | null): string {
   return new Date(at ?? 0).toISOString().slice(0, 19).replace('T', ' ')
 }
 
-function journalOf(
-  about: DrillAbout,
-  { folder, sealer }: JournalMeans,
-  before: Kept | null,
-): DrillJournal {
+/** Keeps the lock with the number `no`, and writes the journal while it does. */
+function journalOf(about: DrillAbout, { folder, sealer }: JournalMeans, no: number): DrillJournal {
   const path = journalPath(folder, about.drill)
-  const write = (memory: DrillMemory | null, secrets: string | null) =>
-    writeWhole(path, { about, pid: process.pid, host: hostname(), memory, secrets })
-  write(before?.memory ?? null, before?.secrets ?? null)
+  const isMine = () => locksOf(folder, about).at(-1) === no
+  const beat = setInterval(() => writeAgain(lockPath(folder, about, no)), BEAT_MS)
+  // A drill that has nothing more to do is not kept alive by its lock.
+  beat.unref()
+  const hold = () => {
+    if (isMine()) return
+    clearInterval(beat)
+    throw busy(
+      `The drill ${about.drill} was taken over by another process, while this one stood still: that one goes on with it.`,
+    )
+  }
   return {
     about,
-    save: (memory, secrets) => write(memory, sealSecrets(about, secrets, sealer)),
-    close: () => rmSync(path, { force: true }),
+    hold,
+    save(memory, secrets) {
+      hold()
+      writeWhole(path, { about, memory, secrets: sealSecrets(about, secrets, sealer) })
+    },
+    close() {
+      clearInterval(beat)
+      if (isMine()) rmSync(path, { force: true })
+    },
+    leave() {
+      clearInterval(beat)
+      endLease(lockPath(folder, about, no))
+    },
   }
 }
 
@@ -227,43 +288,55 @@ interface Holder {
   readonly drill: string
   readonly pid: number
   readonly host: string
+  /** Where process ids count: a container has its own. */
+  readonly processes: string
+}
+
+interface Held extends Holder {
+  /** Null where it died. */
+  readonly running: Running | null
 }
 
 /**
  * Takes the lock of a subject: the next in a row of files, of which the last one counts. It is whole when it
  * gets its name, only one process can give that name, and a last one is never taken away: no lock that is
- * broken can be another's new one. It is held while its drill has a journal. Gives who had it before.
+ * broken can be another's new one. It is held while its drill has a journal. Gives its number, and who had
+ * it before.
  *
  * @param refuse throws where who has the last one keeps it
  */
 function takeLock(
   folder: string,
   about: DrillAbout,
-  refuse: (held: Holder) => void,
-): Holder | undefined {
+  refuse: (held: Held) => void,
+): { readonly no: number; readonly before: Held | undefined } {
   const last = locksOf(folder, about).at(-1)
-  const held = last === undefined ? undefined : readHolder(lockPath(folder, about, last))
-  if (held) refuse(held)
-  const mine = (last ?? 0) + 1
-  const draft = join(folder, `${about.drill}.${process.pid}.draft`)
-  const holder: Holder = { drill: about.drill, pid: process.pid, host: hostname() }
+  const before = last === undefined ? undefined : readHolder(folder, lockPath(folder, about, last))
+  if (before) refuse(before)
+  const no = (last ?? 0) + 1
+  const draft = draftPath(folder, about.drill)
+  const holder: Holder = { drill: about.drill, pid: process.pid, ...here() }
   try {
     writeFileSync(draft, JSON.stringify(holder), { mode: 0o600, flush: true })
-    linkSync(draft, lockPath(folder, about, mine))
+    linkSync(draft, lockPath(folder, about, no))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw justBegun()
-    const message = `The drill cannot be written down in ${folder}. Check the folder and its permissions.`
-    throw new RescindError('store_unwritable', message, { cause: error })
+    throw unwritable(folder, error)
   } finally {
     rmSync(draft, { force: true })
   }
   const all = locksOf(folder, about)
-  const isLast = all.at(-1) === mine
-  for (const one of isLast ? all.filter((no) => no < mine) : [mine]) {
+  const isLast = all.at(-1) === no
+  for (const one of isLast ? all.filter((other) => other < no) : [no]) {
     rmSync(lockPath(folder, about, one), { force: true })
   }
   if (!isLast) throw justBegun()
-  return held
+  return { no, before }
+}
+
+function unwritable(folder: string, cause: unknown): RescindError {
+  const message = `The drill cannot be written down in ${folder}. Check the folder and its permissions.`
+  return new RescindError('store_unwritable', message, { cause })
 }
 
 function locksOf(folder: string, about: DrillAbout): readonly number[] {
@@ -285,23 +358,76 @@ function lockStem({ subject, via }: DrillAbout): string {
 }
 
 /** One that is gone was followed by another, which is seen when the next name is taken. */
-function readHolder(path: string): Holder | undefined {
-  const text = readText(path)
-  return text === undefined ? undefined : (JSON.parse(text) as Holder)
+function readHolder(folder: string, path: string): Held | undefined {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch {
+    return undefined
+  }
+  try {
+    const holder = JSON.parse(readFileSync(file, 'utf8')) as Holder
+    const leftMs = fstatSync(file).mtimeMs + LEASE_MS - nowIn(folder)
+    const { pid, host } = holder
+    return { ...holder, running: leftMs > 0 && !isGone(holder) ? { pid, host, leftMs } : null }
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** The time of the file system, by which its files are written: hosts that share one may differ in theirs. */
+function nowIn(folder: string): number {
+  const draft = draftPath(folder, 'now')
+  try {
+    const file = openSync(draft, 'w', 0o600)
+    try {
+      return fstatSync(file).mtimeMs
+    } finally {
+      closeSync(file)
+    }
+  } catch (error) {
+    throw unwritable(folder, error)
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+/** Writes what is there over itself: the file is whole all the while, and its time is new. */
+function writeAgain(path: string): void {
+  try {
+    const file = openSync(path, 'r+')
+    try {
+      const whole = readFileSync(file)
+      writeSync(file, whole, 0, whole.length, 0)
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    // It was taken over, or the disk is not well: both show at the next record.
+  }
+}
+
+/** Who goes on with the drill need not wait. */
+function endLease(path: string): void {
+  try {
+    utimesSync(path, 0, 0)
+  } catch {
+    // It was taken over.
+  }
 }
 
 /** A drill that ended, or died before it revoked anything, keeps nobody away. */
-function refuseBusy(folder: string, held: Holder): void {
+function refuseBusy(folder: string, held: Held): void {
   const kept = readKept(journalPath(folder, held.drill))
   if (kept === undefined) return
-  if (isRunning(held)) {
-    throw busy(
-      `The drill ${held.drill} of ${kept.about.subject} runs (process ${held.pid}): one at a time.`,
-    )
-  }
+  if (held.running) throw busy(sayRunning(kept.about, held.running))
   if (kept.memory && mayBeDead(kept.memory)) {
     throw busy(`The drill ${held.drill} died. ${whereItStands(kept.about, kept.memory)}`)
   }
+}
+
+function draftPath(folder: string, name: string): string {
+  return join(folder, `${name}.${hostname()}.${process.pid}.draft`)
 }
 
 function journalPath(folder: string, drill: string): string {
@@ -316,14 +442,25 @@ function busy(text: string): RescindError {
   return new RescindError('drill_busy', text)
 }
 
-/** A process of another machine cannot be looked at: it counts as running. */
-function isRunning({ pid, host }: Pick<Kept, 'pid' | 'host'>): boolean {
-  if (host !== hostname()) return true
+function here(): Pick<Holder, 'host' | 'processes'> {
+  let processes = ''
+  try {
+    processes = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Only Linux has containers that share a host's name.
+  }
+  return { host: hostname(), processes }
+}
+
+/** A process of this machine that is not there is gone at once. One that is there may be another's by now. */
+function isGone({ pid, host, processes }: Holder): boolean {
+  const own = here()
+  if (host !== own.host || processes !== own.processes) return false
   try {
     process.kill(pid, 0)
-    return true
+    return false
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
   }
 }
 

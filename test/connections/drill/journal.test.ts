@@ -1,10 +1,26 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { emptyMemory } from '../../../src/connections/drill/context.ts'
+import {
+  type DrillAbout,
+  LEASE_MS,
+  listUnfinished,
+  openJournal,
+  resumeJournal,
+} from '../../../src/connections/drill/journal.ts'
+import { sealer } from './world.ts'
 
 const SOURCE = join(import.meta.dirname, '../../../src')
 const PROCESSES = 6
@@ -53,15 +69,27 @@ async function race(folder: string, how: 'open' | 'resume'): Promise<readonly st
   return said.sort()
 }
 
+const ABOUT = { drill: 'drl_dead', subject: 'con_1', via: 'rescind', depth: 'refresh' } as const
+const NONE = { old: null, link: null, callback: null }
+
+interface Left {
+  readonly pid?: number
+  readonly host?: string
+  /** How long nothing has been heard of it. */
+  readonly silentMs?: number
+}
+
 /** What a process leaves that was killed. */
-function leaveDead(folder: string, revokedAt: number | null): void {
-  const about = { drill: 'drl_dead', subject: 'con_1', via: 'rescind', depth: 'refresh' } as const
-  const gone = { pid: 2 ** 22 + 1, host: hostname() }
+function leaveDead(folder: string, revokedAt: number | null, left: Left = {}): void {
+  const { pid = 2 ** 22 + 1, host = hostname(), silentMs = 0 } = left
   const memory = { ...emptyMemory(0), revokedAt }
-  const kept = { about, ...gone, memory, secrets: null }
+  const kept = { about: ABOUT, memory, secrets: null }
   writeFileSync(join(folder, 'drl_dead.json'), JSON.stringify(kept))
+  const processes = process.platform === 'linux' ? readlinkSync('/proc/self/ns/pid') : ''
   const lock = join(folder, 'rescind-con_1.1.lock')
-  writeFileSync(lock, JSON.stringify({ drill: 'drl_dead', ...gone }))
+  writeFileSync(lock, JSON.stringify({ drill: 'drl_dead', pid, host, processes }))
+  const at = (Date.now() - silentMs) / 1_000
+  utimesSync(lock, at, at)
 }
 
 const ONE = [...Array.from({ length: PROCESSES - 1 }, () => 'drill_busy'), 'got']
@@ -87,4 +115,71 @@ describe(`${PROCESSES} processes at one instant`, () => {
     )
     expect(await race(folder, 'resume')).toEqual(ONE)
   }, 60_000)
+})
+
+const NEXT: DrillAbout = { ...ABOUT, drill: 'drl_next', mode: 'simulated', evidence: '' }
+
+/** Where a drill may have died that its lock tells of: another machine, or a process id that lives on. */
+const PLACES = [
+  ['of another host', { host: 'elsewhere', pid: 1 }],
+  ['whose process id another process has by now', { pid: process.pid }],
+] as const
+
+describe.each(PLACES)('the lock of a drill %s', (_name, place) => {
+  test('written a moment ago is held; the refusal says until when, and how it is taken over', () => {
+    const folder = newFolder()
+    leaveDead(folder, 1, { ...place, silentMs: 20_000 })
+    const said =
+      /runs( on elsewhere)? \(process \d+\): one at a time\. .* in (39|40) s with: rescind drill resume drl_dead/
+    expect(() => openJournal(NEXT, { folder, sealer })).toThrow(said)
+    expect(() => resumeJournal('drl_dead', { folder, sealer })).toThrow(said)
+    expect(listUnfinished(folder)).toMatchObject([
+      { about: ABOUT, running: { pid: place.pid, leftMs: expect.any(Number) } },
+    ])
+  })
+
+  test('not written for a lease is a dead drill’s: resumed, or free where nothing was revoked', () => {
+    const folder = newFolder()
+    leaveDead(folder, 1, { ...place, silentMs: LEASE_MS + 1_000 })
+    expect(listUnfinished(folder)).toMatchObject([{ about: ABOUT, running: null }])
+    expect(() => openJournal(NEXT, { folder, sealer })).toThrow(/drl_dead died\./)
+    resumeJournal('drl_dead', { folder, sealer }).journal.close()
+
+    leaveDead(folder, null, { ...place, silentMs: LEASE_MS + 1_000 })
+    openJournal(NEXT, { folder, sealer }).close()
+    expect(listUnfinished(folder)).toEqual([])
+  })
+})
+
+describe('a drill that holds its lock', () => {
+  test('writes it anew, whole, while it runs', async () => {
+    const folder = newFolder()
+    const journal = openJournal(NEXT, { folder, sealer })
+    const lock = join(folder, readdirSync(folder).find((name) => name.endsWith('.lock')) ?? '')
+    utimesSync(lock, 1, 1)
+    for (let tries = 0; statSync(lock).mtimeMs < 2_000 && tries < 400; tries += 1) {
+      await new Promise((wait) => setTimeout(wait, 50))
+    }
+    expect(Date.now() - statSync(lock).mtimeMs).toBeLessThan(LEASE_MS)
+    expect(listUnfinished(folder)).toMatchObject([{ running: { pid: process.pid } }])
+    journal.close()
+  }, 30_000)
+
+  test('and stood still for a lease finds that it was taken over, and touches nothing of the other’s', () => {
+    const folder = newFolder()
+    const stood = openJournal(NEXT, { folder, sealer })
+    stood.save({ ...emptyMemory(0), revokedAt: 1 }, NONE)
+    const lock = join(folder, readdirSync(folder).find((name) => name.endsWith('.lock')) ?? '')
+    utimesSync(lock, 1, 1)
+    const other = resumeJournal('drl_next', { folder, sealer }).journal
+    expect(() => stood.save(emptyMemory(0), NONE)).toThrow(/taken over by another process/)
+    stood.close()
+    stood.leave()
+    other.hold()
+    expect(listUnfinished(folder)).toMatchObject([
+      { memory: { revokedAt: 1 }, running: { pid: process.pid } },
+    ])
+    other.leave()
+    expect(listUnfinished(folder)).toMatchObject([{ running: null }])
+  })
 })

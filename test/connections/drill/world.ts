@@ -26,10 +26,15 @@ import {
   instanceWitness,
 } from '../../../src/connections/drill/emulator.ts'
 import type { EvidenceRecord } from '../../../src/connections/drill/evidence.ts'
-import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import { continueEvidence, createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import { DRILL_TAG } from '../../../src/connections/drill/guards.ts'
-import { type DrillAbout, openJournal } from '../../../src/connections/drill/journal.ts'
+import {
+  type DrillAbout,
+  listUnfinished,
+  openJournal,
+  resumeJournal,
+} from '../../../src/connections/drill/journal.ts'
 import { type NoticeInbox, openNoticeInbox } from '../../../src/connections/drill/notice-inbox.ts'
 import type { Depth, Platform } from '../../../src/connections/drill/platform.ts'
 import {
@@ -247,9 +252,11 @@ export async function drill(world: OrgWorld, wish: DrillWish): Promise<Drilled> 
     ...{ drill: newId('drl'), subject: 'drilled', via: wish.platform.name, depth: wish.depth },
     ...{ mode: 'simulated', evidence: evidencePath },
   }
-  const journal = openJournal(about, { folder: join(folder, 'drills'), sealer })
+  const journal =
+    wish.more?.journal ?? openJournal(about, { folder: join(folder, 'drills'), sealer })
   const signer = openEvidenceKey(join(folder, 'drill-key'))
-  const evidence = createEvidence(evidencePath, { signer, clock: systemClock })
+  const evidence =
+    wish.more?.evidence ?? createEvidence(evidencePath, { signer, clock: systemClock })
   const end = await runDrill({
     context: {
       platform: wish.platform,
@@ -281,10 +288,23 @@ export async function drill(world: OrgWorld, wish: DrillWish): Promise<Drilled> 
     actor: 'test@here',
     ...wish.more,
   })
-  const text = readFileSync(evidencePath, 'utf8')
+  const text = readFileSync(evidence.path, 'utf8')
   const { records } = evidence
   const step = (no: number) => records.findLast((one) => one.kind === 'step' && one.step === no)
-  return { ...end, records, file: evidencePath, text, about, step }
+  return { ...end, records, file: evidence.path, text, about: journal.about, step }
+}
+
+/** Goes on with the one drill of a world that did not end. */
+export async function resume(world: OrgWorld, wish: Omit<DrillWish, 'depth'>): Promise<Drilled> {
+  const means = { folder: join(world.folder, 'drills'), sealer }
+  const [unfinished] = listUnfinished(means.folder)
+  if (unfinished === undefined) throw new Error('no drill is to be resumed')
+  const { journal, memory, secrets } = resumeJournal(unfinished.about.drill, means)
+  if (memory === null) throw new Error('the drill wrote nothing down')
+  const signer = openEvidenceKey(join(world.folder, 'drill-key'))
+  const evidence = continueEvidence(journal.about.evidence, { signer, clock: systemClock })
+  const more = { journal, evidence, resumed: { memory, secrets }, ...wish.more }
+  return drill(world, { ...wish, depth: journal.about.depth, more })
 }
 
 /** Lists each step with its verdict and reason, for a failure's message. */

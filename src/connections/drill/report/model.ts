@@ -55,15 +55,15 @@ export interface ReportNumbers {
 }
 
 export interface ReportEnd {
-  readonly verdict: 'passed' | 'failed' | 'refused'
+  readonly verdict: 'passed' | 'failed'
   readonly failedAt: number | null
   readonly failedFaults: readonly string[]
   readonly why: string
   readonly numbers: ReportNumbers
   readonly appliedBy: string | null
   readonly identity: string | null
-  /** By a call at the end; null where the drill did not begin. */
-  readonly isBack: boolean | null
+  /** By a call at the end. */
+  readonly isBack: boolean
   /** Where the connection stands, when it is not back. */
   readonly stands: string | null
 }
@@ -125,8 +125,6 @@ export function headlineOf({ end, steps, faults, depth, inject }: DrillReport): 
   switch (end.verdict) {
     case 'passed':
       return `${what}: passed`
-    case 'refused':
-      return `${what}: did not begin`
     case 'failed': {
       const at = [...failedSteps(steps), ...failedFaults(faults)]
       return `${what}: failed at ${at.length === 0 ? 'its end' : at.join(', and at ')}`

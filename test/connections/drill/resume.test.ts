@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import type { DrillListener } from '../../../src/connections/drill/drill.ts'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
+import {
+  type Drilled,
+  drill,
+  type OrgWorld,
+  openAccountWorld,
+  openVaultWorld,
+  resume,
+  story,
+} from './world.ts'
+
+const WORLDS = [
+  ['our vault', () => openVaultWorld()],
+  ['Open Connectors', () => openAccountWorld()],
+] as const
+
+interface DrilledWorld extends OrgWorld {
+  readonly platform: Platform
+}
+
+/** Stops a drill when a step has begun, and what the platform does then is over. */
+async function stopIn(world: DrilledWorld, no: number, platform = world.platform): Promise<void> {
+  const stop = new AbortController()
+  const listen: DrillListener = ({ kind, step }) => {
+    if (kind === 'intent' && step === no) stop.abort()
+  }
+  const wish = { depth: 'grant', platform, signal: stop.signal, more: { listen } } as const
+  await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+}
+
+async function reconnectByHand({ platform, consent }: DrilledWorld): Promise<void> {
+  const link = await platform.reconnectLink()
+  const { callback } = await consent.visit(link, 'allow')
+  await platform.enable()
+  expect(callback && (await platform.applyCallback(link, callback))?.ok).toBe(true)
+}
+
+function skippedOf({ step }: Drilled): readonly number[] {
+  return Array.from({ length: 16 }, (_, no) => no).filter((no) => step(no)?.verdict === 'skipped')
+}
+
+describe.each(WORLDS)('a drill via %s that was stopped', (_name, open) => {
+  test('and whose owner has reconnected meanwhile ends without another consent', async () => {
+    const world = await open()
+    const alive = world.org.truth.counts().alive
+    await stopIn(world, 6)
+    await reconnectByHand(world)
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
+    expect(skippedOf(resumed)).toEqual([6, 7, 8, 9, 10, 11])
+    expect(resumed.step(11)?.why).toMatch(/was reconnected before the drill was gone on with/)
+    expect(world.org.truth.counts().alive).toBe(alive)
+  })
+
+  test('after its new grant was stored takes that, and leaves no second one', async () => {
+    const world = await open()
+    const alive = world.org.truth.counts().alive
+    const stop = new AbortController()
+    const platform: Platform = {
+      ...world.platform,
+      async applyCallback(link, callback, signal) {
+        const applied = await world.platform.applyCallback(link, callback, signal)
+        if (applied.ok) stop.abort()
+        stop.signal.throwIfAborted()
+        return applied
+      },
+    }
+    await expect(
+      drill(world, { depth: 'grant', platform, signal: stop.signal }),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/and may be back: the platform was given the code/),
+    })
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
+    expect(skippedOf(resumed)).toEqual([11])
+    expect(world.org.truth.counts().alive).toBe(alive)
+  })
+})
+
+describe('what was permitted at the beginning is asked for again', () => {
+  test.each([
+    [
+      'the tag',
+      /is not tagged drill-target/,
+      (world: DrilledWorld) => ({
+        platform: {
+          ...world.platform,
+          snapshot: async () => ({ ...(await world.platform.snapshot()), tags: [] }),
+        },
+      }),
+    ],
+    [
+      'the user on the list',
+      /is not on the list/,
+      ({ platform }: DrilledWorld) => ({ platform, allowedUsers: [] }),
+    ],
+    [
+      'the consent of a canary’s owner',
+      /owner’s consent/,
+      ({ platform }: DrilledWorld) => {
+        const permission = { mode: 'canary', allowedUsers: [], ownerConsent: null } as const
+        return { platform, more: { permission } }
+      },
+    ],
+  ])('%s', async (_name, said, wish) => {
+    const world = await openVaultWorld()
+    await stopIn(world, 6)
+    await expect(resume(world, wish(world))).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(said),
+    })
+    await expect(resume(world, wish(world))).rejects.toThrow(
+      /^The drill does not go on\. .* drilled is dead: .* Bring it back with: /,
+    )
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
+  })
+})
