@@ -58,6 +58,14 @@ describe.skipIf(chromiumPath === null)(`a drill in a browser${withoutChromium}`,
           expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
           expect(await page.evaluate<FaintText[]>(FIND_FAINT_TEXTS)).toEqual([])
           expect(await page.locator('svg.timeline rect').count()).toBeGreaterThan(10)
+          // Where the drawing would be too small, the same stands there as a list.
+          expect([
+            await page.locator('svg.timeline').isVisible(),
+            await page.locator('.moments').isVisible(),
+          ]).toEqual([width === 1000, width === 390])
+          expect(await page.locator('.moments li').count()).toBe(
+            drilled.records.filter(({ kind }) => kind === 'step').length + 4,
+          )
           expect(complaints).toEqual([])
           await page.close()
         }

@@ -153,7 +153,7 @@ describe('rescind drill', () => {
     const spent = await run('drill', connection, ...FORM, '--out', join(home, 'no-budget'))
     expect([spent.exitCode, spent.stderr]).toEqual([
       4,
-      expect.stringMatching(/has 4 of 5 live tokens/),
+      expect.stringMatching(/has 4 live tokens of at most 5/),
     ])
     for (const { refreshToken } of more) {
       await fetch(`${org.url}/services/oauth2/revoke`, {
@@ -337,7 +337,7 @@ describe('rescind drill', () => {
     expect(resumed.exitCode, resumed.stderr).toBe(5)
     expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
     expect(resumed.json.steps.find(({ id }: { id: string }) => id === '14').why).toMatch(
-      /1 ms are allowed/,
+      /at most 1 ms is allowed/,
     )
   }, 120_000)
 

@@ -1,3 +1,4 @@
+import { formatCounted } from '../../core/counts.ts'
 import { isRescindError } from '../../core/errors.ts'
 import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
@@ -120,7 +121,9 @@ export const GUARDS: readonly Guard[] = [
       const others = await platform.others(signal)
       const shared = others.filter((other) => other.id !== id && other.refreshFingerprint === own)
       return shared.length === 0
-        ? good(`None of ${others.length} other connections holds the same grant.`)
+        ? good(
+            `No other connection holds the same grant; ${formatCounted(others.length, 'other')} looked at.`,
+          )
         : bad(
             `The grant is shared with ${shared.map((other) => other.id).join(', ')}, which would die with it.`,
           )
@@ -175,9 +178,9 @@ async function checkBudget(context: DrillContext) {
     )
   }
   return count <= max - LIVE_TOKENS_SPARE
-    ? good(`${count} live tokens of ${max}.`)
+    ? good(`${formatCounted(count, 'live token')}, of at most ${max}.`)
     : bad(
-        `The user has ${count} of ${max} live tokens for this app: one more consent would end the oldest. Revoke some first, or use another user.`,
+        `The user has ${formatCounted(count, 'live token')} of at most ${max} for this app, and ${LIVE_TOKENS_SPARE} must be free: one more consent could end the oldest. Revoke some first, or use another user.`,
       )
 }
 

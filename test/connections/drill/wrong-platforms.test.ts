@@ -203,9 +203,9 @@ describe('a platform of our own that is wrong on purpose fails the drill at the 
   })
 
   test.each([
-    ['detectMs', 5, /to notice, and 0 ms are allowed|of false health/],
-    ['notifyMs', 7, /to tell, and 1 ms are allowed|Nobody was told/],
-    ['recoverMs', 14, /to recover, and 0 ms are allowed/],
+    ['detectMs', 5, /to notice, and at most 0 ms is allowed|to say that it is not well/],
+    ['notifyMs', 7, /to tell anybody, and at most 1 ms is allowed|Nobody was told/],
+    ['recoverMs', 14, /to recover, and at most 0 ms is allowed/],
   ] as const)('a threshold that is not kept fails its step: %s', async (limit, step, why) => {
     const world = await openVaultWorld()
     const limits = { [limit]: limit === 'notifyMs' ? 1 : 0 }

@@ -1,3 +1,4 @@
+import { formatCounted } from '../../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../../core/html.ts'
 import { formatDuration, formatMoment } from '../../../core/moments.ts'
 import { PAGE_STYLE } from '../../../core/page-style.ts'
@@ -32,7 +33,18 @@ const STYLE = `${PAGE_STYLE}
 .facts>div{display:grid;grid-template-columns:9rem 1fr;gap:1rem}
 .facts dt{color:var(--soft)}
 .facts dd{margin:0;min-width:0}
-.timeline{width:100%;min-width:56rem;height:auto}
+.timeline{width:100%;height:auto}
+.moments{display:none;list-style:none;padding:0;margin:0;font-variant-numeric:tabular-nums}
+.moments li{display:grid;grid-template-columns:5.2rem 1fr auto;gap:.8rem;padding:.3rem 0 .3rem .7rem;border-left:3px solid var(--hair)}
+.moments .at,.moments .more{color:var(--soft);font-size:.9rem;white-space:nowrap}
+.moments .at{text-align:right}
+.moments .is-pass{color:inherit;border-color:var(--fill-dead)}
+.moments .is-fail{border-color:var(--fill-alive)}
+.moments .is-fail .more{color:var(--alive)}
+.moments .mark-dead,.moments .mark-known,.moments .mark-back{font-weight:640;background:var(--sheet)}
+.moments .mark-dead{color:var(--alive)}
+.moments .mark-known{color:var(--unknown)}
+.moments .mark-back{color:var(--dead)}
 .timeline text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Arial,sans-serif;fill:var(--ink)}
 .timeline .tick{fill:var(--soft)}
 .timeline .grid{stroke:var(--hair)}
@@ -43,13 +55,17 @@ const STYLE = `${PAGE_STYLE}
 .mark-dead line{stroke:var(--alive);stroke-width:1.5}
 .mark-known line{stroke:var(--unknown);stroke-width:1.5;stroke-dasharray:4 3}
 .mark-back line{stroke:var(--dead);stroke-width:1.5}
+.guards th,.guards td:last-child{white-space:nowrap;overflow-wrap:normal}
 .timeline .mark-dead text{fill:var(--alive)}
 .timeline .mark-known text{fill:var(--unknown)}
 .timeline .mark-back text{fill:var(--dead)}
+@media screen and (max-width:54rem){
+.timeline,.only-wide{display:none}
+.moments{display:block}}
 @media (max-width:46rem){
 .page{padding:1.5rem 1rem 3rem}
 .steps .took,thead .took{display:none}
-.facts>div{grid-template-columns:6.5rem 1fr;gap:.7rem}
+.facts>div{grid-template-columns:7.2rem 1fr;gap:.7rem}
 .figures{grid-template-columns:1fr 1fr}
 th,td{padding-right:.55rem}}
 @media print{
@@ -57,7 +73,6 @@ html{color-scheme:light}
 body{font-size:9.5pt}
 .page{max-width:none;padding:0}
 summary{display:none}
-.timeline{min-width:0}
 tr{break-inside:avoid}
 svg,.caveat{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 `
@@ -131,7 +146,7 @@ function figure({
 
 function legend({ end, inject }: DrillReport): Content {
   if (end === null || inject !== null) return null
-  return html`<p>The shaded time is that in which the connection was dead: from the revocation until a call through the platform worked again.</p>`
+  return html`<p class="only-wide">The shaded time is that in which the connection was dead: from the revocation until a call through the platform worked again.</p>`
 }
 
 const VERDICTS = { pass: 'pass', fail: 'fail', skipped: 'skipped' } as const
@@ -169,7 +184,7 @@ function resultRow(result: ReportResult, head: string, title: Content): Markup {
 function guardsSection({ guards }: DrillReport): Content {
   if (guards.length === 0) return null
   return html`<section id="guards"><h2>Before anything was touched</h2>
-<table><thead><tr><th scope="col">Guard</th><th scope="col">What it showed</th><th scope="col">Holds</th></tr></thead>
+<table class="guards"><thead><tr><th scope="col">Guard</th><th scope="col">What it showed</th><th scope="col">Holds</th></tr></thead>
 <tbody>${guards.map(
     ({
       name: guard,
@@ -191,7 +206,7 @@ function factsSection(report: DrillReport): Markup {
     ['Applied by', end?.appliedBy ?? '–'],
     ['Identity', end?.identity ?? '–'],
     ['Ended', formatMoment(report.endedAt)],
-    ['Resumed', report.resumed === 0 ? 'no' : `${report.resumed} times`],
+    ['Resumed', report.resumed === 0 ? 'no' : formatCounted(report.resumed, 'time')],
     ['Signed by', html`<code>${report.keyId}</code>`],
     ['Configuration', html`<code>${report.config}</code>`],
   ]

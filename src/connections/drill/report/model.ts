@@ -149,18 +149,28 @@ export function numberRows(report: DrillReport): readonly NumberRow[] {
   const { end, limits, depth } = report
   if (end === null || report.inject !== null) return []
   const { numbers } = end
-  return [
+  // Nobody is told of what heals by itself, and nothing is shown as well that should not be.
+  const isDeath = depth !== 'access'
+  const rows: readonly (NumberRow | false)[] = [
     {
       name: depth === 'access' ? 'Time to heal' : 'Time to detect',
       ms: numbers.detectMs,
       limitMs: limits.detectMs,
     },
-    { name: 'Time to notify', ms: numbers.notifyMs, limitMs: limits.notifyMs },
+    isDeath && { name: 'Time to notify', ms: numbers.notifyMs, limitMs: limits.notifyMs },
     { name: 'Time to recover', ms: numbers.recoverMs, limitMs: limits.recoverMs },
-    { name: 'False-healthy window', ms: numbers.falseHealthyMs, limitMs: limits.falseHealthyMs },
-    { name: 'Refresh attempts', count: numbers.refreshAttempts },
-    { name: 'Duplicate notices', count: numbers.duplicateNotices },
+    isDeath && {
+      name: 'False-healthy window',
+      ms: numbers.falseHealthyMs,
+      limitMs: limits.falseHealthyMs,
+    },
+    {
+      name: isDeath ? 'Refresh attempts' : 'Refreshes to heal',
+      count: numbers.refreshAttempts,
+    },
+    isDeath && { name: 'Duplicate notices', count: numbers.duplicateNotices },
   ]
+  return rows.filter((row) => row !== false)
 }
 
 export interface NumberRow {

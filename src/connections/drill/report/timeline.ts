@@ -3,10 +3,11 @@ import { type Content, html, type Markup } from '../../../core/html.ts'
 import { formatDuration } from '../../../core/moments.ts'
 import type { DrillReport, ReportResult } from './model.ts'
 
-/** The drawing's own coordinates; the page shrinks it, and scrolls where it would be too small. */
+/** The drawing's own coordinates; the page shrinks it, and shows a list where it would be too small. */
 const WIDTH = 960
 const LABEL_WIDTH = 178
-const RIGHT = 8
+/** The mark of a failed step needs as much beside its bar. */
+const RIGHT = 22
 const ROW = 26
 const BAR = 14
 const TOP = 84
@@ -29,7 +30,7 @@ interface Mark {
 
 /**
  * Draws a drill over time: a bar a step, the window in which the connection was dead, and the moments
- * that count: revoked, noticed, told, well again.
+ * that count: revoked, noticed, told, well again. On a narrow screen they are a list.
  */
 export function timelineChart(report: DrillReport): Markup | null {
   const steps = inTime(report).filter(({ verdict }) => verdict !== 'skipped')
@@ -47,12 +48,36 @@ export function timelineChart(report: DrillReport): Markup | null {
   ]
   const window = revoked === undefined ? null : { from: revoked.ms, to: back?.ms ?? span }
   const label = `${stepsAndFaults(report)} over ${formatDuration(span)}${marks.map((mark) => `; ${mark.label}`).join('')}`
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Timeline"><svg class="timeline" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
+  return html`<svg class="timeline" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
 ${window === null ? null : html`<rect class="gap" x="${x(window.from).toFixed(1)}" y="${TOP - 12}" width="${Math.max(1, x(window.to) - x(window.from)).toFixed(1)}" height="${height - TOP - 12}"/>`}
 ${ticks(span).map((ms) => html`<line class="grid" x1="${x(ms).toFixed(1)}" x2="${x(ms).toFixed(1)}" y1="${TOP - 12}" y2="${height - 24}"/><text class="tick" x="${x(ms).toFixed(1)}" y="${height - 8}" text-anchor="${ms === 0 ? 'start' : 'middle'}">${ms === 0 ? '0' : formatDuration(ms)}</text>`)}
 ${drawMarks(marks, x, height)}
 ${steps.map((one, row) => drawStep(one, { row, x, startMs }))}
-</svg></div>`
+</svg>
+${listOf(steps, marks, startMs)}`
+}
+
+/** The same as a list, for a screen on which the drawing would be too small to be read. */
+function listOf(steps: readonly Bar[], marks: readonly Mark[], startMs: number): Markup {
+  const rows = [
+    ...steps.map((step) => ({
+      ms: Math.max(0, Date.parse(step.startedAt) - startMs),
+      tone: `is-${step.verdict}`,
+      text: step.label,
+      more: `${step.verdict === 'fail' ? '✗ ' : ''}${formatDuration(step.tookMs)}`,
+    })),
+    ...marks.map(({ ms, label, tone }) => ({ ms, tone: `mark-${tone}`, text: label, more: '' })),
+  ].sort((a, b) => a.ms - b.ms)
+  return html`<ol class="moments">
+${rows.map(
+  ({
+    ms,
+    tone,
+    text,
+    more,
+  }) => html`<li class="${tone}"><span class="at">${formatDuration(ms)}</span><span>${text}</span><span class="more">${more}</span></li>
+`,
+)}</ol>`
 }
 
 /** Steps and faults as they came one after the other. */

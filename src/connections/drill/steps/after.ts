@@ -1,4 +1,5 @@
 import { formatCounted } from '../../../core/counts.ts'
+import { formatDuration } from '../../../core/moments.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
 import { revokeSurplus, type SeenGrants } from '../live-grants.ts'
 import {
@@ -109,7 +110,9 @@ function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {
       lost.length > 0 && `Scopes were lost: ${lost.join(', ')}.`,
       ...refreshed.map((one, round) => complaintOf(one, round)),
     ],
-    'The same connection and identity, with new tokens that refresh and are kept.',
+    refreshStays
+      ? 'The same connection and identity, with a new access token; a refresh works and is kept.'
+      : 'The same connection and identity, with new tokens; a refresh works and is kept.',
   )
 }
 
@@ -264,9 +267,9 @@ export const recoveryStep: StepOf<SeenRecovery> = {
         healedNotices > 1 && `${healedNotices} notices of one healing came.`,
         recoverMs !== null &&
           recoverMs > limits.recoverMs &&
-          `${recoverMs} ms to recover, and ${limits.recoverMs} ms are allowed.`,
+          `It took ${formatDuration(recoverMs)} to recover, and at most ${formatDuration(limits.recoverMs)} is allowed.`,
       ],
-      `Well again ${recoverMs} ms after the revocation.`,
+      `Well again ${formatDuration(recoverMs ?? 0)} after the revocation.`,
     )
   },
 }

@@ -1,4 +1,5 @@
 import { formatCounted } from '../../../core/counts.ts'
+import { formatDuration } from '../../../core/moments.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
 import {
   callThrough,
@@ -118,10 +119,12 @@ function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
       !last.ok &&
         `Calls through the platform still fail (${last.cause ?? last.status ?? 'no answer'}).`,
       !accessChanged && 'The platform says that all is well, and still holds the dead token.',
-      count !== null && count !== 1 && `It took ${count} refreshes, and one is right.`,
+      count !== null &&
+        count !== 1 &&
+        `It took ${formatCounted(count, 'refresh', 'refreshes')}, and exactly one is right.`,
       tooLong('to heal', detectMs, limits.detectMs),
     ],
-    `It healed by itself within ${detectMs} ms, with one refresh.`,
+    `It healed by itself within ${formatDuration(detectMs ?? 0)}, with one refresh.`,
   )
 }
 
@@ -138,14 +141,18 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
         !RIGHT_CAUSES.has(last.cause) &&
         `The platform gives the wrong cause: ${last.cause}.`,
       tooLong('to notice', detectMs, limits.detectMs),
-      tooLong('of false health', falseHealthyMs, limits.falseHealthyMs),
+      tooLong('to say that it is not well', falseHealthyMs, limits.falseHealthyMs),
     ],
-    `Noticed within ${detectMs} ms: ${state}.`,
+    `Noticed within ${formatDuration(detectMs ?? 0)}: the platform says ${state}.`,
   )
 }
 
 function tooLong(what: string, ms: number | null, max: number): string | false {
-  return ms !== null && ms > max && `${ms} ms ${what}, and ${max} ms are allowed.`
+  return (
+    ms !== null &&
+    ms > max &&
+    `It took ${formatDuration(ms)} ${what}, and at most ${formatDuration(max)} is allowed.`
+  )
 }
 
 export interface SeenStorm {
@@ -174,7 +181,8 @@ export const stormStep: StepOf<SeenStorm> = {
       await clock.sleep(CALL_MS, signal)
     }
     const refreshes = await countRefreshes(context, memory.revokedAt ?? startedAt)
-    memory.refreshAttempts = mostOf(refreshes)
+    // Of what healed by itself, its own refresh counts, and none that the scheduled check made.
+    if (rules.depth !== 'access') memory.refreshAttempts = mostOf(refreshes)
     const others = await platform.others(signal)
     const brokenOthers = others
       .filter(({ id, state }) => memory.others[id] === 'connected' && state !== 'connected')
@@ -184,14 +192,16 @@ export const stormStep: StepOf<SeenStorm> = {
   judge({ calls, refreshes, brokenOthers }, { depth, habits }) {
     const bound = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
     const count = mostOf(refreshes)
+    const ofCheck =
+      depth === 'access' && habits.refreshesOfCheck > 0 ? ', those of its scheduled check too' : ''
     return failFirst(
       [
         count !== null &&
           count > bound &&
-          `${count} refreshes for one dead token; ${bound} are allowed.`,
+          `${count} refreshes for one dead token, and at most ${bound} ${bound === 1 ? 'is' : 'are'} right.`,
         brokenOthers.length > 0 && `Other connections broke with it: ${brokenOthers.join(', ')}.`,
       ],
-      `${formatCounted(calls, 'call')}, ${count === null ? 'refreshes not counted' : formatCounted(count, 'refresh', 'refreshes')}; the others are as before.`,
+      `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${bound}${ofCheck}`}. Other connections are as before.`,
     )
   },
 }
@@ -277,7 +287,7 @@ function judgeNotices(
   const judged = failFirst(
     [
       !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
-      notices.length === 0 && `Nobody was told within ${limits.notifyMs} ms.`,
+      notices.length === 0 && `Nobody was told within ${formatDuration(limits.notifyMs)}.`,
       notices.length > 1 && `${notices.length} notices of one death came.`,
       hasReceiver &&
         cameNone &&
@@ -288,9 +298,9 @@ function judgeNotices(
       wrong !== undefined &&
         habits.tellsCause &&
         `The notice gives the wrong cause: ${wrong.cause}.`,
-      tooLong('to tell', notifyMs, limits.notifyMs),
+      tooLong('to tell anybody', notifyMs, limits.notifyMs),
     ],
-    `One notice, ${notifyMs} ms after the revocation.`,
+    `One notice, ${formatDuration(notifyMs ?? 0)} after the revocation.`,
   )
   return judged.verdict === 'pass' && cameNone
     ? skip(

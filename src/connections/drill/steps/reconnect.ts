@@ -1,3 +1,4 @@
+import { formatCounted } from '../../../core/counts.ts'
 import { isRescindError } from '../../../core/errors.ts'
 import type { Secret } from '../../../core/secret.ts'
 import type { ConsentVisit, Decision } from '../consent/consent.ts'
@@ -81,7 +82,7 @@ function judgeLink(seen: SeenLink, rules: DrillRules): Judgement {
       rules.habits.usesPkce && !seen.pkce && 'The link does not use PKCE with S256.',
       seen.secrets.length > 0 && `The link carries a secret: ${seen.secrets.join(', ')}.`,
     ],
-    `It leads to ${seen.host} and comes back to us.`,
+    `The link leads to ${seen.host}, and comes back to us.`,
   )
 }
 
@@ -143,7 +144,7 @@ export const consentStep: StepOf<SeenConsent> = {
       ],
       elsewhere
         ? 'The person has been there; the callback was served elsewhere.'
-        : `One code, with our state, by ${how} over ${pages} pages.`,
+        : `One code, with our state, by ${how} over ${formatCounted(pages, 'page')}.`,
     ),
 }
 

@@ -1,3 +1,4 @@
+import { formatDuration } from '../../../core/moments.ts'
 import type { HeldToken, RevokeAnswer } from '../../../providers/connection-way.ts'
 import type { DrillContext } from '../context.ts'
 import { probeDirectly, type SeenProbe, until } from '../look.ts'
@@ -58,7 +59,7 @@ export const revokeStep: StepOf<SeenRevoke> = {
           !again.alreadyDead &&
           'The provider took a second revocation, and documents that it refuses one.',
       ],
-      `Revoked: the ${answers.map(({ token }) => token).join(' and the ')} token.`,
+      `Revoked by the provider: ${answers.map(({ token }) => `the ${token} token`).join(' and ')}.`,
     ),
 }
 
@@ -115,13 +116,13 @@ export const proofStep: StepOf<SeenProof> = {
     if (verdict === expected) {
       return pass(
         expected === 'dead'
-          ? `The provider refuses the old access token (${code ?? status}), ${afterMs} ms after.`
+          ? `The provider refuses the old access token (${code ?? status}), ${formatDuration(afterMs)} after.`
           : 'The access token lives on, as the provider documents for this depth.',
       )
     }
     return fail(
       expected === 'dead'
-        ? `The old access token is not refused, ${afterMs} ms after its revocation (${code ?? status}).`
+        ? `The old access token is not refused, ${formatDuration(afterMs)} after its revocation (${code ?? status}).`
         : `The access token is dead (${code ?? status}), where the provider documents that it lives on.`,
     )
   },
