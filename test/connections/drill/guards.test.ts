@@ -7,7 +7,7 @@ import { openVaultWorld } from './world.ts'
 
 describe('the budget of live tokens, asked with a token that lives', () => {
   test.each([
-    ['the name of the app', undefined, 1, true, /live tokens? of 5/],
+    ['the name of the app', undefined, 1, true, /live tokens?, of at most 5/],
     ['another name', 'Misspelt', null, false, /check options\.appName/],
   ] as const)('%s', async (_title, appName, least, ok, said) => {
     const { platform, direct } = await openVaultWorld()

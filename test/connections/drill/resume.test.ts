@@ -54,6 +54,15 @@ describe.each(WORLDS)('a drill via %s that was stopped', (_name, open) => {
     expect(world.org.truth.counts().alive).toBe(alive)
   })
 
+  test('after the platform was told to enable it walks the denial anew, and passes', async () => {
+    const world = await open()
+    const alive = world.org.truth.counts().alive
+    await stopIn(world, 11)
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
+    expect(world.org.truth.counts().alive).toBe(alive)
+  })
+
   test('after its new grant was stored takes that, and leaves no second one', async () => {
     const world = await open()
     const alive = world.org.truth.counts().alive

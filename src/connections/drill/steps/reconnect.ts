@@ -103,6 +103,8 @@ export interface SeenConsent {
 export interface SeenDenial {
   readonly error: string | null
   readonly applied: boolean
+  /** What the platform said of the connection before the denial, and after it. */
+  readonly before: string
   readonly state: string
 }
 
@@ -136,6 +138,7 @@ export const consentStep: StepOf<SeenConsent> = {
         denial?.applied && 'A denial was taken for a consent.',
         denial !== null &&
           denial.state === 'connected' &&
+          denial.before !== 'connected' &&
           'A denial made the platform say that it is connected.',
         denial !== null && denial.error === null && 'A denial came back without an error.',
         error !== null && `The consent was refused: ${error}.`,
@@ -161,12 +164,14 @@ async function visitWith(
 async function deny(context: DrillContext): Promise<SeenDenial> {
   const { platform, secrets, signal } = context
   const link = secrets.link ?? (await newLink(context))
+  const before = (await platform.snapshot(signal)).state
   const { callback } = await visitWith(context, link, 'deny')
   secrets.link = null
   const applied = callback === null ? false : (await apply(context, link, callback)).ok
   return {
     error: callback?.error ?? null,
     applied,
+    before,
     state: (await platform.snapshot(signal)).state,
   }
 }
