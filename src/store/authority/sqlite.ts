@@ -9,8 +9,8 @@ import { createLookups, type Lookups } from './sqlite-lookups.ts'
 import { createRecentEnds } from './sqlite-recent-ends.ts'
 import { SQLITE_MIGRATIONS } from './sqlite-schema.ts'
 
-/** 32 MB of pages: what is above the leaves of ten million tokens fits. */
-const CACHE_KIB = 32_768
+/** 96 MB of pages: what is above the leaves of ten million tokens, and the leaves of what is asked again. */
+const CACHE_KIB = 98_304
 /** 16 MB of log before its pages are moved: the move stops everybody, and must stay short. */
 const CHECKPOINT_PAGES = 4_000
 /** Changes in one transaction; with more, the first of them waits longer than a flush is worth. */
