@@ -27,7 +27,9 @@ function oneOf(values: readonly string[]): KeyCheck {
 const OPTIONS = {
   issuer: ANYTHING,
   store: {
-    isGood: (value) => isObject(value) && typeof value.commit === 'function',
+    isGood: (value) =>
+      isObject(value) &&
+      [value.commit, value.changeToken, value.readAsked].every((one) => typeof one === 'function'),
     needs: 'must be a store, as openSqliteAuthorityStore(path) opens one',
   },
   key: ANYTHING,

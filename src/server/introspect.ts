@@ -42,10 +42,7 @@ function introspectFound(
 export interface Introspecting {
   /** @param caller null for the host itself */
   token(token: string, caller: Client | null): Promise<Introspection>
-  /**
-   * The same, for a client that proved itself as it was last seen; null when it has changed since, or
-   * was not asked for, since there is no such token.
-   */
+  /** The same, for a client that proved itself as it was last seen; null when it has changed since. */
   tokenIfUnchanged(token: string, caller: Client): Promise<Introspection | null>
 }
 
@@ -55,12 +52,14 @@ export function createIntrospecting(parts: AuthorityParts, tokens: Tokens): Intr
       return introspectFound(parts, await tokens.look(token), caller)
     },
     async tokenIfUnchanged(text, caller) {
+      const { store } = parts
       const presented = await tokens.parseToken(text)
-      if (!presented) return null
-      const asked = { tokenId: presented.id, clientId: caller.id }
-      const { token, client } = await parts.store.readAsked(asked)
+      const { token, client } = presented
+        ? await store.readAsked({ tokenId: presented.id, clientId: caller.id })
+        : { token: null, client: await store.readClient(caller.id) }
       if (client?.version !== caller.version) return null
-      return introspectFound(parts, tokens.isPresented(token, presented) ? token : null, caller)
+      const isPresented = presented !== null && tokens.isPresented(token, presented)
+      return introspectFound(parts, isPresented ? token : null, caller)
     },
   }
 }

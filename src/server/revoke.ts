@@ -42,10 +42,7 @@ export interface RevokeToken {
 export interface Revoking {
   /** Revokes the token that a client presents, durably (RFC 7009 section 2.1). */
   token(request: RevokeToken): Promise<Revoked>
-  /**
-   * The same, of a client that proved itself as it was last seen; null when it has changed since, or
-   * was not asked for, since there is no such token.
-   */
+  /** The same, of a client that proved itself as it was last seen; null when it has changed since. */
   tokenIfUnchanged(request: RevokeToken, client: Client): Promise<Revoked | null>
   /**
    * Revokes everything of a reach in a constant number of writes. False for a grant that is not known: it
@@ -102,18 +99,21 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
       onTrouble(error, asked.request)
     })
   }
-  /** Returns null for a text that is no token, and where the client may not ask. */
+  /** @param version of the client when it proved itself, and null is returned where it has another; null for any */
   const revokeToken = async (
     { token, clientId, asked }: RevokeToken,
-    mayAsk: (client: ClientRow | null) => boolean,
+    version: number | null,
   ): Promise<Revoked | null> => {
+    const isSame = (client: ClientRow | null) => version === null || client?.version === version
     const presented = await tokens.parseToken(token)
-    if (!presented) return null
+    if (!presented) {
+      return version === null || isSame(await store.readClient(clientId)) ? 'unknown' : null
+    }
     let view: TokenView | null = null
     let isAllowed = false
     const asksAbout = { tokenId: presented.id, clientId }
     const committed = await store.changeToken(asksAbout, (found) => {
-      isAllowed = mayAsk(found.client)
+      isAllowed = isSame(found.client)
       view = tokens.isPresented(found.token, presented) ? found.token : null
       if (!isAllowed || view?.grant.clientId !== clientId || isDone(view)) return null
       return endOf(view, asked)
@@ -127,9 +127,8 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
     return 'foreign'
   }
   return {
-    token: async (request) => (await revokeToken(request, () => true)) ?? 'unknown',
-    tokenIfUnchanged: (request, { version }) =>
-      revokeToken(request, (client) => client?.version === version),
+    token: async (request) => (await revokeToken(request, null)) ?? 'unknown',
+    tokenIfUnchanged: (request, { version }) => revokeToken(request, version),
     async reach(reach, cause, asked) {
       const at = clock.now()
       if ('grant' in reach) {

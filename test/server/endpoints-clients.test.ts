@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { join } from 'node:path'
-import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { type CryptoKey, decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
@@ -277,6 +277,25 @@ describe('a client that has proven itself before is asked for again with each re
     }
     expect(await other.events()).toEqual(events)
     await other.close()
+  })
+})
+
+describe('RFC 9068: the jti of a JWT, which stands in logs, is no token', () => {
+  it('under the prefix of one: inactive, and it takes nothing down', async () => {
+    await using world = await openEndpoints()
+    const proof = {
+      id: 'app',
+      secret: await world.addClient({ id: 'app', accessTokenFormat: 'jwt' }),
+    }
+    const { access_token: jwt } = await world.issue('app')
+    const stolen = `rsc_at_${decodeJwt(jwt).jti}`
+    // The first proves the client, the second is answered by how it was seen.
+    for (let times = 0; times < 2; times += 1) {
+      const answer = await world.post('/introspect', { token: stolen }, proof)
+      expect(await answer.json()).toEqual({ active: false })
+      expect((await world.post('/revoke', { token: stolen }, proof)).status).toBe(200)
+    }
+    expect(await world.isActive(jwt)).toEqual([true])
   })
 })
 

@@ -9,8 +9,9 @@ import { decode, type Form } from './form.ts'
 import type { WireAnswer, WireRequest } from './message.ts'
 import type { Throttle } from './throttle.ts'
 
-/** Headers whose parts are remembered. */
+/** Headers whose parts are remembered, and how long one may be. */
 const HEADERS_MAX = 1_000
+const HEADER_LENGTH_MAX = 1_024
 
 /** A proxy that ends TLS, and may say which certificate the client showed. */
 export interface CertificateHeader {
@@ -118,16 +119,17 @@ function presentedIn(
 
 /**
  * Remembers what headers said, by their hashes: a client sends the same one again and again, and hashing
- * it is half the work of reading it. Nothing is trusted by it, and no secret is kept.
+ * it is half the work of reading it. Nothing is trusted by it, and what is kept has no secret in it.
  */
 function createBasicReader() {
-  const known = new Map<string, Presented | null>()
+  const known = new Map<string, Presented>()
   return (header: string): Presented | null => {
     const name = hash('sha256', header, 'binary')
     const before = known.get(name)
     if (before !== undefined) return before
-    if (known.size >= HEADERS_MAX) known.delete(known.keys().next().value ?? '')
     const presented = parseBasic(header)
+    if (presented === null || header.length > HEADER_LENGTH_MAX) return presented
+    if (known.size >= HEADERS_MAX) known.delete(known.keys().next().value ?? '')
     known.set(name, presented)
     return presented
   }
@@ -141,11 +143,12 @@ function hashOf(secret: string): Uint8Array {
 function parseBasic(header: string): Presented | null {
   const credentials = /^basic +([A-Za-z0-9+/]+=*)$/i.exec(header)?.[1]
   if (credentials === undefined) return null
-  const text = Buffer.from(credentials, 'base64').toString('utf8')
-  const colon = text.indexOf(':')
+  const bytes = Buffer.from(credentials, 'base64')
+  const colon = bytes.indexOf(':')
   if (colon < 1) return null
-  const clientId = decode(text.slice(0, colon))
-  const secret = decode(text.slice(colon + 1))
+  // A slice of one text would keep the whole of it alive, with the secret.
+  const clientId = decode(bytes.toString('utf8', 0, colon))
+  const secret = decode(bytes.toString('utf8', colon + 1))
   return clientId && secret ? { type: 'basic', clientId, secretHash: hashOf(secret) } : null
 }
 

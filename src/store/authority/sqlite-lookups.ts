@@ -126,6 +126,8 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
     return { ...grant, marks: marksOn(grant) }
   }
   const token = (id: number): TokenView | null => {
+    // Before the row: what another process moves between the two is in the row then.
+    const recentEnd = recentEnds.get(id)
     const cells = tokenById.statement.get(id) as Cells | undefined
     if (!cells) return null
     const at = (offset: number) => cells[GRANT_WIDTH + offset]
@@ -138,7 +140,7 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
       issuedAt: at(3) as number,
       expiresAt: at(4) as number,
       detail: at(5) as string | null,
-      end: recentEnds.get(id) ?? (at(6) === null ? null : tokenEnd(at(6), at(7), at(8))),
+      end: recentEnd ?? (at(6) === null ? null : tokenEnd(at(6), at(7), at(8))),
       grant: grantView(cells),
     }
   }

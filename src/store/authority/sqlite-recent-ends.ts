@@ -53,7 +53,7 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
   const appender = createAppender(database, 'token_end_recent', 5)
   const blank = database.prepare(`UPDATE token_end_recent SET id = ${NO_TOKEN} WHERE seq = ?`)
   const move = database.prepare(`INSERT INTO token_end
-    SELECT id, state, at, successor FROM token_end_recent WHERE id <> ${NO_TOKEN} ORDER BY id`)
+    SELECT id, state, at, successor FROM token_end_recent WHERE id <> ${NO_TOKEN} ORDER BY id ON CONFLICT DO NOTHING`)
   const clear = database.prepare('DELETE FROM token_end_recent')
   // Those that another process has moved stay for a while: they have ended all the same.
   const known = new Map<number, { readonly seq: number; readonly end: TokenEnd }>()
@@ -69,7 +69,11 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
     isFresh = false
   }
   const refresh = () => {
-    if (known.size > 2 * RECENT_MAX) forget()
+    if (known.size > 2 * RECENT_MAX) {
+      // What is still to be written is read again with the rest.
+      appender.finish()
+      forget()
+    }
     for (const cells of appended.all(last) as unknown as unknown[][]) {
       const [seq, id, state, at, successor] = cells as [number, number, unknown, unknown, unknown]
       if (id !== NO_TOKEN) known.set(id, { seq, end: tokenEnd(state, at, successor) })

@@ -91,6 +91,35 @@ const remembersLookups: Breaking = (store) => {
   }
 }
 
+/** Looks a token up and then changes it, though another change came between. */
+const decidesBlindly: Breaking = (store) => ({
+  ...store,
+  async changeToken(asked, decide) {
+    const change = decide(await store.readAsked(asked))
+    if (change === null) return null
+    await store.commit(change)
+    return 'done'
+  },
+})
+
+/** Keeps what it was asked for. */
+const remembersAsked: Breaking = (store) => {
+  const known = new Map<number, Awaited<ReturnType<AuthorityStore['readAsked']>>>()
+  const readAsked: AuthorityStore['readAsked'] = async (asked) => {
+    const found = known.get(asked.tokenId) ?? (await store.readAsked(asked))
+    known.set(asked.tokenId, found)
+    return found
+  }
+  return {
+    ...store,
+    readAsked,
+    async changeToken(asked, decide) {
+      const change = decide(await readAsked(asked))
+      return change && store.commit(change)
+    },
+  }
+}
+
 /** Leaves an event out now and then, as a reader does that goes by numbers which commit in any order. */
 const skipsEvents: Breaking = (store) => ({
   ...store,
@@ -130,6 +159,16 @@ const BROKEN: readonly { title: string; breaking: Breaking; caughtBy: readonly s
     title: 'answers from memory',
     breaking: remembersLookups,
     caughtBy: ['a mark is there for the other process'],
+  },
+  {
+    title: 'decides blindly',
+    breaking: decidesBlindly,
+    caughtBy: ['lets one of 64 through that end a token as', 'conflicts where the change'],
+  },
+  {
+    title: 'remembers what it was asked for',
+    breaking: remembersAsked,
+    caughtBy: ['shows the token and the client', 'sees a mark and a client'],
   },
   {
     title: 'reads events past one that is not there yet',

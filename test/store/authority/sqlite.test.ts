@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
-import type { AuthorityStore } from '../../../src/store/authority/contract.ts'
+import type { AuthorityStore, Change } from '../../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../../src/store/authority/sqlite.ts'
 import { tempHome } from '../../support/temp-home.ts'
 import { describeAuthorityStore } from './contract.ts'
@@ -27,6 +27,11 @@ async function startedWith(store: AuthorityStore, count: number): Promise<number
   const grant = grantRow(grantId, LATER)
   await store.commit({ type: 'start_grant', grant, tokens, events: [] })
   return ids
+}
+
+const endingNow = (tokenId: number): Change => {
+  const at = Date.now()
+  return { type: 'end_token', tokenId, at, events: [newEvent('token.revoked', { at })] }
 }
 
 const endAll = (store: AuthorityStore, ids: readonly number[]) =>
@@ -129,19 +134,76 @@ describe("the authority's store in an SQLite file", () => {
     await store.close()
   })
 
-  test('a change that no database can take fails alone', async () => {
+  test.each(['before', 'behind'])(
+    'a change that no database can take fails alone, %s others',
+    async (where) => {
+      using home = tempHome()
+      const store = await openSqliteAuthorityStore(join(home.path, 'authority.db'))
+      const ids = await startedWith(store, 20)
+      const spoiled = grantRow(await store.reserveIds(1), { ...LATER, userId: {} as string })
+      const wrong: Change = { type: 'start_grant', grant: spoiled, tokens: [], events: [] }
+      const ends = ids.map(endingNow)
+      const changes = where === 'before' ? [wrong, ...ends] : [...ends, wrong]
+      const committed = await Promise.allSettled(changes.map((change) => store.commit(change)))
+      const refused = committed.splice(changes.indexOf(wrong), 1)
+      expect(refused.map(({ status }) => status)).toEqual(['rejected'])
+      expect(committed).toEqual(ids.map(() => ({ status: 'fulfilled', value: 'done' })))
+      for (const id of ids) expect((await store.readToken(id))?.end?.state).toBe('revoked')
+      expect(await store.readEvents(null, 100)).toHaveLength(ids.length)
+      await store.close()
+    },
+  )
+
+  test('a process that moves the ends without having asked, and one that opens after it, hide none', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const open = () => openSqliteAuthorityStore(path)
+    const [one, two] = [await open(), await open()]
+    const ids = await startedWith(one, 4_300)
+    // With the last of them `one` moves all; `two` still counts them.
+    for (const some of [ids.slice(0, 3_999), ids.slice(3_999, 4_000)]) {
+      await endAll(one, some)
+      await two.readToken(ids[0] as number)
+    }
+    const three = await open()
+    await endAll(three, ids.slice(4_000, 4_050))
+    await two.commit({ type: 'log', events: [newEvent('told', { at: Date.now() })] })
+    const four = await open()
+    const last = ids.at(-1) as number
+    expect(await four.commit(endingNow(last))).toBe('done')
+    for (const store of [one, two, three, four]) {
+      expect((await store.readToken(last))?.end?.state).toBe('revoked')
+      expect(await store.commit(endingNow(last))).toBe('conflict')
+    }
+    await Promise.all([one, two, three, four].map((store) => store.close()))
+  })
+
+  test('the end of a token is asked for by what was written before it in the same transaction', async () => {
     using home = tempHome()
     const store = await openSqliteAuthorityStore(join(home.path, 'authority.db'))
-    const ids = await startedWith(store, 20)
-    const spoiled = grantRow(await store.reserveIds(1), { ...LATER, userId: {} as string })
-    const wrong = store.commit({ type: 'start_grant', grant: spoiled, tokens: [], events: [] })
-    const [refused, ...ends] = await Promise.allSettled([
-      wrong,
-      ...ids.map((tokenId) => store.commit({ type: 'end_token', tokenId, at: 1, events: [] })),
+    const [tokenId = 0] = await startedWith(store, 1)
+    const clientId = 'shop'
+    const put = (expected: number | null): Change => ({
+      ...{ type: 'put_client', expected, events: [] },
+      client: { id: clientId, settings: '{}', enabled: true },
+    })
+    await store.commit(put(null))
+    const seen: unknown[] = []
+    const ask = () =>
+      store.changeToken({ tokenId, clientId }, ({ token, client }) => {
+        seen.push([token?.grant.marks.epoch, client?.version])
+        return null
+      })
+    await Promise.all([ask(), store.commit(put(1)), ask()])
+    const reach = { type: 'client', clientId } as const
+    const mark = { type: 'mark', reach, before: null, at: 1, keepUntil: 1, events: [] } as const
+    await Promise.all([ask(), store.commit(mark), ask()])
+    expect(seen).toEqual([
+      [0, 1],
+      [0, 2],
+      [0, 2],
+      [1, 2],
     ])
-    expect(refused.status).toBe('rejected')
-    expect(ends).toEqual(ids.map(() => ({ status: 'fulfilled', value: 'done' })))
-    for (const id of ids) expect((await store.readToken(id))?.end?.state).toBe('revoked')
     await store.close()
   })
 
