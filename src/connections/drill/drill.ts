@@ -121,9 +121,7 @@ function write(
 /** What is refused leaves nothing behind but its message. */
 async function begin(run: Run): Promise<void> {
   const { options, context } = run
-  const { lab } = context
-  // What another left on when it died; where the emulator cannot be reached, a guard says so.
-  if (options.injections !== undefined && lab !== null) await attempt(() => calm(lab))
+  if (options.injections !== undefined) await calmFirst(context)
   const guards = await checkGuards(context, options.permission)
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
@@ -134,10 +132,16 @@ async function begin(run: Run): Promise<void> {
   write(run, { kind: 'guards', guards: guards.map(guardValue) })
 }
 
+/** What another left on when it died; where the emulator cannot be reached, a guard says so. */
+async function calmFirst({ lab }: DrillContext): Promise<void> {
+  if (lab !== null) await attempt(() => calm(lab))
+}
+
 /** What was permitted at the beginning may not be any more. */
 async function goOn(run: Run): Promise<void> {
   const { options, context } = run
   const { about } = options.journal
+  if (faultsOf(options.evidence.records) !== null) await calmFirst(context)
   const guards = await checkGuards(context, options.permission, 'again')
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
