@@ -5,7 +5,7 @@ import { countLive } from '../../../src/connections/drill/steps/before.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
 import { openVaultWorld } from './world.ts'
 
-describe('the budget of live tokens, asked with a token that lives', () => {
+describe.concurrent('the budget of live tokens, asked with a token that lives', () => {
   test.each([
     ['the name of the app', undefined, 1, true, /live tokens?, of at most 5/],
     ['another name', 'Misspelt', null, false, /check options\.appName/],

@@ -23,7 +23,7 @@ function nobody(consent: Consent, instead: () => void): Consent {
   return { ...consent, visit }
 }
 
-describe('a fault that killed the connection', () => {
+describe.concurrent('a fault that killed the connection', () => {
   test('stopped: it may be dead, which is said, and the next drill is refused', async () => {
     const world = await openVaultWorld()
     const { platform, folder } = world
@@ -108,7 +108,7 @@ describe('a fault that killed the connection', () => {
   })
 })
 
-describe('what a process left on at the emulators when it died', () => {
+describe.concurrent('what a process left on at the emulators when it died', () => {
   const LEFT = { pageSize: 1, secretsInAnswers: 'masked', maskedEcho: 'ignored' } as const
   const GIVEN = { pageSize: 50, secretsInAnswers: 'clear', maskedEcho: 'stored' } as const
   const leave = ({ account, org }: AccountWorld) => {

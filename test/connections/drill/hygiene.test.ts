@@ -37,7 +37,7 @@ const WORLDS = [
   ['Open Connectors', () => openAccountWorld()],
 ] as const
 
-describe.each(WORLDS)('step 15, via %s', (_name, open) => {
+describe.concurrent.each(WORLDS)('step 15, via %s', (_name, open) => {
   test.each(['refresh', 'grant'] as const)(
     'depth %s: a grant of a lost code is revoked, and what was there before lives',
     async (depth) => {

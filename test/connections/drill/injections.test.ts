@@ -9,7 +9,7 @@ const ONLY_VAULT = [
   ...['clock-skew', 'wrong-person', 'fewer-scopes', 'callback-twice', 'receiver-down'],
 ]
 
-describe.each(['connected', 'rotating'] as const)(
+describe.concurrent.each(['connected', 'rotating'] as const)(
   'faults in our vault, an app that is %s',
   (client) => {
     test.each(INJECTION_NAMES)('%s', { timeout: 90_000 }, async (name) => {
@@ -33,7 +33,7 @@ describe.each(['connected', 'rotating'] as const)(
   },
 )
 
-describe('faults via Open Connectors', () => {
+describe.concurrent('faults via Open Connectors', () => {
   test.each(INJECTION_NAMES)('%s', { timeout: 90_000 }, async (name) => {
     const world = await openAccountWorld()
     const injections = injectionsOf([name])
@@ -52,7 +52,7 @@ describe('faults via Open Connectors', () => {
   })
 })
 
-describe('--inject all', () => {
+describe.concurrent('--inject all', () => {
   const APPS = ['connected', 'rotating'] as const
   const ORDERS = ['as they are listed', 'the other way round'] as const
   const ROWS = (['rescind', 'open-connectors'] as const).flatMap((via) =>

@@ -32,7 +32,7 @@ async function drilledWith(verdicts: Parameters<typeof judged>[0]): Promise<Dril
   return drill(world, { depth: 'refresh', platform: world.platform, more })
 }
 
-describe('faults are reported by their own names, apart from the steps', () => {
+describe.concurrent('faults are reported by their own names, apart from the steps', () => {
   const said = async () => {
     const drilled = await drilledWith({
       'provider-5xx': 'pass',

@@ -4,13 +4,16 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { CALLBACK, drill, openVaultWorld, story } from './world.ts'
 
-describe.each(['connected', 'rotating'] as const)('our vault, an app that is %s', (client) => {
-  test.each(['access', 'refresh', 'grant'] as const)('depth %s', async (depth) => {
-    const world = await openVaultWorld({}, { client })
-    const drilled = await drill(world, { depth, platform: world.platform })
-    expect(drilled.verdict, story(drilled)).toBe('passed')
-  })
-})
+describe.concurrent.each(['connected', 'rotating'] as const)(
+  'our vault, an app that is %s',
+  (client) => {
+    test.each(['access', 'refresh', 'grant'] as const)('depth %s', async (depth) => {
+      const world = await openVaultWorld({}, { client })
+      const drilled = await drill(world, { depth, platform: world.platform })
+      expect(drilled.verdict, story(drilled)).toBe('passed')
+    })
+  },
+)
 
 describe('a person with a link', () => {
   test('the drill waits until the answer is at the loopback callback; no denial is asked for', async () => {

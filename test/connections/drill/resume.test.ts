@@ -41,7 +41,7 @@ function skippedOf({ step }: Drilled): readonly number[] {
   return Array.from({ length: 16 }, (_, no) => no).filter((no) => step(no)?.verdict === 'skipped')
 }
 
-describe.each(WORLDS)('a drill via %s that was stopped', (_name, open) => {
+describe.concurrent.each(WORLDS)('a drill via %s that was stopped', (_name, open) => {
   test('and whose owner has reconnected meanwhile ends without another consent', async () => {
     const world = await open()
     const alive = world.org.truth.counts().alive
@@ -88,7 +88,7 @@ describe.each(WORLDS)('a drill via %s that was stopped', (_name, open) => {
   })
 })
 
-describe('what was permitted at the beginning is asked for again', () => {
+describe.concurrent('what was permitted at the beginning is asked for again', () => {
   test.each([
     [
       'the tag',

@@ -1,7 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { aroundEach, type TestContext } from 'vitest'
 import {
   type OpenConnectorsAccount,
   type OpenConnectorsOptions,
@@ -83,6 +84,16 @@ export const LIMITS: DrillLimits = {
 
 function fieldsOf({ username, password }: { username: string; password: string }) {
   return { username, password }
+}
+
+/** Tests of a file run at once: what one opens ends with that one. */
+const running = new AsyncLocalStorage<TestContext>()
+aroundEach((test, context) => running.run(context, test))
+
+function onTestFinished(close: () => Promise<void>): void {
+  const test = running.getStore()
+  if (test === undefined) throw new Error('a world is opened by a test')
+  test.onTestFinished(close)
 }
 
 export interface OrgWorld {

@@ -518,7 +518,7 @@ const CALLBACK: readonly Row<VaultWorld>[] = [
 
 const OURS = [...TRANSIENT, ...PROVIDER, ...VAULT, ...CONSENT, ...CALLBACK]
 
-describe('a platform of our own that is wrong fails the row', () => {
+describe.concurrent('a platform of our own that is wrong fails the row', () => {
   test.each(OURS)('%s: %s', { timeout: 60_000 }, async (fault, _does, wrong, why) => {
     const world = await openVaultWorld()
     expect(await judgedOf(world, fault, wrong(world))).toEqual({
@@ -685,7 +685,7 @@ const ACCOUNT: readonly AccountRow[] = [
   ],
 ]
 
-describe('an account of Open Connectors that is wrong fails the row', () => {
+describe.concurrent('an account of Open Connectors that is wrong fails the row', () => {
   test.each(ACCOUNT)('%s: %s', { timeout: 60_000 }, async (fault, _does, options, wrong, why) => {
     const world = await openAccountWorld(options)
     expect(await judgedOf(world, fault, wrong(world))).toEqual({

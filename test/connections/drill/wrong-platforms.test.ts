@@ -4,7 +4,7 @@ import type { Platform } from '../../../src/connections/drill/platform.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { drill, openAccountWorld, openVaultWorld, story, type VaultWorld } from './world.ts'
 
-describe('an account of Open Connectors that is wrong on purpose fails the drill at the right step', () => {
+describe.concurrent('an account of Open Connectors that is wrong on purpose fails the drill at the right step', () => {
   const ROWS: readonly (readonly [string, Partial<OpenConnectorsSwitches>, number, RegExp])[] = [
     ['does not notice', { notices: 'never' }, 5, /does not notice/],
     ['notices twice', { notices: 'twice' }, 7, /2 notices of one death/],
@@ -41,7 +41,7 @@ describe('an account of Open Connectors that is wrong on purpose fails the drill
   })
 })
 
-describe('a platform of our own that is wrong on purpose fails the drill at the right step', () => {
+describe.concurrent('a platform of our own that is wrong on purpose fails the drill at the right step', () => {
   type Wrong = (world: VaultWorld) => Partial<Platform>
   const well = {
     ok: true,
