@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type DrillHome, openDrillHome } from '../support/drill-home.ts'
@@ -11,23 +11,12 @@ import { refuseSecrets } from './run-revoke.ts'
 const CONSENT = ['--consent', 'form']
 const FORM = [...CONSENT, '--load', '500ms']
 
-let drills: DrillHome
-let org: SalesforceOrg
-let account: DrillHome['account']
-let home: string
-let env: DrillHome['env']
-let instance: string
-let connection: string
-let config: DrillHome['config']
-let secrets: DrillHome['secrets']
-
-beforeAll(async () => {
-  drills = await openDrillHome(31)
-  ;({ org, account, home, env, instance, connection, config, secrets } = drills)
-})
-afterAll(() => drills.close())
-
-const run = (...args: string[]) => drills.run(args)
+/** A home of its own for a test that runs beside others. */
+async function openHome({ onTestFinished }: TestContext) {
+  const drills = await openDrillHome(31)
+  onTestFinished(() => drills.close())
+  return { ...drills, drills, run: (...args: string[]) => drills.run(args) }
+}
 
 async function until(holds: () => boolean): Promise<void> {
   for (let tries = 0; !holds() && tries < 1_500; tries += 1) {
@@ -47,10 +36,11 @@ function everythingIn(folder: string): string {
     .join('\n')
 }
 
-describe('rescind drill', () => {
-  test.each(['rescind', 'open-connectors'] as const)(
+describe.concurrent('rescind drill', () => {
+  test.for(['rescind', 'open-connectors'] as const)(
     'via %s: passes, with evidence and three reports, and no secret in any',
-    async (via) => {
+    async (via, context) => {
+      const { run, home, instance, connection, secrets } = await openHome(context)
       const subject = via === 'rescind' ? connection : instance
       const out = join(home, `out-${via}`)
       const ran = await run(
@@ -94,6 +84,236 @@ describe('rescind drill', () => {
       )
     },
   )
+
+  test('a drill that is killed leaves its connection dead, says so, bars a second one, and is resumed', async (context) => {
+    const { run, home, env, connection, config, secrets } = await openHome(context)
+    const out = join(home, 'killed')
+    const child = spawnRescind(
+      ['drill', connection, ...FORM, '--load', '8s', '--out', out, '--json'],
+      { home, env },
+    )
+    const file = join(out, 'evidence.jsonl')
+    const isAt = (step: number) =>
+      existsSync(file) && readFileSync(file, 'latin1').includes(`"kind":"intent","step":${step},`)
+    for (let tries = 0; !isAt(6) && tries < 300; tries += 1)
+      await new Promise((wait) => setTimeout(wait, 100))
+
+    const second = await run('drill', connection, ...FORM, '--out', join(home, 'second'))
+    expect([second.exitCode, second.stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /runs \(process \d+\): one at a time\. If nothing more is heard of it, it can be taken over in \d+ s with: rescind drill resume drl_/,
+      ),
+    ])
+    expect((await run('drill', 'status')).stdout).toMatch(/runs \(process \d+\)/)
+
+    child.process.kill('SIGKILL')
+    await child.done
+    const third = await run('drill', connection, ...FORM, '--out', join(home, 'third'))
+    expect([third.exitCode, third.stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /died\. con_\w+ is dead: it was revoked on purpose at .* Bring it back with: rescind drill resume drl_\w+, or: rescind connection link/,
+      ),
+    ])
+    expect([existsSync(join(home, 'second')), existsSync(join(home, 'third'))]).toEqual([
+      false,
+      false,
+    ])
+    const status = await run('drill', 'status', '--json')
+    expect(status.json.drills).toMatchObject([
+      { subject: connection, running: null, mayBeDead: true, stands: expect.any(String) },
+    ])
+    refuseSecrets(everythingIn(join(home, 'drills')), secrets())
+    const cut = await run('drill', 'verify', file)
+    expect([cut.exitCode, cut.stderr]).toEqual([5, expect.stringMatching(/without a verdict/)])
+
+    const sofar = linesOf(out)
+    writeFileSync(join(home, 'other.yaml'), config({ user: '005somebodyelse' }))
+    const forbidden = await run('drill', 'resume', '--config', 'other.yaml', ...CONSENT)
+    expect([forbidden.exitCode, forbidden.stderr]).toEqual([
+      4,
+      expect.stringMatching(
+        /The drill does not go on\. .* not on the list .* is dead: .* Bring it back with: /,
+      ),
+    ])
+    expect(linesOf(out)).toBe(sofar)
+
+    const refused = await run('drill', 'resume', '--max-recover', '1h')
+    expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringMatching(/--max-recover/)])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(0)
+    expect(resumed.json).toMatchObject({ verdict: 'passed', isBack: true })
+    expect((await run('drill', 'verify', file)).exitCode).toBe(0)
+    expect((await run('drill', 'resume')).stderr).toMatch(/No drill is to be resumed/)
+    refuseSecrets(everythingIn(out), secrets())
+  }, 120_000)
+
+  test('Ctrl-C stops it, and says where the connection stands', async (context) => {
+    const { run, home, env, connection } = await openHome(context)
+    const out = join(home, 'stopped')
+    const args = ['drill', connection, ...FORM, '--load', '8s', '--out', out]
+    const child = spawnRescind(args, { home, env })
+    const file = join(out, 'evidence.jsonl')
+    const isAt = (step: number) =>
+      existsSync(file) && readFileSync(file, 'latin1').includes(`"kind":"intent","step":${step},`)
+    for (let tries = 0; !isAt(6) && tries < 300; tries += 1) {
+      await new Promise((wait) => setTimeout(wait, 100))
+    }
+    child.process.kill('SIGINT')
+    const { code, stderr } = await child.done
+    expect([code, stderr]).toEqual([6, expect.stringMatching(/Stopped\. con_\w+ is dead/)])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(0)
+  }, 120_000)
+
+  test('one that died before it wrote down what there is bars nobody, and is told so', async (context) => {
+    const { run, org, home, env, connection } = await openHome(context)
+    const out = join(home, 'early')
+    org.setFaults([{ kind: 'slow', on: 'any', ms: 300 }])
+    const child = spawnRescind(['drill', connection, ...FORM, '--out', out], { home, env })
+    await until(() => linesOf(out).includes('"kind":"intent","step":0,'))
+    child.process.kill('SIGKILL')
+    await child.done
+    org.setFaults([])
+    const resumed = await run('drill', 'resume', ...CONSENT)
+    expect([resumed.exitCode, resumed.stderr]).toEqual([
+      2,
+      expect.stringMatching(/Nothing was revoked: .* Begin a new drill: rescind drill con_/),
+    ])
+    expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+  }, 60_000)
+
+  test.for([
+    ['the grant of its code was made, and nobody heard of it', 'grant', 11],
+    ['it was about to be revoked', 'refresh', 3],
+  ] as const)(
+    'one that is killed when %s: what is said is true, and it comes back',
+    async ([_name, depth, step], context) => {
+      const { drills } = await openHome(context)
+      await checkKilledDrill(drills, { via: 'rescind', depth, step })
+    },
+  )
+
+  test('a resumed drill is judged by the limits that it began with', async (context) => {
+    const { run, home, env, connection } = await openHome(context)
+    const out = join(home, 'strict')
+    const child = spawnRescind(
+      ['drill', connection, ...CONSENT, '--load', '2s', '--max-recover', '1ms', '--out', out],
+      { home, env },
+    )
+    await until(() => linesOf(out).includes('"kind":"intent","step":6,'))
+    child.process.kill('SIGKILL')
+    await child.done
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
+    expect(resumed.json.steps.find(({ id }: { id: string }) => id === '14').why).toMatch(
+      /at most 1 ms is allowed/,
+    )
+  }, 120_000)
+
+  test('a drill of faults that was stopped says what may be dead, and its resumption brings that back alone', async (context) => {
+    const { run, org, home, env, connection } = await openHome(context)
+    const out = join(home, 'faults')
+    const faults = ['second-page', 'receiver-down', 'provider-5xx'].flatMap((one) => [
+      '--inject',
+      one,
+    ])
+    const args = ['drill', connection, ...faults, ...FORM, '--out', out]
+    const child = spawnRescind(args, { home, env })
+    const alive = org.truth.counts().alive
+    await until(
+      () => linesOf(out).includes('"inject":"receiver-down"') && org.truth.counts().alive < alive,
+    )
+    child.process.kill('SIGINT')
+    const { code, stderr } = await child.done
+    expect([code, stderr]).toEqual([
+      6,
+      expect.stringMatching(/Stopped\. con_\w+ may be dead: the fault receiver-down was injected/),
+    ])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({
+      verdict: 'failed',
+      why: 'The drill died: what was left of its faults was not run.',
+      isBack: true,
+    })
+    expect(resumed.json.steps).toHaveLength(3)
+    expect(resumed.json.faults).toEqual([
+      expect.objectContaining({ name: 'second-page', verdict: 'skipped' }),
+      { name: 'receiver-down', verdict: 'skipped', why: 'The drill died before it was judged.' },
+      {
+        name: 'provider-5xx',
+        verdict: 'skipped',
+        why: 'Not run: the drill died before it.',
+      },
+    ])
+    expect((await run('drill', 'verify', join(out, 'evidence.jsonl'))).exitCode).toBe(0)
+    expect((await run('connection', 'check', connection)).exitCode).toBe(0)
+  }, 120_000)
+
+  test('a drill of faults that was killed is resumed, whatever it left on at the emulator', async (context) => {
+    const { run, account, home, env, instance } = await openHome(context)
+    const out = join(home, 'left-on')
+    const via = ['--via', 'open-connectors']
+    const args = ['drill', instance, ...via, '--inject', 'five-failures', ...FORM, '--out', out]
+    const child = spawnRescind(args, { home, env })
+    await until(() => linesOf(out).includes('"kind":"intent","inject":"five-failures"'))
+    child.process.kill('SIGKILL')
+    await child.done
+    account.setSwitches({ pageSize: 1, secretsInAnswers: 'masked' })
+    account.setFaults([{ kind: 'unauthorized_401', on: 'any' }])
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(5)
+    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
+    const switches = await (await fetch(`${account.url}/__emulator/switches`)).json()
+    expect(switches).toMatchObject({ pageSize: 200, secretsInAnswers: 'clear' })
+  }, 120_000)
+
+  test('without a Chromium it says so, and the consent goes by the forms', async (context) => {
+    const { run, home, connection, config } = await openHome(context)
+    const parsed = JSON.parse(config())
+    parsed.drill.consent.browser = join(home, 'no-browser')
+    writeFileSync(join(home, 'no-browser.yaml'), JSON.stringify(parsed))
+    const args = ['--config', 'no-browser.yaml', '--load', '500ms', '--out', join(home, 'forms')]
+    const ran = await run('drill', connection, ...args)
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      0,
+      expect.stringMatching(/There is no Chromium here: .* by the forms/),
+    ])
+    const named = await run(
+      'drill',
+      connection,
+      ...args,
+      '--consent',
+      'browser',
+      '--out',
+      join(home, 'none'),
+    )
+    expect([named.exitCode, named.stderr]).toEqual([
+      2,
+      expect.stringMatching(/Or use --consent form/),
+    ])
+  })
+})
+
+describe('a drill that revokes nothing', () => {
+  let drills: DrillHome
+  let org: SalesforceOrg
+  let home: string
+  let env: DrillHome['env']
+  let instance: string
+  let connection: string
+  let config: DrillHome['config']
+
+  beforeAll(async () => {
+    drills = await openDrillHome(31)
+    ;({ org, home, env, instance, connection, config } = drills)
+  })
+  afterAll(() => drills.close())
+
+  const run = (...args: string[]) => drills.run(args)
 
   test.each<[string, () => readonly string[], number, RegExp]>([
     ['an unknown connection', () => ['con_nothing000'], 2, /There is no connection/],
@@ -196,86 +416,6 @@ describe('rescind drill', () => {
     expect([ran.exitCode, ran.stderr]).toEqual([3, expect.stringMatching(/Check userSecret/)])
   })
 
-  test('a drill that is killed leaves its connection dead, says so, bars a second one, and is resumed', async () => {
-    const out = join(home, 'killed')
-    const child = spawnRescind(
-      ['drill', connection, ...FORM, '--load', '20s', '--out', out, '--json'],
-      { home, env },
-    )
-    const file = join(out, 'evidence.jsonl')
-    const isAt = (step: number) =>
-      existsSync(file) && readFileSync(file, 'latin1').includes(`"kind":"intent","step":${step},`)
-    for (let tries = 0; !isAt(6) && tries < 300; tries += 1)
-      await new Promise((wait) => setTimeout(wait, 100))
-
-    const second = await run('drill', connection, ...FORM, '--out', join(home, 'second'))
-    expect([second.exitCode, second.stderr]).toEqual([
-      4,
-      expect.stringMatching(
-        /runs \(process \d+\): one at a time\. If nothing more is heard of it, it can be taken over in \d+ s with: rescind drill resume drl_/,
-      ),
-    ])
-    expect((await run('drill', 'status')).stdout).toMatch(/runs \(process \d+\)/)
-
-    child.process.kill('SIGKILL')
-    await child.done
-    const third = await run('drill', connection, ...FORM, '--out', join(home, 'third'))
-    expect([third.exitCode, third.stderr]).toEqual([
-      4,
-      expect.stringMatching(
-        /died\. con_\w+ is dead: it was revoked on purpose at .* Bring it back with: rescind drill resume drl_\w+, or: rescind connection link/,
-      ),
-    ])
-    expect([existsSync(join(home, 'second')), existsSync(join(home, 'third'))]).toEqual([
-      false,
-      false,
-    ])
-    const status = await run('drill', 'status', '--json')
-    expect(status.json.drills).toMatchObject([
-      { subject: connection, running: null, mayBeDead: true, stands: expect.any(String) },
-    ])
-    refuseSecrets(everythingIn(join(home, 'drills')), secrets())
-    const cut = await run('drill', 'verify', file)
-    expect([cut.exitCode, cut.stderr]).toEqual([5, expect.stringMatching(/without a verdict/)])
-
-    const sofar = linesOf(out)
-    writeFileSync(join(home, 'other.yaml'), config({ user: '005somebodyelse' }))
-    const forbidden = await run('drill', 'resume', '--config', 'other.yaml', ...CONSENT)
-    expect([forbidden.exitCode, forbidden.stderr]).toEqual([
-      4,
-      expect.stringMatching(
-        /The drill does not go on\. .* not on the list .* is dead: .* Bring it back with: /,
-      ),
-    ])
-    expect(linesOf(out)).toBe(sofar)
-
-    const refused = await run('drill', 'resume', '--max-recover', '1h')
-    expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringMatching(/--max-recover/)])
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
-    expect(resumed.exitCode, resumed.stderr).toBe(0)
-    expect(resumed.json).toMatchObject({ verdict: 'passed', isBack: true })
-    expect((await run('drill', 'verify', file)).exitCode).toBe(0)
-    expect((await run('drill', 'resume')).stderr).toMatch(/No drill is to be resumed/)
-    refuseSecrets(everythingIn(out), secrets())
-  }, 120_000)
-
-  test('Ctrl-C stops it, and says where the connection stands', async () => {
-    const out = join(home, 'stopped')
-    const args = ['drill', connection, ...FORM, '--load', '20s', '--out', out]
-    const child = spawnRescind(args, { home, env })
-    const file = join(out, 'evidence.jsonl')
-    const isAt = (step: number) =>
-      existsSync(file) && readFileSync(file, 'latin1').includes(`"kind":"intent","step":${step},`)
-    for (let tries = 0; !isAt(6) && tries < 300; tries += 1) {
-      await new Promise((wait) => setTimeout(wait, 100))
-    }
-    child.process.kill('SIGINT')
-    const { code, stderr } = await child.done
-    expect([code, stderr]).toEqual([6, expect.stringMatching(/Stopped\. con_\w+ is dead/)])
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
-    expect(resumed.exitCode, resumed.stderr).toBe(0)
-  }, 120_000)
-
   test.each([
     ['ahead', -3_600_000],
     ['behind', 3_600_000],
@@ -297,106 +437,6 @@ describe('rescind drill', () => {
     },
   )
 
-  test('one that died before it wrote down what there is bars nobody, and is told so', async () => {
-    const out = join(home, 'early')
-    org.setFaults([{ kind: 'slow', on: 'any', ms: 300 }])
-    const child = spawnRescind(['drill', connection, ...FORM, '--out', out], { home, env })
-    await until(() => linesOf(out).includes('"kind":"intent","step":0,'))
-    child.process.kill('SIGKILL')
-    await child.done
-    org.setFaults([])
-    const resumed = await run('drill', 'resume', ...CONSENT)
-    expect([resumed.exitCode, resumed.stderr]).toEqual([
-      2,
-      expect.stringMatching(/Nothing was revoked: .* Begin a new drill: rescind drill con_/),
-    ])
-    expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
-  }, 60_000)
-
-  test.each([
-    ['the grant of its code was made, and nobody heard of it', 'grant', 11],
-    ['it was about to be revoked', 'refresh', 3],
-  ] as const)(
-    'one that is killed when %s: what is said is true, and it comes back',
-    async (_name, depth, step) => {
-      await checkKilledDrill(drills, { via: 'rescind', depth, step })
-    },
-    60_000,
-  )
-
-  test('a resumed drill is judged by the limits that it began with', async () => {
-    const out = join(home, 'strict')
-    const child = spawnRescind(
-      ['drill', connection, ...CONSENT, '--load', '2s', '--max-recover', '1ms', '--out', out],
-      { home, env },
-    )
-    await until(() => linesOf(out).includes('"kind":"intent","step":6,'))
-    child.process.kill('SIGKILL')
-    await child.done
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
-    expect(resumed.exitCode, resumed.stderr).toBe(5)
-    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
-    expect(resumed.json.steps.find(({ id }: { id: string }) => id === '14').why).toMatch(
-      /at most 1 ms is allowed/,
-    )
-  }, 120_000)
-
-  test('a drill of faults that was stopped says what may be dead, and its resumption brings that back alone', async () => {
-    const out = join(home, 'faults')
-    const faults = ['second-page', 'receiver-down', 'provider-5xx'].flatMap((one) => [
-      '--inject',
-      one,
-    ])
-    const args = ['drill', connection, ...faults, ...FORM, '--out', out]
-    const child = spawnRescind(args, { home, env })
-    const alive = org.truth.counts().alive
-    await until(
-      () => linesOf(out).includes('"inject":"receiver-down"') && org.truth.counts().alive < alive,
-    )
-    child.process.kill('SIGINT')
-    const { code, stderr } = await child.done
-    expect([code, stderr]).toEqual([
-      6,
-      expect.stringMatching(/Stopped\. con_\w+ may be dead: the fault receiver-down was injected/),
-    ])
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
-    expect(resumed.exitCode, resumed.stderr).toBe(5)
-    expect(resumed.json).toMatchObject({
-      verdict: 'failed',
-      why: 'The drill died: what was left of its faults was not run.',
-      isBack: true,
-    })
-    expect(resumed.json.steps).toHaveLength(3)
-    expect(resumed.json.faults).toEqual([
-      expect.objectContaining({ name: 'second-page', verdict: 'skipped' }),
-      { name: 'receiver-down', verdict: 'skipped', why: 'The drill died before it was judged.' },
-      {
-        name: 'provider-5xx',
-        verdict: 'skipped',
-        why: 'Not run: the drill died before it.',
-      },
-    ])
-    expect((await run('drill', 'verify', join(out, 'evidence.jsonl'))).exitCode).toBe(0)
-    expect((await run('connection', 'check', connection)).exitCode).toBe(0)
-  }, 120_000)
-
-  test('a drill of faults that was killed is resumed, whatever it left on at the emulator', async () => {
-    const out = join(home, 'left-on')
-    const via = ['--via', 'open-connectors']
-    const args = ['drill', instance, ...via, '--inject', 'five-failures', ...FORM, '--out', out]
-    const child = spawnRescind(args, { home, env })
-    await until(() => linesOf(out).includes('"kind":"intent","inject":"five-failures"'))
-    child.process.kill('SIGKILL')
-    await child.done
-    account.setSwitches({ pageSize: 1, secretsInAnswers: 'masked' })
-    account.setFaults([{ kind: 'unauthorized_401', on: 'any' }])
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
-    expect(resumed.exitCode, resumed.stderr).toBe(5)
-    expect(resumed.json).toMatchObject({ verdict: 'failed', isBack: true })
-    const switches = await (await fetch(`${account.url}/__emulator/switches`)).json()
-    expect(switches).toMatchObject({ pageSize: 200, secretsInAnswers: 'clear' })
-  }, 120_000)
-
   test('an unknown connection ends the process', async () => {
     const { done, process: started } = spawnRescind(['drill', 'con_nope'], { home, env })
     const late = setTimeout(() => started.kill('SIGKILL'), 20_000)
@@ -404,31 +444,6 @@ describe('rescind drill', () => {
     clearTimeout(late)
     expect([code, stderr]).toEqual([2, expect.stringMatching(/There is no connection/)])
   }, 30_000)
-
-  test('without a Chromium it says so, and the consent goes by the forms', async () => {
-    const parsed = JSON.parse(config())
-    parsed.drill.consent.browser = join(home, 'no-browser')
-    writeFileSync(join(home, 'no-browser.yaml'), JSON.stringify(parsed))
-    const args = ['--config', 'no-browser.yaml', '--load', '500ms', '--out', join(home, 'forms')]
-    const ran = await run('drill', connection, ...args)
-    expect([ran.exitCode, ran.stderr]).toEqual([
-      0,
-      expect.stringMatching(/There is no Chromium here: .* by the forms/),
-    ])
-    const named = await run(
-      'drill',
-      connection,
-      ...args,
-      '--consent',
-      'browser',
-      '--out',
-      join(home, 'none'),
-    )
-    expect([named.exitCode, named.stderr]).toEqual([
-      2,
-      expect.stringMatching(/Or use --consent form/),
-    ])
-  })
 
   test('an unreachable provider begins nothing', async () => {
     const gone = await startSalesforce({ seed: 32, size: { users: 20, apps: 16, tokens: 100 } })
