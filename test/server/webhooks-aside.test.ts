@@ -99,7 +99,7 @@ for (const { name, missing = '', open: openStore } of STORES) {
 }
 
 describe('what is set aside, and what is not', () => {
-  it('several in a row are got past, each after its own tries', async () => {
+  it.concurrent('several in a row are got past, each after its own tries', async () => {
     await using world = await openWorld()
     await using receiver = await openReceiver(SECRET)
     const isPoison = (delivery: Delivery) =>
@@ -113,7 +113,7 @@ describe('what is set aside, and what is not', () => {
     expect(await eventsOf(world, 'webhook.set_aside')).toHaveLength(3)
   })
 
-  it('nothing, while the receiver takes nothing', async () => {
+  it.concurrent('nothing, while the receiver takes nothing', async () => {
     await using world = await openWorld()
     await using receiver = await openReceiver(SECRET)
     receiver.manner = { status: 503 }
@@ -126,7 +126,7 @@ describe('what is set aside, and what is not', () => {
     await takes(receiver, ids)
   })
 
-  it('nothing, while there is no other event to tell the two apart', async () => {
+  it.concurrent('nothing, while there is no other event to tell the two apart', async () => {
     await using world = await openWorld()
     await using receiver = await openReceiver(SECRET)
     receiver.manner = refusing(ofUser('user0'))
@@ -138,7 +138,7 @@ describe('what is set aside, and what is not', () => {
     await until(() => expect(world.told.setAside).toBe(1))
   })
 
-  it('of what tells that one was set aside no more is told: it would never end', async () => {
+  it.concurrent('of what tells that one was set aside no more is told: it would never end', async () => {
     await using world = await openWorld()
     await using receiver = await openReceiver(SECRET)
     receiver.manner = refusing(
