@@ -15,13 +15,14 @@ export type DoorAnswer = { readonly url: string } | { readonly missing: string }
 
 /**
  * Keeps a PostgreSQL server for each worker of a run; the first file that asks has it started. One for
- * all would not do: events wait for the open transactions of the whole server, those of other files too.
+ * all would not do: events wait for the open transactions of the whole server, those of other files too,
+ * and those in which it vacuums what an earlier file left.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const servers = new Map<string, Promise<PostgresServer>>()
   let isTold = false
   const answer = async (worker: string): Promise<DoorAnswer> => {
-    const server = servers.get(worker) ?? startPostgres()
+    const server = servers.get(worker) ?? startPostgres({ autovacuum: 'off' })
     servers.set(worker, server)
     try {
       return { url: await (await server).createDatabase() }
