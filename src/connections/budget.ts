@@ -3,6 +3,7 @@ import type { Cause, ConnectionState } from './connection.ts'
 import { asConnection, eventOf } from './transitions.ts'
 import type { VaultParts } from './vault-parts.ts'
 
+/** Live tokens of one user and app, and how many the provider lets live. */
 export interface Budget {
   readonly live: number
   readonly max: number
@@ -13,34 +14,54 @@ export interface Budget {
  * the oldest dies without a word.
  */
 export function createBudget({ store, http, tenantOf }: VaultParts) {
-  const count = async (row: ConnectionRow): Promise<Budget | null> => {
+  const look = async (row: ConnectionRow) => {
     const { way, app, traits } = tenantOf(row.tenant)
     const { identity } = asConnection(row)
     if (traits.liveTokensMax === null || identity === null || row.identity === null) return null
-    const { access } = await store.tokens(row)
+    const held = await store.grantsOf(row.tenant, row.identity)
+    // Of a dead connection another one of the same user can still ask.
+    const asker = [row, ...held].find(({ state }) => state === 'connected' || state === 'degraded')
+    const access = asker && store.access(asker.id)?.access
     const told =
       (access && (await way.countLive?.(app, identity, access, { http }).catch(() => null))) ?? null
-    // What we hold ourselves is the least that there is.
-    const own = await store.countOf(row.tenant, row.identity)
     // The token that asked lives: none at all is the count of another app.
-    if (told === 0 && own < traits.liveTokensMax) return null
-    return { live: Math.max(told ?? 0, own), max: traits.liveTokensMax }
+    if (told === 0 && held.length < traits.liveTokensMax) return null
+    // What we hold ourselves is the least that there is.
+    return { live: Math.max(told ?? 0, held.length), max: traits.liveTokensMax, held }
   }
   return {
-    count,
-    /** Tells once that the next token evicts one. A count that cannot be had warns of nothing. */
+    async count(row: ConnectionRow): Promise<Budget | null> {
+      const seen = await look(row)
+      return seen && { live: seen.live, max: seen.max }
+    },
+    /** Tells that the next token evicts one, or that this one has. A count that cannot be had warns of nothing. */
     async warn(row: ConnectionRow): Promise<ConnectionRow> {
-      const counted = await count(row)
-      if (!counted || counted.live < counted.max) return row
+      const seen = await look(row)
+      if (!seen || !isSpent(seen)) return row
+      const { held, max } = seen
+      const evicted = held.length > max ? held[0] : undefined
+      const cause: Cause = {
+        ...{ code: 'by_us', confidence: evicted ? 'likely' : 'certain' },
+        text: evicted ? evictedText(held.length, max, evicted.id) : budgetText(seen),
+      }
       const updated = await store.update(row.id, (now) => ({
-        events: [eventOf(now, now.state as ConnectionState, 'connection.budget_low', low(counted))],
+        events: [eventOf(now, now.state as ConnectionState, 'connection.budget_low', cause)],
       }))
       return updated?.row ?? row
     },
   }
 }
 
-function low({ live, max }: Budget): Cause {
-  const text = `${live} of ${max} tokens of this user and app live: one more, and the provider ends the oldest.`
-  return { code: 'by_us', confidence: 'certain', text }
+/** Says whether one more grant ends the oldest. */
+export function isSpent({ live, max }: Budget): boolean {
+  return live >= max
+}
+
+/** Says in words what one more grant does, where none is left. */
+export function budgetText({ live, max }: Budget): string {
+  return `${live} of ${max} tokens of this user and app live: one more, and the provider ends the oldest.`
+}
+
+function evictedText(held: number, max: number, id: string): string {
+  return `${held} connections are of this user and app, and the provider lets ${max} tokens live: it has likely ended the oldest, that of ${id}. Check it.`
 }

@@ -3,6 +3,7 @@ import { isRescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import { vendorText } from '../core/vendor-text.ts'
 import type { FreshTokens, Identity, TokenAnswer } from '../providers/connection-way.ts'
+import type { Budget } from './budget.ts'
 import type { Cause, CauseCode, Connection } from './connection.ts'
 import type { ReconnectLink } from './drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange, type GrantFacts } from './grant-change.ts'
@@ -31,6 +32,8 @@ export interface PendingConnection {
 /** A link for the owner: whoever opens it before it ends, and consents, brings a new grant. */
 export interface Invitation extends ReconnectLink {
   readonly expiresAt: number
+  /** Before the new grant; null where it is not known who the owner is, or how many may live. */
+  readonly budget: Budget | null
 }
 
 /** What came to the callback. @see RFC 6749 section 4.1.2, RFC 9207 */
@@ -206,6 +209,7 @@ export function createReauthorizing(
     },
     async link(id) {
       const { way, app } = parts.tenantOf((await vault.get(id)).tenant)
+      const budget = await vault.budget(id)
       const state = new Secret(randomBytes(RANDOM_BYTES).toString('base64url'))
       const verifier = new Secret(randomBytes(RANDOM_BYTES).toString('base64url'))
       const challenge = createHash('sha256').update(verifier.reveal()).digest('base64url')
@@ -215,7 +219,7 @@ export function createReauthorizing(
       await store.addReconnect(id, state, verifier, expiresAt)
       // After its link: one without would be taken for run out.
       await vault.beginReconnect(id)
-      return { url, state, redirectUri: app.redirectUri, expiresAt }
+      return { url, state, redirectUri: app.redirectUri, expiresAt, budget }
     },
   }
 }

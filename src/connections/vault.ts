@@ -2,7 +2,7 @@ import { RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity } from '../providers/connection-way.ts'
 import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
-import { createBudget } from './budget.ts'
+import { type Budget, createBudget } from './budget.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { Cause, Connection, ConnectionEvent, ConnectionState } from './connection.ts'
 import { createDisconnecting, type Disconnected } from './disconnect.ts'
@@ -77,7 +77,7 @@ export interface Vault {
   /** Revokes at the provider first, and keeps a tombstone either way. */
   disconnect(id: string): Promise<Disconnected>
   /** Live tokens of the connection's user and app, and how many there may be; null where nobody says. */
-  budget(id: string): Promise<{ readonly live: number; readonly max: number } | null>
+  budget(id: string): Promise<Budget | null>
   /** The connection as it is shown now, from its row. */
   readonly shown: (row: ConnectionRow) => Connection
   readonly renewing: Renewing

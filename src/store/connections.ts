@@ -100,6 +100,8 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   sharing(row: ConnectionRow): Promise<readonly ConnectionRow[]>
   /** How many live connections a tenant has for one identity. */
   countOf(tenant: string, identity: string): Promise<number>
+  /** The connections of a tenant and one identity whose grant is thought to live, the oldest grant first. */
+  grantsOf(tenant: string, identity: string): Promise<readonly ConnectionRow[]>
   events(id: string, after?: number): Promise<readonly StoredEvent[]>
   /** A page of what happened to all connections, or to one, oldest first. */
   feed(after: number, limit: number, id?: string): Promise<readonly StoredEvent[]>
@@ -204,11 +206,21 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         .select(({ fn }) => fn.countAll<number>().as('count'))
         .where('tenant', '=', tenant)
         .where('state', '!=', 'revoked')
-        .where(sql<boolean>`json_extract(identity, '$.user') = json_extract(${identity}, '$.user')`)
-        .where(sql<boolean>`json_extract(identity, '$.org') = json_extract(${identity}, '$.org')`)
+        .where(isOf(identity))
         .executeTakeFirstOrThrow()
       return Number(count)
     },
+    grantsOf: (tenant, identity) =>
+      db
+        .selectFrom('connection')
+        .selectAll()
+        .where('tenant', '=', tenant)
+        .where('state', 'in', ['connected', 'degraded', 'disabled'])
+        .where(isOf(identity))
+        .orderBy(sql`(SELECT max(seq) FROM connection_event WHERE connection = connection.no
+          AND type IN ('connection.created', 'connection.reconnected'))`)
+        .orderBy('no')
+        .execute(),
     events: (id, after = 0) =>
       db
         .selectFrom('connection_event')
@@ -257,6 +269,12 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
     },
     close: access.close,
   }
+}
+
+/** By stable ids; names change. */
+function isOf(identity: string) {
+  return sql<boolean>`json_extract(identity, '$.user') = json_extract(${identity}, '$.user')
+    AND json_extract(identity, '$.org') = json_extract(${identity}, '$.org')`
 }
 
 type TokenColumn = 'access' | 'refresh' | 'predecessor'

@@ -184,6 +184,23 @@ describe('rescind connection', () => {
     expect(ran.stderr).toMatch(/has no connections/)
   })
 
+  test('the last grant that may live: link and check say that one more ends the oldest', async () => {
+    const { run, add } = await open()
+    const { id } = await add()
+    const first = await run(['connection', 'link', id, '--json'])
+    expect(first.json.budget).toEqual({ live: 1, max: 5, evictsOldest: false })
+    expect(first.stderr).not.toMatch(/tokens of this user/)
+    for (const owner of ['b', 'c', 'd', 'e']) await add(owner)
+    const words =
+      '5 of 5 tokens of this user and app live: one more, and the provider ends the oldest.'
+    const linked = await run(['connection', 'link', id, '--json'])
+    expect(linked.stderr).toContain(words)
+    expect(linked.json.budget).toEqual({ live: 5, max: 5, evictsOldest: true })
+    expect((await run(['connection', 'check', id])).stderr).toContain(words)
+    const invited = await run(['connection', 'invite', '--owner', 'new', '--json'])
+    expect(invited.json.budget).toBeNull()
+  })
+
   test('watch: checks what is due, tells, and ends with its signal', async () => {
     const { org, add, receiver, home } = await open()
     const { id, grant } = await add()

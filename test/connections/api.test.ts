@@ -4,6 +4,7 @@ import { BODY_BYTES_MAX } from '../../src/connections/http/requests.ts'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { createVault } from '../../src/connections/vault.ts'
 import { RescindError } from '../../src/core/errors.ts'
+import { Secret } from '../../src/core/secret.ts'
 import { type ApiWorld, KEY, openApi } from './api-world.ts'
 import type { ConnectionWorld } from './world.ts'
 
@@ -28,7 +29,7 @@ describe('the HTTP API of connections', () => {
     expect(made).toMatchObject({ status: 201, body: { state: 'reconnect_needed', tags: ['gold'] } })
     const { id } = made.body
     const link = await call('POST', `/${id}/reconnect-link`)
-    expect(link.status).toBe(201)
+    expect(link).toMatchObject({ status: 201, body: { budget: null } })
     const query = await consent(link.body.url)
     expect((await call('HEAD', `/callback?${query}`)).status).toBe(405)
     const page = await call('GET', `/callback?${query}`, undefined, { authorization: '' })
@@ -48,6 +49,18 @@ describe('the HTTP API of connections', () => {
     expect(events.map(({ type }: { type: string }) => type.slice(11))).toEqual([
       ...['created', 'reconnecting', 'reconnected', 'disabled', 'enabled', 'revoked'],
     ])
+  })
+
+  it('says with a link that its grant ends the oldest of the user', async () => {
+    const identity = { user: '005', org: '00D', name: null }
+    const ids: string[] = []
+    for (let live = 1; live <= 5; live += 1) {
+      const tokens = { accessToken: new Secret(`at${live}`), refreshToken: null }
+      const made = { tenant: 'org', owner: `o${live}`, identity, ...tokens }
+      ids.push((await api.world.vault.create(made)).id)
+      const { body } = await call('POST', `/${ids[0]}/reconnect-link`)
+      expect(body.budget).toEqual({ live, max: 5, evictsOldest: live === 5 })
+    }
   })
 
   it('takes the code of a platform’s own callback', async () => {

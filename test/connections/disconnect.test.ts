@@ -93,6 +93,14 @@ describe('section 0, 7: the budget of live tokens', () => {
     }
     for (let n = 1; n <= 4; n += 1) expect(await make(n)).toEqual(['connection.created'])
     expect(await make(5)).toEqual(['connection.created', 'connection.budget_low'])
+    expect(await make(6)).toEqual(['connection.created', 'connection.budget_low'])
+    const ids: string[] = []
+    for await (const { id } of world.vault.list()) ids.push(id)
+    const [, told] = await world.vault.events(ids[5]!)
+    expect(told?.cause).toMatchObject({
+      confidence: 'likely',
+      text: expect.stringContaining(`the oldest, that of ${ids[0]}.`),
+    })
   })
 
   test('a count of none, asked with a token that lives, is none: the app has another name there', async () => {

@@ -1,4 +1,6 @@
 import { Command } from 'commander'
+import { budgetText, isSpent } from '../../connections/budget.ts'
+import { showLink } from '../../connections/http/shapes.ts'
 import type { Invitation } from '../../connections/reauthorize.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
@@ -48,9 +50,10 @@ export function inviteCommand(io: Io): Command {
 }
 
 /** The link is for one person: it stands alone on its line, to be copied. */
-function tellLink({ output }: Context, id: string, { url, expiresAt }: Invitation): void {
-  const until = new Date(expiresAt).toISOString()
-  output.result({ connection: id, url, expiresAt: until })
+function tellLink({ output }: Context, id: string, link: Invitation): void {
+  const { url, expiresAt: until, budget } = showLink(link)
+  output.result({ connection: id, url, expiresAt: until, budget })
+  if (link.budget && isSpent(link.budget)) output.note(budgetText(link.budget))
   output.say(
     `Send this to the owner of ${id}, and to nobody else. It is good once, until ${until}:`,
   )

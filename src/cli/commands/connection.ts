@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { budgetText, isSpent } from '../../connections/budget.ts'
 import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
 import type { Checked } from '../../connections/health.ts'
 import { formatCounted } from '../../core/counts.ts'
@@ -189,10 +190,13 @@ const show =
 
 const check =
   (id: string): Work =>
-  async (context, { health, notices }) => {
+  async (context, { health, notices, vault }) => {
     const { connection, probe } = await health.check(id)
     await notices.send()
-    context.output.result({ connection, probe })
+    // A connection that is not used any more may be of a tenant that is gone.
+    const budget = probe && (await vault.budget(id))
+    context.output.result({ connection, probe, budget })
+    if (budget && isSpent(budget)) context.output.note(budgetText(budget))
     context.output.say(context.output.color.bold(id))
     tell(context, connection)
     if (connection.state !== 'connected') context.io.exitCode = EXIT.notProven

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isSpent } from '../budget.ts'
 import type { Cause, Connection, ConnectionEvent } from '../connection.ts'
 import { isPrintable, OWNER_LENGTH_MAX, TAG, TAGS_MAX } from '../names.ts'
 import type { Invitation, ReconnectOutcome } from '../reauthorize.ts'
@@ -85,6 +86,12 @@ export const linkShape = z.strictObject({
     .url()
     .describe('Where the owner consents. Who has it can bring a grant: send it to the owner alone'),
   expiresAt: moment,
+  budget: z
+    .strictObject({ live: z.int(), max: z.int(), evictsOldest: z.boolean() })
+    .nullable()
+    .describe(
+      'Live tokens of this user and app before the new grant, and whether that one ends the oldest; null where nobody says',
+    ),
 })
 
 export const disconnectedShape = z.strictObject({
@@ -172,8 +179,9 @@ export function showEvent(event: ConnectionEvent): z.output<typeof eventShape> {
   return { ...event, at: textOf(event.at) }
 }
 
-export function showLink({ url, expiresAt }: Invitation): z.output<typeof linkShape> {
-  return { url, expiresAt: textOf(expiresAt) }
+export function showLink({ url, expiresAt, budget }: Invitation): z.output<typeof linkShape> {
+  const shown = budget && { ...budget, evictsOldest: isSpent(budget) }
+  return { url, expiresAt: textOf(expiresAt), budget: shown }
 }
 
 /** Says in one sentence why a code brought no grant, for a platform. */
