@@ -55,6 +55,29 @@ describe('section 5.4: compare and set on the version', () => {
     const types = (await world.vault.events(id)).map(({ type }) => type)
     expect(types).toEqual(['connection.created', 'connection.reconnected'])
   })
+
+  test('a refresh without an answer says nothing of the grant that the owner brought meanwhile', async () => {
+    const { vault, store, parts, id, world } = await openForgiving(GRACE)
+    const { access_token, refresh_token } = await world.issue('app')
+    const { http } = parts
+    const { fetch } = http
+    Object.assign(http, {
+      fetch: async (...args: Parameters<typeof fetch>) => {
+        const answer = await fetch(...args)
+        if (!String(args[0]).endsWith('/token')) return answer
+        Object.assign(http, { fetch })
+        await vault.adopt(id, {
+          ...{ accessToken: new Secret(access_token), refreshToken: new Secret(refresh_token) },
+          ...{ expiresInS: null, scopes: null, identity: null, facts: {} },
+        })
+        throw new RescindError('http_reset', 'The connection broke.')
+      },
+    })
+    expect(await vault.renew(id)).toMatchObject({ state: 'connected', cause: null, version: 2 })
+    expect(await store.connections.read(id)).toMatchObject({ intent: null, failures: 0 })
+    const types = (await vault.events(id)).map(({ type }) => type)
+    expect(types).toEqual(['connection.created', 'connection.reconnected'])
+  })
 })
 
 /** A vault at our own authority, which forgives a replay for ten seconds. */

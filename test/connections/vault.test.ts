@@ -63,6 +63,22 @@ describe('section 4: what a refusal does', () => {
     expect(world.tokenRequests()).toBe(1)
   })
 
+  test('a refresh that brings the tokens of another person degrades, and nobody is given them', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const before = { user: '005xx', org: '00Dxx', name: null }
+    await world.store.connections.update(id, () => ({ set: { identity: JSON.stringify(before) } }))
+    expect(await world.vault.renew(id)).toMatchObject({
+      ...{ state: 'degraded', version: 2, identity: before },
+      cause: { code: 'identity_changed', confidence: 'certain' },
+    })
+    await expect(world.vault.accessToken(id)).rejects.toMatchObject({ code: 'connection_unwell' })
+    expect(await types(world, id)).toEqual([
+      'created null>connected',
+      'degraded connected>degraded',
+    ])
+  })
+
   test.each<[string, Fault]>([
     ['503', { kind: 'unavailable_503', on: 'token' }],
     ['429', { kind: 'too_many_429', on: 'token' }],
