@@ -10,6 +10,10 @@ const LANES = 16
 const BATCH = 512
 /** Longer than a batch takes where every one of its calls runs out of time. */
 const CLAIM_MS = 30 * 60_000
+/** Those of which something can be found out: the others were ended by us. */
+const IN_USE: readonly ConnectionState[] = [
+  ...(['connected', 'degraded', 'reconnect_needed', 'reconnecting'] as const),
+]
 /** How long nothing is looked for when nothing is due. */
 const IDLE_MS = 5_000
 
@@ -35,21 +39,34 @@ export function createWatch(parts: VaultParts, health: Health) {
   /** Gives up links that ran out, checks what is due now, and returns when nothing is. */
   const pass = async (options: WatchOptions): Promise<WatchPass> => {
     await health.expire()
-    const tally = { checked: 0, states: new Map<ConnectionState, number>(), failed: [] as Failed[] }
+    const tally = newTally()
     const until = clock.now()
     while (!options.signal.aborted) {
       const rows = await store.claimDue(until, clock.now() + CLAIM_MS, BATCH)
       if (rows.length === 0) break
       await checkBatch(rows, options, tally)
     }
-    const { checked, states, failed } = tally
-    return { checked, states: Object.fromEntries(states), failed }
+    return found(tally)
+  }
+
+  /** Checks every connection that is not disabled or disconnected, due or not, and tells of each. */
+  const all = async (options: WatchOptions): Promise<WatchPass> => {
+    await health.expire()
+    const tally = newTally()
+    for (let after = 0; !options.signal.aborted; ) {
+      const rows = await store.list({ states: IN_USE }, after, BATCH)
+      await checkBatch(rows, options, tally, true)
+      if (rows.length < BATCH) break
+      after = (rows.at(-1) as ConnectionRow).no
+    }
+    return found(tally)
   }
 
   const checkBatch = async (
     rows: readonly ConnectionRow[],
     options: WatchOptions,
     tally: Tally,
+    tellsEach = false,
   ) => {
     const quiet: { no: number; at: number; dueAt: number }[] = []
     const left = rows.values()
@@ -63,7 +80,8 @@ export function createWatch(parts: VaultParts, health: Health) {
           tally.states.set(state, (tally.states.get(state) ?? 0) + 1)
           const at = clock.now()
           if (checked.isQuiet) quiet.push({ no: row.no, at, dueAt: at + nextCheckMs(random) })
-          if (state !== row.state) options.tell?.(checked, row.state as ConnectionState)
+          if (tellsEach || state !== row.state)
+            options.tell?.(checked, row.state as ConnectionState)
         } catch (error) {
           tally.failed.push({ id: row.id, why: (error as Error).message })
         }
@@ -75,6 +93,7 @@ export function createWatch(parts: VaultParts, health: Health) {
 
   return {
     pass,
+    all,
     /** Watches until the signal is aborted; `between` is done after each pass. */
     async run(options: WatchOptions, between: () => Promise<void> = async () => {}): Promise<void> {
       while (!options.signal.aborted) {
@@ -91,6 +110,14 @@ export function createWatch(parts: VaultParts, health: Health) {
 export type Watch = ReturnType<typeof createWatch>
 
 type Failed = WatchPass['failed'][number]
+
+function newTally(): Tally {
+  return { checked: 0, states: new Map(), failed: [] }
+}
+
+function found({ checked, states, failed }: Tally): WatchPass {
+  return { checked, states: Object.fromEntries(states), failed }
+}
 
 interface Tally {
   checked: number

@@ -201,6 +201,29 @@ describe('rescind connection', () => {
     expect(invited.json.budget).toBeNull()
   })
 
+  test('check of all: a real call for each that is in use, due or not, a line each, and exit 5 for a dead one', async () => {
+    const { org, run, add } = await open()
+    expect((await run(['connection', 'check'])).stdout).toBe('Checked 0 connections.\n')
+    const [well, dead, off] = [await add('well'), await add('dead'), await add('off')]
+    await run(['connection', 'disable', off.id])
+    expect((await run(['connection', 'check'])).exitCode).toBe(0)
+    const body = new URLSearchParams({ token: dead.grant.deleteToken })
+    await fetch(`${org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    for (const _ of ['when it is found out', 'when it is known']) {
+      const ran = await run(['connection', 'check'])
+      expect(ran.exitCode).toBe(5)
+      expect(ran.stdout.split('\n').sort().join('\n').trim()).toMatch(
+        /^Checked 2 connections: 1 \w+, 1 \w+\.\n(con_\w+ .*\n?){2}$/,
+      )
+      expect(ran.stdout).toMatch(new RegExp(`^${well.id}  well: connected$`, 'm'))
+      expect(ran.stdout).toMatch(new RegExp(`^${dead.id}  dead: reconnect_needed\\. .*\\[`, 'm'))
+      expect(ran.stdout).not.toContain(off.id)
+    }
+    const { json } = await run(['connection', 'check', '--json'])
+    expect(json).toMatchObject({ checked: 2, states: { connected: 1, reconnect_needed: 1 } })
+    expect(json.connections).toHaveLength(2)
+  })
+
   test('watch: checks what is due, tells, and ends with its signal', async () => {
     const { org, add, receiver, home } = await open()
     const { id, grant } = await add()

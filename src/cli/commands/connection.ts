@@ -67,10 +67,10 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(one('show', 'show a connection and its history', show))
   command.addCommand(
     withTenantOptions(new Command('check'))
-      .argument('[id]', 'the connection; all that are due without it')
+      .argument('[id]', 'the connection; without it, all that are not disabled or disconnected')
       .description('make a real call to the provider, and say how the connection is')
       .action((id: string | undefined, options: TenantOptions) =>
-        run(options, id === undefined ? checkDue : check(id)),
+        run(options, id === undefined ? checkAll : check(id)),
       ),
   )
   command.addCommand(
@@ -202,14 +202,21 @@ const check =
     if (connection.state !== 'connected') context.io.exitCode = EXIT.notProven
   }
 
-const checkDue: Work = async (context, { watch, notices }) => {
+const checkAll: Work = async (context, { watch, notices }) => {
   const { io, output } = context
-  const found = await watch.pass({ signal: io.signal, tell: (one) => tellChange(context, one) })
+  const connections: Connection[] = []
+  const found = await watch.all({
+    signal: io.signal,
+    tell({ connection }) {
+      connections.push(connection)
+      output.say(lineOf(connection))
+    },
+  })
   const sent = await notices.send()
-  output.result({ ...found, notices: sent })
+  output.result({ ...found, connections, notices: sent })
   const counts = Object.entries(found.states).map(([state, count]) => `${count} ${state}`)
   output.say(
-    `Checked ${formatCounted(found.checked, 'connection')}: ${counts.join(', ') || 'none was due'}.`,
+    `Checked ${formatCounted(found.checked, 'connection')}${counts.length === 0 ? '' : `: ${counts.join(', ')}`}.`,
   )
   for (const { id, why } of found.failed) output.say(`${id}: ${why}`)
   const isWell = found.checked === (found.states.connected ?? 0) && found.failed.length === 0
@@ -253,11 +260,12 @@ const setEnabled =
     tell(context, connection)
   }
 
-function tellChange(
-  { output }: Context,
-  { connection: { id, owner, state, cause } }: Checked,
-): void {
-  output.note(`${id}  ${shownName(owner)}: ${state}${cause ? `. ${causeText(cause)}` : ''}`)
+function tellChange({ output }: Context, { connection }: Checked): void {
+  output.note(lineOf(connection))
+}
+
+function lineOf({ id, owner, state, cause }: Connection): string {
+  return `${id}  ${shownName(owner)}: ${state}${cause ? `. ${causeText(cause)}` : ''}`
 }
 
 function tell({ output }: Context, { state, cause }: Connection): void {
