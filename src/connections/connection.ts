@@ -89,6 +89,7 @@ export interface ConnectionEvent {
     | 'connection.degraded'
     | 'connection.needs_reauth'
     | 'connection.reconnecting'
+    | 'connection.reconnect_failed'
     | 'connection.healed'
     | 'connection.reconnected'
     | 'connection.disabled'

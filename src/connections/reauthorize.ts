@@ -96,10 +96,10 @@ export interface Reauthorizing {
 /** Takes back connections whose owner never came, as any process may; returns how many. */
 export async function expireReconnects(
   { store }: Pick<VaultParts, 'store'>,
-  vault: Pick<Vault, 'failReconnect'>,
+  vault: Pick<Vault, 'giveUpReconnect'>,
 ): Promise<number> {
   const stale = await store.staleReconnects(CALLBACK_MS_MAX)
-  for (const id of stale) await vault.failReconnect(id, NEVER_CAME)
+  for (const id of stale) await vault.giveUpReconnect(id, NEVER_CAME)
   return stale.length
 }
 

@@ -70,8 +70,13 @@ export interface Vault {
   enable(id: string): Promise<Connection>
   /** The owner was sent to the provider. */
   beginReconnect(id: string): Promise<Connection>
-  /** The owner came back without a grant: refused, late, or as somebody else. */
+  /**
+   * The owner came back without a grant: refused, late, or as somebody else. It stands in the history,
+   * whatever the state; receivers were told of the break itself.
+   */
   failReconnect(id: string, cause: Cause): Promise<Connection>
+  /** Ends the wait for an owner who never came. */
+  giveUpReconnect(id: string, cause: Cause): Promise<Connection>
   /** Replaces both tokens by those of a new grant, under the same id. */
   adopt(id: string, fresh: FreshTokens): Promise<Connection>
   /** Revokes at the provider first, and keeps a tombstone either way. */
@@ -192,11 +197,9 @@ export function createVault(parts: VaultParts): Vault {
         return moveTo(row, 'reconnecting', 'connection.reconnecting', cause)
       }),
     failReconnect: (id, cause) =>
-      update(id, (row) =>
-        row.state === 'reconnecting'
-          ? moveTo(row, 'reconnect_needed', 'connection.needs_reauth', cause)
-          : null,
-      ),
+      update(id, (row) => (row.state === 'revoked' ? null : failedReconnect(row, cause))),
+    giveUpReconnect: (id, cause) =>
+      update(id, (row) => (row.state === 'reconnecting' ? failedReconnect(row, cause) : null)),
     async adopt(id, fresh) {
       await update(id, (row) => {
         if (row.state === 'revoked') throw notUsable(row)
@@ -256,6 +259,12 @@ function adopted(row: ConnectionRow, fresh: FreshTokens, now: number, dueAt: num
     },
     events: [eventOf(row, to, 'connection.reconnected', null)],
   }
+}
+
+function failedReconnect(row: ConnectionRow, cause: Cause) {
+  const type = 'connection.reconnect_failed'
+  if (row.state === 'reconnecting') return moveTo(row, 'reconnect_needed', type, cause)
+  return { events: [eventOf(row, row.state as ConnectionState, type, cause)] }
 }
 
 const BY_US: Cause = { code: 'by_us', confidence: 'certain', text: 'It was disabled by us.' }

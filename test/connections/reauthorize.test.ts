@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import type { Fault } from '../../emulators/index.ts'
 import {
@@ -106,6 +107,15 @@ describe('a reconnect', () => {
     expect(await stateOf()).toBe('connected')
     await reauthorizing.callback(await visit(url, { deny: true }))
     expect(await stateOf()).toBe('connected')
+    const stranger = await reauthorizing.link(id)
+    await reauthorizing.callback(await visit(stranger.url, { as: 'limited' }))
+    expect(await stateOf()).toBe('connected')
+    const events = await world.vault.events(id)
+    const failed = events.filter(({ type }) => type === 'connection.reconnect_failed')
+    expect(failed).toMatchObject([
+      { from: 'connected', to: 'connected', cause: { code: 'by_owner' } },
+      { from: 'connected', to: 'connected', cause: { code: 'identity_changed' } },
+    ])
     expect((await world.vault.accessToken(id)).token.isEmpty).toBe(false)
   })
 
@@ -181,7 +191,8 @@ describe('what is not taken', () => {
       await look()
       await look()
       expect(await stateOf()).toBe('reconnect_needed by_owner')
-      expect((await eventTypes()).filter((type) => type === 'needs_reauth')).toHaveLength(2)
+      const types = (await eventTypes()).filter((type) => /needs_reauth|failed/.test(type))
+      expect(types).toEqual(['needs_reauth', 'reconnect_failed'])
     },
   )
 
@@ -193,6 +204,27 @@ describe('what is not taken', () => {
     expect(await stateOf()).toBe('reconnect_needed by_owner')
     const { cause } = await world.vault.get(id)
     expect(cause).toMatchObject({ confidence: 'certain' })
+  })
+
+  it('one break is told once, however many links are denied, refused or late', async () => {
+    await lose()
+    const visits: ((url: string) => Promise<unknown>)[] = [
+      async (url) => reauthorizing.callback(await visit(url, { deny: true })),
+      async (url) => reauthorizing.callback(await visit(url, { as: 'limited' })),
+      async (url) => {
+        const answer = await visit(url)
+        offsetMs += LINK_MS
+        await reauthorizing.callback(answer)
+      },
+    ]
+    for (const come of visits) await come((await reauthorizing.link(id)).url)
+    const types = (await eventTypes()).filter((type) => /needs_reauth|failed/.test(type))
+    expect(types).toEqual(['needs_reauth', ...Array(3).fill('reconnect_failed')])
+    using raw = new DatabaseSync(`${world.home}/rescind.db`)
+    const told = raw.prepare(
+      'SELECT e.type FROM notice n JOIN connection_event e ON e.seq = n.event ORDER BY e.seq',
+    )
+    expect(told.all().map(({ type }) => type)).toEqual(['connection.needs_reauth'])
   })
 
   it('another person: refused, and his grant is ended at the provider', async () => {

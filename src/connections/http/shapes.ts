@@ -25,7 +25,7 @@ const EVENT_TYPES = [
   ...(['connection.created', 'connection.degraded', 'connection.needs_reauth'] as const),
   ...(['connection.reconnecting', 'connection.healed', 'connection.reconnected'] as const),
   ...(['connection.disabled', 'connection.enabled', 'connection.revoked'] as const),
-  ...(['connection.refreshed', 'connection.budget_low'] as const),
+  ...(['connection.refreshed', 'connection.budget_low', 'connection.reconnect_failed'] as const),
 ] as const satisfies readonly ConnectionEvent['type'][]
 
 const moment = z.iso.datetime()
