@@ -38,6 +38,7 @@ export type CauseCode =
   | 'identity_changed'
   | 'scopes_lost'
   | 'our_client_refused'
+  | 'issuer_mismatch'
   | 'provider_down'
   | 'network'
   | 'rate_limited'

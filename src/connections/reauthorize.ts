@@ -60,6 +60,8 @@ export type ReconnectOutcome =
   | { readonly kind: 'code_refused'; readonly cause: Cause }
   /** It did not answer, or not well: the owner may try again with a new link. */
   | { readonly kind: 'unreachable'; readonly cause: Cause }
+  /** The answer does not come from the server that was asked (RFC 9207): its code was sent nowhere. */
+  | { readonly kind: 'wrong_issuer'; readonly cause: Cause }
   /** Our own registration is refused: no owner can mend it. */
   | { readonly kind: 'our_fault'; readonly cause: Cause }
   /** The grant is not the one of before; its tokens were not kept. */
@@ -262,8 +264,10 @@ function refusedCode(answer: TokenAnswer): Failed {
         kind: 'code_refused',
         cause: cause('revoked_or_expired', 'certain', CODE_REFUSED),
       }
-    case 'ours':
-      return { kind: 'our_fault', cause: verdict.cause }
+    case 'ours': {
+      const isOther = verdict.cause.code === 'issuer_mismatch'
+      return { kind: isOther ? 'wrong_issuer' : 'our_fault', cause: verdict.cause }
+    }
     case 'ambiguous':
     case 'transient':
       return { kind: 'unreachable', cause: verdict.cause }

@@ -88,6 +88,11 @@ function wordsFor(outcome: ReconnectOutcome): Words {
         'Your consent could not be completed, for the provider could not be reached or was not well.',
         `${KEPT} Wait a little. ${ASK}`,
       ])
+    case 'wrong_issuer':
+      return bad(400, 'This answer is not of the right server', [
+        'The address that you came back with does not come from the server that you were sent to, so it was not used.',
+        `${KEPT} ${ASK}`,
+      ])
     case 'our_fault':
       return bad(502, 'This is not your fault', [
         'The provider refuses the application itself, and no login can mend that.',

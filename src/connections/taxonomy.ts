@@ -55,7 +55,7 @@ const SPENT_CODES = new Set(['refresh_token_reused', 'token_already_used'])
 const OURS_CODES = new Set([
   ...['invalid_client', 'unauthorized_client', 'invalid_client_id', 'invalid_client_secret'],
   ...['bad_client_secret', 'app_not_found', 'unsupported_grant_type', 'invalid_request'],
-  ...['invalid_scope', 'redirect_uri_mismatch', 'invalid_app_id', 'issuer_mismatch'],
+  ...['invalid_scope', 'redirect_uri_mismatch', 'invalid_app_id'],
 ])
 const BUSY_CODES = new Set(['temporarily_unavailable', 'server_error', 'internal_error'])
 const LIMITED_CODES = new Set(['slow_down', 'ratelimited', 'rate_limited', 'rate_limit_exceeded'])
@@ -127,7 +127,7 @@ function judgeGrant(answer: TokenAnswer): Verdict {
 }
 
 function judgeNoAnswer(answer: TokenAnswer): Verdict {
-  if (answer.error === 'issuer_mismatch') return { kind: 'ours', cause: ourClient(answer) }
+  if (answer.error === 'issuer_mismatch') return { kind: 'ours', cause: wrongIssuer(answer) }
   return transient('network', answer.mayHaveActed ? 'likely' : 'certain', says(answer))
 }
 
@@ -177,6 +177,12 @@ function cause(code: CauseCode, confidence: Cause['confidence'], text: string): 
 function ourClient(answer: TokenAnswer): Cause {
   const text = `The provider refuses our client or our request: ${says(answer)} Check clientId, clientSecret and scopes of the tenant; no customer can mend it.`
   return cause('our_client_refused', 'certain', text)
+}
+
+/** @see RFC 9207 section 2.4 */
+function wrongIssuer({ description }: TokenAnswer): Cause {
+  const text = `${description} It does not come from the right server, so its code was sent nowhere.`
+  return cause('issuer_mismatch', 'certain', text)
 }
 
 function dead(confidence: Cause['confidence'], text: string): Verdict {

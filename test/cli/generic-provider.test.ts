@@ -150,7 +150,7 @@ describe('a generic OAuth 2.1 provider: our own authority', () => {
     const stateOf = (url: string) => new URL(url).searchParams.get('state')
     expect((await visit(`${base}/callback?state=forged&code=x`)).status).toBe(400)
     const mixed = `state=${stateOf(await link())}&code=x&iss=https://evil.example`
-    expect((await visit(`${base}/callback?${mixed}`)).status).toBe(502)
+    expect((await visit(`${base}/callback?${mixed}`)).status).toBe(400)
     const late = await consent(await link(), 'ann')
     sql('UPDATE reconnect SET expires_at = 1 WHERE used_at IS NULL')
     expect((await visit(late)).status).toBe(410)

@@ -367,8 +367,16 @@ describe('our own authority as the provider (RFC 6749, 7636, 9207)', () => {
       kind: 'reconnected',
       connection: { identity: { user: 'ada' }, scopes: ['read'] },
     })
-    const mixed = { ...(await consent()), iss: 'https://evil.example' }
-    expect((await service.callback(mixed)).kind).toBe('our_fault')
+    for (const iss of ['https://evil.example', null]) {
+      const outcome = await service.callback({ ...(await consent()), iss })
+      expect(outcome).toMatchObject({ kind: 'wrong_issuer', cause: { code: 'issuer_mismatch' } })
+      const page = await reconnectPage(outcome).text()
+      expect(page).toContain('This answer is not of the right server')
+      expect(page).not.toMatch(/refuses the application|not your fault/)
+      const { cause } = (await own.vault.events(id)).at(-1)!
+      expect(cause?.text).toMatch(/not come from the right server/)
+      expect(cause?.text).not.toMatch(/refuses our client/)
+    }
     userId = 'bob'
     expect(await service.callback(await consent())).toMatchObject({
       kind: 'changed',
@@ -446,6 +454,7 @@ describe('the page for the owner', () => {
     { kind: 'code_refused', cause },
     { kind: 'unreachable', cause },
     { kind: 'our_fault', cause },
+    { kind: 'wrong_issuer', cause },
     { kind: 'unconfirmed', cause },
     { kind: 'not_stored', cause },
     { kind: 'changed', changes: ['another_person', 'fewer_scopes'], cause },

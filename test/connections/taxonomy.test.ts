@@ -281,7 +281,9 @@ describe('section 4: what came back on a refresh', () => {
 
   test('RFC 9207: an answer of another issuer is ours to mend', () => {
     const answer = unsentTokenAnswer('issuer_mismatch', 'Another issuer.')
-    expect(judgeRefresh(answer).verdict).toMatchObject({ kind: 'ours' })
+    expect(judgeRefresh(answer).verdict).toMatchObject({
+      ...{ kind: 'ours', cause: { code: 'issuer_mismatch' } },
+    })
   })
 
   test('a description that echoes the token does not repeat it', () => {

@@ -90,6 +90,7 @@ const OUTCOME_STATUS: Readonly<Record<Exclude<ReconnectOutcome['kind'], 'reconne
   code_refused: 409,
   unreachable: 502,
   our_fault: 502,
+  wrong_issuer: 400,
   changed: 403,
   unconfirmed: 502,
   gone: 409,

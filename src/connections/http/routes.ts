@@ -79,7 +79,7 @@ export const ROUTES: Readonly<Record<Operation, Route>> = {
     summary: 'Where a provider sends the owner back; a page for a person',
     answers: {
       200: page('The connection has a new grant, or the owner said no'),
-      400: page('The state is of no link of ours'),
+      400: page('The state is of no link of ours, or the answer not of the right server'),
       403: page('The grant is not the one of before'),
       409: page('The link or its code was used before, or the connection is no more'),
       410: page('The link ran out'),
