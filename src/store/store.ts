@@ -7,6 +7,7 @@ import { RescindError } from '../core/errors.ts'
 import { type Fingerprint, fingerprinter, type Secret } from '../core/secret.ts'
 import { type ConnectionStore, openConnections } from './connections.ts'
 import { type CredentialVault, openCredentials } from './credentials.ts'
+import { type GrantOwners, openGrantOwners } from './grant-owners.ts'
 import { type InventoryStore, openInventories } from './inventories.ts'
 import { loadKey } from './key.ts'
 import { type KeyPlace, type Keyring, openKeyring } from './keyring.ts'
@@ -35,6 +36,7 @@ export interface Store {
   readonly path: string
   readonly connections: ConnectionStore
   readonly credentials: CredentialVault
+  readonly grantOwners: GrantOwners
   readonly inventories: InventoryStore
   readonly plans: PlanStore
   readonly runs: RunStore
@@ -82,6 +84,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       path,
       connections,
       credentials: openCredentials(parts),
+      grantOwners: openGrantOwners(parts),
       inventories: openInventories(parts),
       plans: openPlans(parts),
       runs: openRuns(parts),

@@ -114,6 +114,21 @@ describe('rescind open-connectors reauthorize', () => {
     const { code, stdout } = await child.done
     expect(code).toBe(3)
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'reconnect_refused' } })
+    const { userId } = estate.org.credentials.admin
+    const right = `--identity=${estate.org.organizationId}/${userId}`
+    const again = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    await visitLink(again, { as: 'limited' })
+    const second = await again.done
+    expect(second.stdout).toContain(right)
+    const last = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    await visitLink(last)
+    const third = await last.done
+    expect(third.code, third.stdout).toBe(0)
+    const { steps, sameIdentity } = JSON.parse(third.stdout)
+    expect(sameIdentity).toBe(true)
+    const texts = (steps as { text: string }[]).map(({ text }) => text).join('\n')
+    expect(texts).toMatch(new RegExp(`since a wrong grant; the right owner is .*/${userId}`))
+    expect(texts).toMatch(/disabled the instance: .* rescind for the grant of a wrong person/)
   })
 
   test.each<[string, string[], number, RegExp]>([

@@ -164,7 +164,7 @@ async function reauthorize(
 ): Promise<void> {
   const { output, io, http } = context
   const { client, means } = openClient(context, options)
-  const { fingerprint } = await context.store()
+  const { fingerprint, grantOwners: owners } = await context.store()
   const steps: { readonly step: ReauthorizeStep; readonly text: string }[] = []
   const done = await reauthorizeInstance(
     {
@@ -178,7 +178,7 @@ async function reauthorize(
         output.say(`${STEP_TITLES[step].padEnd(16)}${text}`)
       },
     },
-    { ...means, http, client, fingerprint, signal: io.signal },
+    { ...means, http, client, fingerprint, owners, signal: io.signal },
   )
   output.result({ ...done, steps })
   output.say(closingWords(done))

@@ -131,9 +131,9 @@ function ofLeft(words: string): Diagnosis {
   }
 }
 
-/** Five refreshes that failed disable an instance, and so may a person. */
 function disabled(): Diagnosis {
-  const text = 'The platform has disabled the instance, as it does after five failed refreshes.'
+  const text =
+    'Somebody disabled the instance: the platform itself after five failed refreshes, rescind for the grant of a wrong person, or a person.'
   return {
     providerRefused: false,
     cause: { code: 'revoked_or_expired', confidence: 'possible', text },

@@ -3,8 +3,10 @@ import { RescindError } from '../../core/errors.ts'
 import type { Fingerprinter } from '../../core/secret.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
+import type { GrantOwners } from '../../store/grant-owners.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
+import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
@@ -66,6 +68,8 @@ export interface Reauthorized {
 export interface ReauthorizeMeans extends OpenConnectorsMeans {
   readonly client: OpenConnectorsClient
   readonly fingerprint: Fingerprinter
+  /** Remembers the right person from before a new grant is applied until it is found to be theirs. */
+  readonly owners?: GrantOwners | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -77,23 +81,25 @@ export interface ReauthorizeMeans extends OpenConnectorsMeans {
  * @see https://docs.cloud-elements.com/home/how-can-you-test-revoking-a-salesforce-oauth-token-and-re-authenticating-your-instances-through-api
  */
 export async function reauthorizeInstance(
-  wish: ReauthorizeWish,
+  asked: ReauthorizeWish,
   means: ReauthorizeMeans,
 ): Promise<Reauthorized> {
   const { client, signal } = means
-  const found = orThrow(await client.get(wish.instance, signal), 'show the instance')
+  const found = orThrow(await client.get(asked.instance, signal), 'show the instance')
+  const wish = { ...asked, identity: await rightOwner(found, asked, means) }
   tellInstance(found, wish, means)
   await killAndLook(found, wish, means)
   const consented = await askCode(found, wish, means)
+  await remember(found.id, wish.identity, means)
   const applied = await applyOrAgain(consented, wish, means)
   const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
   const changes = await checkGrant(found, applied.instance, wish, means)
+  await means.owners?.forget(client.settings.url, found.id)
   await confirmAlive(applied.instance, wish, means)
   const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
-  const isCompared =
-    (wish.identity ?? identityOf(found)) !== null && identityOf(applied.instance) !== null
+  const isCompared = wish.identity !== null && identityOf(applied.instance) !== null
   return {
     ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes },
     sameIdentity: isCompared ? !changes.some((change) => change !== 'fewer_scopes') : null,
@@ -101,6 +107,38 @@ export async function reauthorizeInstance(
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
     refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
   }
+}
+
+/** Since a wrong grant the instance itself shows somebody else: who was right before it counts. */
+async function rightOwner(
+  found: Instance,
+  { identity, step }: ReauthorizeWish,
+  { owners, client }: ReauthorizeMeans,
+): Promise<Identity | null> {
+  const shown = identityOf(found)
+  if (identity) return identity
+  const text = await owners?.read(client.settings.url, found.id)
+  if (!text) return shown
+  const right = JSON.parse(text) as Identity
+  if (shown !== null && !isSameIdentity(shown, right)) {
+    step(
+      'instance',
+      `shows ${idsOf(shown)} since a wrong grant; the right owner is ${idsOf(right)}`,
+    )
+  }
+  return right
+}
+
+async function remember(
+  instance: number,
+  identity: Identity | null,
+  { owners, client }: ReauthorizeMeans,
+): Promise<void> {
+  if (identity) await owners?.write(client.settings.url, instance, JSON.stringify(identity))
+}
+
+function idsOf({ org, user }: Identity): string {
+  return `${org}/${user}`
 }
 
 /** Makes the link at which the owner of an instance consents, with a one-time state of its own. */
@@ -256,14 +294,14 @@ async function checkGrant(
   { client, signal }: ReauthorizeMeans,
 ): Promise<readonly GrantChange[]> {
   const facts = (one: Instance) => ({ identity: identityOf(one), scopes: scopesOf(one) })
-  const identity = wish.identity ?? identityOf(before)
+  const identity = wish.identity ?? null
   const changes = compareGrants({ ...facts(before), identity }, facts(after))
   const refused = changes.filter((change) => !wish.accept.includes(change))
   if (refused.length === 0) return changes
   const disabled = await client.disable(after, signal)
   const end = disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
-  // From now on the instance shows the wrong person: only this sentence knows the right one.
-  const right = identity === null ? '' : ` with --identity=${identity.org}/${identity.user}`
+  // From now on the instance shows the wrong person.
+  const right = identity === null ? '' : ` with --identity=${idsOf(identity)}`
   throw new RescindError(
     'reconnect_refused',
     `Instance ${after.id} has a new grant, but ${refused.map(describeChange).join(', and ')}. ${end}. Re-authenticate it as the right account${right}, or accept this one with --accept-change=${refused[0]}.`,
