@@ -74,6 +74,7 @@ describe('rescind open-connectors reauthorize', () => {
       `GET /instances/${instance.id} → 200`,
       'POST /revoke → 200',
       'GET /hubs/crm/accounts?pageSize=1 → 401',
+      'GET /instances → 200',
       expect.stringMatching(/^GET \/elements\/sfdc\/oauth\/url\?apiKey=\S+&apiSecret=…&\S+ → 200$/),
       `GET /instances/${instance.id} → 200`,
       'PATCH /instances → 200',
@@ -105,6 +106,23 @@ describe('rescind open-connectors reauthorize', () => {
     for (const secret of [...estate.account.truth.secrets(), password]) {
       if (secret.length > 3) expect(ran.stdout + ran.stderr).not.toContain(secret)
     }
+  })
+
+  it('says before the consent that the new grant ends the oldest of the same person', async () => {
+    const args = ['reauthorize', String(instance.id), '--no-browser', '--json']
+    const reauthorize = async () => {
+      const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+      await visitLink(child)
+      const { stdout, stderr } = await child.done
+      return { budget: JSON.parse(stdout).budget, stderr }
+    }
+    const first = await reauthorize()
+    expect(first.budget).toEqual({ live: 1, max: 5 })
+    expect(first.stderr).not.toMatch(/ends the oldest/)
+    for (const name of ['b', 'c', 'd', 'e']) await estate.makeInstance(name)
+    const { budget, stderr } = await reauthorize()
+    expect(budget).toEqual({ live: 5, max: 5 })
+    expect(stderr).toMatch(/5 of 5 tokens of this user.*the oldest\.\n.*^http\S+authorize/ms)
   })
 
   it('another person is refused with exit 3', async () => {

@@ -15,6 +15,7 @@ import {
 import type { RevokedToken } from '../../connections/open-connectors/revoke-at-provider.ts'
 import { traceLine } from '../../connections/open-connectors/trace.ts'
 import type { OpenConnectorsMeans } from '../../connections/open-connectors/traced-send.ts'
+import { connectionTenant } from '../../connections/vault-parts.ts'
 import { RescindError } from '../../core/errors.ts'
 import { shownName } from '../../core/screen-text.ts'
 import { renderTextTable } from '../../core/text-table.ts'
@@ -150,6 +151,7 @@ const STEP_TITLES: Readonly<Record<ReauthorizeStep, string>> = {
   token: 'Current tokens',
   revoke: 'Revoked',
   dead: 'Dead',
+  budget: 'Budget',
   link: 'Consent URL',
   consent: 'Consent',
   enable: 'Enabled',
@@ -173,15 +175,23 @@ async function reauthorize(
       identity: options.identity === undefined ? null : identityIn(options.identity),
       accept: options.acceptChange,
       consent: consentOf(context, options),
+      warn: output.note,
       step(step, text) {
         steps.push({ step, text })
         output.say(`${STEP_TITLES[step].padEnd(16)}${text}`)
       },
     },
-    { ...means, http, client, fingerprint, owners, signal: io.signal },
+    { ...means, http, client, fingerprint, owners, tenantOf: tenantOf(context), signal: io.signal },
   )
   output.result({ ...done, steps })
   output.say(closingWords(done))
+}
+
+function tenantOf({ config }: Context) {
+  return (clientId: string) => {
+    const tenant = [...config.tenants.values()].find(({ app }) => app?.clientId === clientId)
+    return tenant && connectionTenant(tenant)
+  }
 }
 
 /** A test user's forms are walked without a browser; a person is shown the link. */

@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { RescindError } from '../../core/errors.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Fingerprinter } from '../../core/secret.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
+import { type Budget, budgetText, isSpent } from '../budget.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
+import { type BudgetMeans, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
@@ -29,6 +31,7 @@ export const REAUTHORIZE_STEPS = [
   'token',
   'revoke',
   'dead',
+  'budget',
   'link',
   'consent',
   'enable',
@@ -49,6 +52,8 @@ export interface ReauthorizeWish {
   consent(link: ReconnectLink): Promise<Callback>
   /** Is told of each step, in words without secrets. */
   step(name: ReauthorizeStep, text: string): void
+  /** Is told where the new grant ends another one, before it is asked for. */
+  warn?(text: string): void
 }
 
 /** A re-authentication that worked. */
@@ -57,6 +62,8 @@ export interface Reauthorized {
   readonly route: Route
   readonly wasDisabled: boolean
   readonly changes: readonly GrantChange[]
+  /** Before the new grant; null where nobody says how many live. */
+  readonly budget: Budget | null
   /** Null where the platform does not show whose the grant is: then nobody was compared. */
   readonly sameIdentity: boolean | null
   /** No page says that these two stay. */
@@ -65,12 +72,10 @@ export interface Reauthorized {
   readonly refreshTokenChanged: boolean
 }
 
-export interface ReauthorizeMeans extends OpenConnectorsMeans {
-  readonly client: OpenConnectorsClient
+export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
   readonly fingerprint: Fingerprinter
   /** Remembers the right person from before a new grant is applied until it is found to be theirs. */
   readonly owners?: GrantOwners | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -88,7 +93,14 @@ export async function reauthorizeInstance(
   const found = orThrow(await client.get(asked.instance, signal), 'show the instance')
   const wish = { ...asked, identity: await rightOwner(found, asked, means) }
   tellInstance(found, wish, means)
-  await killAndLook(found, wish, means)
+  const lives = await killAndLook(found, wish, means)
+  const budget = await countGrants(found, wish.identity, lives, means).catch((error) => {
+    // A count that cannot be had warns of nothing.
+    if (isRescindError(error)) return null
+    throw error
+  })
+  wish.step('budget', budget ? `${budget.live} of ${budget.max} live` : 'not known')
+  if (budget && isSpent(budget)) wish.warn?.(budgetText(budget))
   const consented = await askCode(found, wish, means)
   await remember(found.id, wish.identity, means)
   const applied = await applyOrAgain(consented, wish, means)
@@ -101,7 +113,7 @@ export async function reauthorizeInstance(
   const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
   const isCompared = wish.identity !== null && identityOf(applied.instance) !== null
   return {
-    ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes },
+    ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes, budget },
     sameIdentity: isCompared ? !changes.some((change) => change !== 'fewer_scopes') : null,
     idKept: found.id === applied.instance.id,
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
@@ -164,11 +176,12 @@ function tellInstance(found: Instance, wish: ReauthorizeWish, means: Reauthorize
   wish.step('token', `access token ${shown(access)}, refresh token ${shown(refresh)}`)
 }
 
+/** Returns whether the grant may still live. */
 async function killAndLook(
   instance: Instance,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
-): Promise<void> {
+): Promise<boolean> {
   const { client, clock, signal } = means
   const { probePath } = appOf(client.settings, instance.elementKey)
   if (wish.revoke !== null) {
@@ -184,19 +197,24 @@ async function killAndLook(
         throw new RescindError('not_authenticated', cause.text)
       if (cause.code === 'revoked_or_expired') {
         const who = providerRefused ? 'the provider refuses' : 'not alive'
-        return wish.step('dead', `${who}: ${cause.text}`)
+        wish.step('dead', `${who}: ${cause.text}`)
+        return false
       }
       // A limit, a lack of rights or an outage is no death, and may pass.
       if (wish.revoke === null || clock.now() >= until) {
-        return wish.step('dead', `not known: ${cause.text}`)
+        wish.step('dead', `not known: ${cause.text}`)
+        return true
       }
       await clock.sleep(LOOK_MS, signal)
       continue
     }
-    if (wish.revoke === null)
-      return wish.step('dead', 'no: the instance works, and gets a new grant')
+    if (wish.revoke === null) {
+      wish.step('dead', 'no: the instance works, and gets a new grant')
+      return true
+    }
     if (wish.revoke === 'access') {
-      return wish.step('dead', 'no: the platform refreshed by itself, as it should at this depth')
+      wish.step('dead', 'no: the platform refreshed by itself, as it should at this depth')
+      return true
     }
     if (clock.now() >= until) throw stillAlive(instance)
     await clock.sleep(LOOK_MS, signal)
