@@ -22,10 +22,13 @@ const BASE64_KEY = /^[A-Za-z0-9+/_-]{43}=?$/
  * @throws RescindError `key_invalid`, `store_unwritable`
  */
 export function loadKey(path: string, fromEnvironment: string | undefined): Uint8Array {
-  if (fromEnvironment !== undefined && fromEnvironment !== '') {
-    return parseKey(fromEnvironment, 'RESCIND_KEY')
-  }
-  return readKeyFile(path) ?? makeKeyFile(path)
+  return findKey(path, fromEnvironment) ?? makeKeyFile(path)
+}
+
+/** Returns the store's key where there is one, and makes none. @throws RescindError `key_invalid` */
+export function findKey(path: string, fromEnvironment: string | undefined): Uint8Array | undefined {
+  if (fromEnvironment) return parseKey(fromEnvironment, 'RESCIND_KEY')
+  return readKeyFile(path)
 }
 
 /** Reads a key file; undefined where there is none. @throws RescindError `key_invalid` */

@@ -9,17 +9,20 @@ import { type ConnectionStore, openConnections } from './connections.ts'
 import { type CredentialVault, openCredentials } from './credentials.ts'
 import { type GrantOwners, openGrantOwners } from './grant-owners.ts'
 import { type InventoryStore, openInventories } from './inventories.ts'
-import { loadKey } from './key.ts'
+import { findKey, loadKey } from './key.ts'
 import { type KeyPlace, type Keyring, openKeyring } from './keyring.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { openPlans, type PlanStore } from './plans.ts'
 import { KEY_ID, type KeyRotation, keyIdIn, rotateKey } from './rotate-key.ts'
 import { openRuns, type RunStore } from './runs.ts'
-import type { Sealer } from './sealing.ts'
+import { createSealer, type Sealer } from './sealing.ts'
 import { type Database, openSqlite } from './sqlite.ts'
 
 /** First uses at once get in each other's way once; what fails again fails for another reason. */
 const MIGRATION_TRIES_MAX = 3
+
+/** Where `meta` has the id of the store's own key, which makes the fingerprints and outlives every rotation. */
+const OWN_KEY_ID = 'own_key_id'
 
 export interface StoreOptions {
   /** The folder of `rescind.db` and `key`; made with mode 0700. */
@@ -67,13 +70,15 @@ export interface StoreParts extends Database {
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   makeHome(options.home)
-  const key = loadKey(join(options.home, 'key'), options.key)
+  const keyPath = join(options.home, 'key')
+  const found = findKey(keyPath, options.key)
   const path = join(options.home, 'rescind.db')
   const database = openSqlite(path)
   try {
     await migrate(database, path)
+    const key = found ?? (await firstKey(database, keyPath, path))
     const keyring = openKeyring({ home: options.home, key, given: options.vaultKeys ?? {} })
-    await checkKey(database, keyring, path)
+    await checkKey(database, keyring, key, path)
     const clock = options.clock ?? systemClock
     const parts: StoreParts = {
       ...{ ...database, sealer: keyring, fingerprint: fingerprinter(key), clock },
@@ -153,15 +158,41 @@ async function refuseNewer(db: Database['db'], path: string): Promise<void> {
   }
 }
 
+/** Makes the key of a store that never had one: beside a store that had, a new one would open nothing. */
+async function firstKey({ db }: Database, keyPath: string, path: string): Promise<Uint8Array> {
+  const had = await db.selectFrom('meta').select('key').where('key', '=', KEY_ID).execute()
+  // Another process may have made both meanwhile: the key before the row.
+  if (had.length === 0 || findKey(keyPath, undefined)) return loadKey(keyPath, undefined)
+  throw new RescindError(
+    'store_unsealable',
+    `The key file ${keyPath} is gone, and the store ${path} was made with it. Put it back from a backup, or set RESCIND_KEY to that key.`,
+  )
+}
+
 /** A wrong key is found at once, and not at the first secret that it cannot open. */
-async function checkKey({ db }: Database, keyring: Keyring, path: string): Promise<void> {
+async function checkKey(
+  { db }: Database,
+  keyring: Keyring,
+  key: Uint8Array,
+  path: string,
+): Promise<void> {
+  const ownId = createSealer(key).keyId
   await db
     .insertInto('meta')
-    .values({ key: KEY_ID, value: keyring.keyId })
+    .values([
+      { key: KEY_ID, value: keyring.keyId },
+      { key: OWN_KEY_ID, value: ownId },
+    ])
     .onConflict((conflict) => conflict.doNothing())
     .execute()
+  const known = await db
+    .selectFrom('meta')
+    .select('value')
+    .where('key', '=', OWN_KEY_ID)
+    .executeTakeFirstOrThrow()
   try {
     keyring.use(await keyIdIn(db))
+    if (known.value !== ownId) throw new Error('another key')
   } catch {
     throw new RescindError(
       'store_unsealable',

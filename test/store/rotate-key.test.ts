@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
@@ -125,6 +125,34 @@ describe('vault rotate-key', () => {
     rmSync(join(home.path, 'vault.key'))
     await expect(openStore({ home: home.path })).rejects.toMatchObject({ code: 'store_unsealable' })
   })
+
+  test.each([
+    ['before a rotation', false],
+    ['after a rotation', true],
+  ])(
+    'a key that is lost %s is not replaced: refused, and no file is written',
+    async (_title, isRotated) => {
+      using home = tempHome()
+      const store = await openStore({ home: home.path })
+      await addOne(store, 0)
+      if (isRotated) await store.rotateKey()
+      await store.close()
+      const path = join(home.path, 'key')
+      const key = readFileSync(path, 'utf8')
+      rmSync(path)
+      await expect(openStore({ home: home.path })).rejects.toMatchObject({
+        code: 'store_unsealable',
+        message: expect.stringMatching(/key is gone, .* Put it back from a backup/),
+      })
+      expect(existsSync(path)).toBe(false)
+      writeFileSync(path, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+      await expect(openStore({ home: home.path })).rejects.toMatchObject({
+        code: 'store_unsealable',
+      })
+      writeFileSync(path, key, { mode: 0o600 })
+      await (await openStore({ home: home.path })).close()
+    },
+  )
 
   test('while others work: what they read and write is good before, in between and after', async () => {
     using home = tempHome()
