@@ -1,6 +1,5 @@
-import { RescindError } from '../../core/errors.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Http } from '../../core/http.ts'
-import { isLoopback } from '../../core/url.ts'
 import type { Mail, Mailbox } from '../open-connectors/platform.ts'
 import type { Witness } from './context.ts'
 
@@ -21,7 +20,8 @@ export function emulatorControl(url: string, http: Http): EmulatorControl {
   const send = async <Answer>(name: string, body?: string): Promise<Answer> => {
     const method = body === undefined ? 'GET' : 'POST'
     const answer = await http.send({ method, url: `${origin}/__emulator/${name}`, body })
-    if (answer.status === 200) return JSON.parse(answer.body) as Answer
+    const told = answer.status === 200 ? readJson(answer.body) : undefined
+    if (told !== undefined) return told as Answer
     throw new RescindError(
       'drill_refused',
       `${origin} does not answer as an emulator (${answer.status} to ${name}): a simulated drill, and faults, take one. Start it with: rescind emulate`,
@@ -30,9 +30,24 @@ export function emulatorControl(url: string, http: Http): EmulatorControl {
   return { ask: (name) => send(name), tell: (name, value) => send(name, JSON.stringify(value)) }
 }
 
-/** Says whether an address may be an emulator's. */
-export function mayBeEmulator(url: string): boolean {
-  return isLoopback(new URL(url))
+/** A server that answers 200 to everything answers with a page as a rule. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Asks whether an emulator answers, and no real server; null where nobody does. */
+export async function isEmulator(control: EmulatorControl): Promise<boolean | null> {
+  try {
+    const answer = await control.ask<{ readonly faults?: unknown } | null>('faults')
+    return Array.isArray(answer?.faults)
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return error.code === 'drill_refused' ? false : null
+  }
 }
 
 interface LoggedRequest {

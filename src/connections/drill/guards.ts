@@ -3,6 +3,7 @@ import { isRescindError } from '../../core/errors.ts'
 import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { DrillContext, Mode } from './context.ts'
+import { emulatorControl, isEmulator } from './emulator.ts'
 import { callThrough, identityText, whoseGrant } from './look.ts'
 import { countLive } from './steps/before.ts'
 import { lookAtLink } from './steps/reconnect.ts'
@@ -55,13 +56,9 @@ export const GUARDS: readonly Guard[] = [
   {
     name: 'mode',
     again: true,
-    async check({ direct }, { mode, ownerConsent }) {
-      const isEmulator = isLoopback(new URL(direct.app.url))
-      if (mode === 'simulated' && !isEmulator) {
-        return bad(
-          'A simulated drill takes an emulator on this machine, and the provider is elsewhere: use --mode sandbox.',
-        )
-      }
+    async check(context, { mode, ownerConsent }) {
+      const real = mode === 'simulated' ? await whyNotSimulated(context) : undefined
+      if (real !== undefined) return bad(real)
       if (mode === 'canary' && ownerConsent === null) {
         return bad(
           'A canary is drilled only with its owner’s consent: name who agreed with --owner-consent.',
@@ -166,6 +163,27 @@ export const GUARDS: readonly Guard[] = [
     },
   },
 ]
+
+/** A real server may have an address of this machine, as by a tunnel: it is asked whether it is an emulator. */
+async function whyNotSimulated({ direct, lab }: DrillContext): Promise<string | undefined> {
+  const { app, means } = direct
+  const { host } = new URL(app.url)
+  const not = (what: string) =>
+    `A simulated drill takes an emulator on this machine, and ${what}: use --mode sandbox.`
+  if (!isLoopback(new URL(app.url))) return not('the provider is elsewhere')
+  const asked = [
+    { what: `the provider ${host}`, control: emulatorControl(app.url, means.http) },
+    ...(lab?.account ? [{ what: 'the account of Open Connectors', control: lab.account }] : []),
+  ]
+  for (const { what, control } of asked) {
+    const is = await isEmulator(control)
+    if (is === null) {
+      return `Of ${what} it is not known whether it is an emulator, for it cannot be reached (no answer): try again when it is well.`
+    }
+    if (!is) return not(`${what} does not answer as one`)
+  }
+  return undefined
+}
 
 async function checkBudget(context: DrillContext) {
   const max = context.rules.traits.liveTokensMax

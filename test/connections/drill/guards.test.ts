@@ -1,9 +1,12 @@
-import { describe, expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { DrillContext } from '../../../src/connections/drill/context.ts'
+import { emulatorControl } from '../../../src/connections/drill/emulator.ts'
 import { GUARDS } from '../../../src/connections/drill/guards.ts'
 import { countLive } from '../../../src/connections/drill/steps/before.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
-import { openVaultWorld } from './world.ts'
+import { drill, openAccountWorld, openVaultWorld } from './world.ts'
 
 describe.concurrent('the budget of live tokens, asked with a token that lives', () => {
   test.each([
@@ -23,5 +26,51 @@ describe.concurrent('the budget of live tokens, asked with a token that lives', 
       ...{ mode: 'simulated', allowedUsers: [], ownerConsent: null },
     })
     expect(found).toEqual({ ok, said: expect.stringMatching(said) })
+  })
+})
+
+/** A server on this machine that is no emulator; says where it is, and which paths it was asked for. */
+async function realServer(status: number, body: string) {
+  const asked: string[] = []
+  const server = createServer(({ method, url }, response) => {
+    asked.push(`${method} ${url}`)
+    response.writeHead(status).end(body)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  onTestFinished(() => void server.close())
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked }
+}
+
+describe('a simulated drill of a real server on this machine is refused, and nothing is revoked', () => {
+  test.each([
+    ['knows no control plane', 404, '{"error":"not found"}'],
+    ['shows a page for everything', 200, '<html></html>'],
+    ['answers JSON to everything', 200, '{"ok":true}'],
+    ['answers null to everything', 200, 'null'],
+  ])('the provider %s', async (_title, status, body) => {
+    const world = await openVaultWorld()
+    const { url, asked } = await realServer(status, body)
+    const app = { ...world.direct.app, url }
+    const { platform } = world
+    const real = { ...world, app, direct: { ...world.direct, app } }
+    await expect(drill(real, { depth: 'grant', platform })).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(
+        /the provider 127\.0\.0\.1:\d+ does not answer as one: use --mode sandbox\. Nothing was revoked/,
+      ),
+    })
+    expect(asked).toEqual(['GET /__emulator/faults'])
+  })
+
+  test('the account of Open Connectors is real', async () => {
+    const world = await openAccountWorld()
+    const { alive } = world.org.truth.counts()
+    const { url } = await realServer(401, '{}')
+    const lab = world.lab && { ...world.lab, account: emulatorControl(url, world.http) }
+    const real = { ...world, ...(lab && { lab }) }
+    await expect(drill(real, { depth: 'grant', platform: world.platform })).rejects.toThrow(
+      /the account of Open Connectors does not answer as one: use --mode sandbox/,
+    )
+    expect(world.org.truth.counts().alive).toBe(alive)
   })
 })
