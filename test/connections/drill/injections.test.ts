@@ -107,3 +107,26 @@ describe.concurrent('--inject all', () => {
     expect(() => injectionsOf(['earthquake'])).toThrow(/Known: all, provider-5xx/)
   })
 })
+
+describe('token-limit-eviction, where the user and the app have another grant', () => {
+  test.each([
+    ['our vault', () => openVaultWorld()],
+    ['Open Connectors', () => openAccountWorld()],
+  ] as const)('via %s it is skipped, and that grant lives', async (_name, open) => {
+    const world = await open()
+    const other = await world.grant()
+    const drilled = await drill(world, {
+      depth: 'refresh',
+      platform: world.platform,
+      more: { injections: injectionsOf(['token-limit-eviction']) },
+    })
+    const record = drilled.records.find(({ kind }) => kind === 'inject')
+    expect([record?.verdict, record?.why]).toEqual([
+      'skipped',
+      '1 other grant of this user and app would be evicted.',
+    ])
+    expect([drilled.verdict, drilled.step(15)?.verdict]).toEqual(['passed', 'pass'])
+    const { app, direct } = world
+    expect((await direct.way.refresh(app, other.refresh, direct.means)).tokens).not.toBeNull()
+  })
+})

@@ -5,6 +5,7 @@ import type { DrillContext } from '../context.ts'
 import { underFaults } from '../emulator.ts'
 import { callThrough, countRefreshes, mostOf, probeDirectly } from '../look.ts'
 import { fail, failFirst, skip } from '../step.ts'
+import { countLive } from '../steps/before.ts'
 import {
   grantAnew,
   judgeDead,
@@ -208,6 +209,9 @@ export const PROVIDER_FAULTS: readonly Row[] = [
       if (context.rules.traits.liveTokensMax === null) {
         return { seen: {}, judgement: skip('The provider is not known to limit tokens.') }
       }
+      // The provider ends the oldest, whosever they are: another connection's would die with it.
+      const live = await countLive(context)
+      if (live !== 1) return { seen: { live }, judgement: skip(whyNotEvicted(live)) }
       const { access } = await context.platform.tokens()
       context.keepOut(access)
       const grants: HeldToken[] = []
@@ -224,6 +228,13 @@ export const PROVIDER_FAULTS: readonly Row[] = [
     },
   },
 ]
+
+function whyNotEvicted(live: number | null): string {
+  if (live === null) {
+    return 'The provider cannot say whether the user and the app have other grants, which would be evicted.'
+  }
+  return `${formatCounted(live - 1, 'other grant')} of this user and app would be evicted.`
+}
 
 const NO_REFRESH = 'The fault did not strike: no refresh reached the provider.'
 
