@@ -6,7 +6,7 @@ import { renderVisit } from './loopback-page.ts'
 
 /** What a request to the door means. */
 export type Visit =
-  | { readonly kind: 'code'; readonly code: string }
+  | { readonly kind: 'code'; readonly code: string; readonly iss: string | null }
   /** The vendor's words, as they came. */
   | { readonly kind: 'refused'; readonly error: string; readonly description: string }
   /** Not the answer that is waited for; the wait goes on. */
@@ -83,7 +83,7 @@ export function readVisit(
   if (request.method !== 'GET' || url.pathname !== path) return { kind: 'stranger' }
   if (!isSame(url.searchParams.get('state') ?? '', state)) return { kind: 'stranger' }
   const code = url.searchParams.get('code')
-  if (code) return { kind: 'code', code }
+  if (code) return { kind: 'code', code, iss: url.searchParams.get('iss') }
   const error = url.searchParams.get('error') ?? 'no code'
   const description = url.searchParams.get('error_description') ?? ''
   return { kind: 'refused', error, description }

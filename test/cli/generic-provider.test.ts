@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -161,6 +161,38 @@ describe('a generic OAuth 2.1 provider: our own authority', () => {
     expect((await visit(good)).status).toBe(200)
     expect((await visit(good)).status).toBe(409)
     expect(await versionOf(id)).toBe(version + 1)
+  })
+
+  test('a drill: not simulated, for it is real; a person’s consent brings the same id back, by an answer that names its issuer', async () => {
+    const config = join(platform.path, 'rescind.yaml')
+    writeFileSync(config, `${readFileSync(config, 'utf8')}drill: { users: [ann] }\n`)
+    const { json } = await run('invite', '--owner', 'acme', '--tag', 'drill-target', '--json')
+    expect((await visit(await consent(json.url, 'ann'))).status).toBe(200)
+    const id: string = json.connection
+    // The callback is the drill's from now on.
+    await stop(children.at(-1) ?? authority)
+    const drill = (...args: string[]) =>
+      spawnRescind(['drill', id, ...args], { home: platform.path, env: env() })
+    const simulated = await drill().done
+    expect([simulated.code, simulated.stderr]).toEqual([
+      4,
+      expect.stringMatching(/does not answer as one: use --mode sandbox\. Nothing was revoked/),
+    ])
+    const options = ['--mode', 'sandbox', '--consent', 'link', '--load', '300ms', '--json']
+    const child = drill(...options, '--out', join(platform.path, 'out'))
+    let said = ''
+    child.process.stderr?.on('data', (chunk) => {
+      const isNew = !said.includes('/authorize?')
+      said += chunk
+      const [link] = /http\S+\/authorize\?\S+/.exec(said) ?? []
+      if (isNew && link) void consent(link, 'ann').then(visit)
+    })
+    const ran = await child.done
+    expect(ran.code, said).toBe(0)
+    const lines = readFileSync(join(platform.path, 'out', 'evidence.jsonl'), 'utf8')
+    const applied = lines.split('\n').find((line) => line.includes('"kind":"step","step":11'))
+    expect(JSON.parse(applied ?? '{}')).toMatchObject({ verdict: 'pass', evidence: { ok: true } })
+    expect(JSON.parse(ran.stdout)).toMatchObject({ verdict: 'passed', isBack: true })
   })
 
   test('disconnect: yes, and the grant is dead there; by the API likewise', async () => {

@@ -112,6 +112,8 @@ export interface Callback {
   readonly code: Secret | null
   readonly state: string | null
   readonly error: string | null
+  /** Who says that it answers, where it does. @see RFC 9207 */
+  readonly iss?: string | null
 }
 
 export interface Applied {

@@ -105,8 +105,8 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
       ]
     },
     reconnectLink: () => reauthorizing.link(id),
-    async applyCallback(_link, { code, state, error }) {
-      return appliedOf(await reauthorizing.callback({ code, state, error, iss: null }))
+    async applyCallback(_link, { code, state, error, iss = null }) {
+      return appliedOf(await reauthorizing.callback({ code, state, error, iss }))
     },
     async enable() {
       if ((await vault.get(id)).state !== 'disabled') return 'not_needed'

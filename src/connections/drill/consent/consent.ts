@@ -41,6 +41,7 @@ export function readCallback(url: URL): Callback {
     code: code === null || code === '' ? null : new Secret(code),
     state: url.searchParams.get('state'),
     error: url.searchParams.get('error'),
+    iss: url.searchParams.get('iss'),
   }
 }
 

@@ -48,10 +48,11 @@ async function wait(
       const message = `Nobody consented within ${means.waitMs / 60_000} minutes. Go on with: rescind drill resume`
       throw new RescindError('consent_failed', message)
     })
+    const state = link.state.reveal()
     const came = door?.visit.then((visit) =>
       visit.kind === 'code'
-        ? { code: new Secret(visit.code), state: link.state.reveal(), error: null }
-        : { code: null, state: link.state.reveal(), error: visit.error },
+        ? { code: new Secret(visit.code), state, error: null, iss: visit.iss }
+        : { code: null, state, error: visit.error },
     )
     const applied = door === undefined ? untilConnected(means, either).then(() => null) : undefined
     const ways = [late, came, applied].filter((way) => way !== undefined)

@@ -117,6 +117,7 @@ export const CONSENT_FAULTS: readonly Row[] = [
         code: first.callback?.code ?? null,
         state: link.state.reveal(),
         error: null,
+        iss: first.callback?.iss ?? null,
       })
       const presented = await codesPresented(provider, since)
       const after = await settled(context)

@@ -230,7 +230,7 @@ export async function grantAnew({ direct, consent, keepOut }: DrillContext): Pro
   )
   const { callback } = await consent.visit({ url, state, redirectUri: app.redirectUri }, 'allow')
   const code = callback?.code ?? new Secret('')
-  const { tokens } = await way.redeem(app, { code, verifier }, means)
+  const { tokens } = await way.redeem(app, { code, verifier, iss: callback?.iss ?? null }, means)
   if (tokens === null)
     throw new RescindError('consent_failed', 'The provider gave no tokens for one more approval.')
   keepOut(tokens.accessToken, tokens.refreshToken)
