@@ -244,7 +244,7 @@ function whySkipped({ context, judged }: Run, no: number): string | undefined {
     return 'There is no code to apply.'
   }
   if (no >= 12 && no <= 14 && !memory.healedAlone && !memory.reconnected) {
-    return 'The connection was not brought back.'
+    return 'The connection was not seen to come back.'
   }
   return undefined
 }
@@ -360,6 +360,14 @@ function whyHurt({ context }: Run): string | undefined {
   return hurt ? `The fault ${hurt.fault} left the connection dead.` : undefined
 }
 
+/** An access token that was revoked may be refreshed after the drill has looked: the provider says whether it was. */
+async function isHealedUnseen(context: DrillContext): Promise<boolean> {
+  if (context.rules.depth !== 'access' || !(await isWell(context))) return false
+  const { access } = await context.platform.tokens(context.signal)
+  context.keepOut(access)
+  return (await probeDirectly(context, access)).verdict === 'alive'
+}
+
 async function isWell(context: DrillContext): Promise<boolean> {
   return (await callThrough(context, (on) => context.platform.call(on))).ok
 }
@@ -392,8 +400,9 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const { revokedAt, deadAt, accessSurvives, healedAlone, reconnected } = memory
   const isRevoked = revokedAt !== null && (deadAt !== null || accessSurvives)
   const isMended = healedAlone || reconnected
+  const isOver = isMended || !isRevoked || (await isHealedUnseen(run.context))
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
-  const isBack = (await isWell(run.context)) && (isMended || !isRevoked)
+  const isBack = (await isWell(run.context)) && isOver
   write(run, endOf(run, { verdict, failedAt, failedFaults, why, isBack }))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }

@@ -209,6 +209,9 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory): string {
   }
   if (revokedAt === null) return `Nothing was revoked, and a call through ${subject} fails.`
   const since = `it was revoked on purpose at ${momentOf(revokedAt)} UTC (${depth})`
+  if (depth === 'access' && !healedAlone && !reconnected) {
+    return `${subject} does not work: ${since}, and was not refreshed by the end. ${bring}`
+  }
   return healedAlone || reconnected
     ? `${subject} came back and does not work: ${since}, and a call at the end failed. ${bring}`
     : `${subject} is dead: ${since}, and nobody has reconnected it. ${bring}`

@@ -79,6 +79,7 @@ const notice = {
 const told = {
   hasReceiver: true,
   state: 'reconnect_needed',
+  healed: false,
   notices: [notice],
   notifyMs: 5,
   duplicates: 0,
@@ -270,7 +271,7 @@ describe('judges, by hand-made evidence', () => {
     ],
     [
       '7 told of what healed',
-      noticeStep.judge({ ...told, state: 'connected' }, rules('access')),
+      noticeStep.judge({ ...told, state: 'connected', healed: true }, rules('access')),
       'fail',
       /healed by itself/,
     ],

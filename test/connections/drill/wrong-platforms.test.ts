@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenConnectorsSwitches } from '../../../emulators/index.ts'
 import type { Platform } from '../../../src/connections/drill/platform.ts'
+import { RescindError } from '../../../src/core/errors.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { drill, openAccountWorld, openVaultWorld, story, type VaultWorld } from './world.ts'
 
@@ -212,5 +213,46 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
     const drilled = await drill(world, { depth: 'refresh', platform: world.platform, limits })
     expect(drilled.step(step)?.verdict, story(drilled)).toBe('fail')
     expect(drilled.step(step)?.why).toMatch(why)
+  })
+})
+
+describe('an access drill that did not see it heal', () => {
+  test.each([
+    ['and it lives: the end says so', true, { isBack: true, stands: null }],
+    [
+      'and it does not work: the end says that, and not that nobody has reconnected it',
+      false,
+      { isBack: false, stands: expect.stringMatching(/^drilled does not work: .* not refreshed/) },
+    ],
+  ])('%s', async (_title, isOverAtLast, end) => {
+    const { platform, ...world } = await openVaultWorld()
+    let [calls, links, isOut] = [0, 0, true]
+    const drilled = await drill(world, {
+      depth: 'access',
+      limits: { detectMs: 1_000, notifyMs: 500 },
+      platform: {
+        ...platform,
+        call: async () => {
+          calls += 1
+          const isDown = calls > 1 && isOut
+          return isDown
+            ? { ...(await platform.call()), ok: false, cause: 'network' }
+            : platform.call()
+        },
+        reconnectLink: async () => {
+          links += 1
+          // The first is the guard's.
+          if (links === 1) return platform.reconnectLink()
+          isOut = !isOverAtLast
+          throw new RescindError('connection_unwell', 'No link now.')
+        },
+      },
+    })
+    expect([drilled.failedAt, drilled.step(5)?.verdict], story(drilled)).toEqual([5, 'fail'])
+    expect([drilled.step(7)?.verdict, drilled.step(7)?.why]).toEqual([
+      'skipped',
+      expect.stringMatching(/not seen to heal/),
+    ])
+    expect(drilled.records.at(-1)).toMatchObject({ kind: 'end', verdict: 'failed', ...end })
   })
 })

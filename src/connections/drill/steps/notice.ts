@@ -210,6 +210,8 @@ export interface SeenNotices {
   /** Whether a notice could come to the drill. */
   readonly hasReceiver: boolean
   readonly state: string
+  /** Step 5 has seen it heal by itself. */
+  readonly healed: boolean
   readonly notices: readonly SeenNotice[]
   readonly notifyMs: number | null
   readonly duplicates: number
@@ -253,6 +255,7 @@ export const noticeStep: StepOf<SeenNotices> = {
     memory.duplicateNotices = Math.max(0, notices.length - 1)
     return {
       hasReceiver: platform.hasReceiver,
+      healed: memory.healedAlone,
       state: (await platform.snapshot(signal)).state,
       notices: notices.map(({ id, at, kind, signatureGood, cause }) => ({
         id,
@@ -266,16 +269,22 @@ export const noticeStep: StepOf<SeenNotices> = {
     }
   },
   judge(seen, rules) {
-    const { notices, state } = seen
-    if (rules.depth === 'access') {
-      if (notices.length > 0)
-        return fail('Somebody was told of a death, and the connection had healed by itself.')
-      return NEEDS_OWNER.has(state)
-        ? fail(`The platform says ${state}, and nobody was told.`)
-        : pass('It healed by itself, and nobody was bothered.')
-    }
-    return judgeNotices(seen, rules)
+    return rules.depth === 'access' ? judgeQuiet(seen) : judgeNotices(seen, rules)
   },
+}
+
+function judgeQuiet({ notices, state, healed }: SeenNotices): Judgement {
+  if (notices.length > 0) {
+    return fail(
+      healed
+        ? 'Somebody was told of a death, and the connection had healed by itself.'
+        : 'Somebody was told of a death, and only the access token is dead: a refresh would do.',
+    )
+  }
+  if (NEEDS_OWNER.has(state)) return fail(`The platform says ${state}, and nobody was told.`)
+  return healed
+    ? pass('It healed by itself, and nobody was bothered.')
+    : skip('It was not seen to heal by itself: that nobody was told shows nothing.')
 }
 
 function judgeNotices(
