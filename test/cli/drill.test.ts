@@ -464,4 +464,22 @@ describe('a drill that revokes nothing', () => {
     ])
     expect(existsSync(join(home, 'no-provider'))).toBe(false)
   })
+
+  test('with several tenants, a drill that was stopped is resumed at the one that it began with', async () => {
+    const { tenants, ...rest } = JSON.parse(config())
+    const more = { ...tenants, another: { ...tenants.org, url: 'https://another.example' } }
+    writeFileSync(join(home, 'two.yaml'), JSON.stringify({ ...rest, tenants: more }))
+    const out = join(home, 'of-two')
+    const two = ['--config', 'two.yaml']
+    const begun = ['drill', instance, '--via', 'open-connectors', ...two, '--out', out]
+    const child = spawnRescind([...begun, '--tenant', 'org', ...CONSENT, '--load', '4s'], {
+      ...{ home, env },
+    })
+    await until(() => linesOf(out).includes('"kind":"intent","step":6,'))
+    child.process.kill('SIGINT')
+    const { stderr } = await child.done
+    const [, id = ''] = /rescind drill resume (drl_\w+)/.exec(stderr) ?? []
+    const resumed = await run('drill', 'resume', id, ...two, ...CONSENT, '--json')
+    expect([resumed.exitCode, resumed.json?.isBack], resumed.stderr).toEqual([0, true])
+  }, 60_000)
 })

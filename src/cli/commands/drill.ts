@@ -158,7 +158,8 @@ async function drill(
     const path = join(folder, 'evidence.jsonl')
     // Before the lock is taken: what is missing for the consent bars nobody.
     await using consent = await consentOf(context, http, target, { ...options, folder })
-    const about: DrillAbout = { drill: id, subject: connection, via, depth, mode, evidence: path }
+    const of = { subject: connection, via, tenant: target.tenant }
+    const about: DrillAbout = { drill: id, ...of, depth, mode, evidence: path }
     const journal = openJournal(about, journalMeans(context))
     const evidence = createOrClose(context, path, journal)
     const { ownerConsent } = options
@@ -214,7 +215,7 @@ async function resume(
   const means = journalMeans(context)
   const drillId = id ?? onlyUnfinished(means.folder)
   const { journal, memory, secrets } = resumeJournal(drillId, means)
-  const { subject: connection, via, mode, evidence: path } = journal.about
+  const { subject: connection, via, mode, tenant, evidence: path } = journal.about
   if (memory === null) {
     journal.close()
     const begin = `rescind drill ${connection}${via === 'rescind' ? '' : ` --via ${via}`}`
@@ -226,7 +227,8 @@ async function resume(
   const http = httpOf(context, options)
   try {
     const isHurt = memory.hurt !== null
-    await using target = await openTargetFor(context, http, { connection, via, mode, isHurt })
+    const of = { connection, via, mode, tenant, isHurt }
+    await using target = await openTargetFor(context, http, of)
     const folder = dirname(path)
     await using consent = await consentOf(context, http, target, { ...options, folder })
     const signer = openEvidenceKey(evidenceKeyPath(context))

@@ -26,6 +26,7 @@ import { connectionTenant, type VaultParts } from '../../connections/vault-parts
 import { RescindError } from '../../core/errors.ts'
 import type { Http } from '../../core/http.ts'
 import type { Secret } from '../../core/secret.ts'
+import type { TenantConfig } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
 import { loadKey } from '../../store/key.ts'
 import { createSealer } from '../../store/sealing.ts'
@@ -36,12 +37,15 @@ export interface DrillTarget {
   readonly connection: string
   readonly via: 'rescind' | 'open-connectors'
   readonly mode: Mode
+  /** Of a drill that is gone on with; else the one that the command line names, or the only one. */
+  readonly tenant?: string | undefined
   /** A process that died may have left a fault in force: it is taken away before anything is asked. */
   readonly isHurt?: boolean
 }
 
 /** A connection that is to be drilled, with all that a drill asks. */
 export interface OpenTarget {
+  readonly tenant: string
   readonly platform: Platform
   readonly direct: DirectWay
   readonly witness: Witness | null
@@ -101,7 +105,7 @@ async function openOurs(
   })
   const provider = mode === 'simulated' ? emulatorControl(app.url, http) : null
   return {
-    platform,
+    ...{ platform, tenant: name },
     direct: { way, app, means: { http, signal } },
     witness: provider && emulatorWitness(provider),
     lab:
@@ -116,7 +120,7 @@ async function openOurs(
 async function openInstance(
   context: Context,
   http: Http,
-  { connection, mode, isHurt }: DrillTarget,
+  { connection, mode, tenant: named, isHurt }: DrillTarget,
 ): Promise<OpenTarget> {
   const { config, io } = context
   const { clock } = io
@@ -134,7 +138,8 @@ async function openInstance(
   if (isHurt) await account?.tell('calm', {})
   const { elementKey } = orThrow(await client.get(instance), 'show the instance')
   const element = appOf(settings, elementKey)
-  const direct = directWay(context, http, {
+  const tenant = context.tenant(named)
+  const direct = directWay(context, http, tenant, {
     clientId: element.apiKey,
     clientSecret: element.apiSecret,
     redirectUri: settings.callbackUrl,
@@ -149,8 +154,7 @@ async function openInstance(
     }),
   })
   return {
-    platform,
-    direct,
+    ...{ platform, direct, tenant: tenant.name },
     witness: account && instanceWitness(account, instance),
     lab: account && {
       provider: emulatorControl(direct.app.url, http),
@@ -166,8 +170,12 @@ async function openInstance(
 type AppOfElement = Pick<DirectWay['app'], 'clientId' | 'clientSecret' | 'redirectUri' | 'scopes'>
 
 /** The provider behind an element is a tenant of ours, so that it can be asked directly. */
-function directWay(context: Context, http: Http, element: AppOfElement): DirectWay {
-  const tenant = context.tenant()
+function directWay(
+  context: Context,
+  http: Http,
+  tenant: TenantConfig,
+  element: AppOfElement,
+): DirectWay {
   const { connection: way } = findProvider(tenant.provider)
   if (way === undefined) connectionTenant(tenant)
   if (way === undefined) throw new Error('a provider without connections was taken')

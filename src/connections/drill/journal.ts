@@ -63,6 +63,8 @@ export interface DrillAbout {
   readonly depth: Depth
   readonly mode: Mode
   readonly evidence: string
+  /** The provider, as the configuration names it; records of old have none. */
+  readonly tenant?: string | undefined
 }
 
 export interface Unfinished {
