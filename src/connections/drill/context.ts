@@ -74,6 +74,8 @@ export interface DrillMemory {
   /** Codes that the platform was given and did not take, or of which its answer was lost. */
   codesLost: number
   others: Readonly<Record<string, ConnectionState>>
+  /** Those of them that answered a call; records of old have none. */
+  othersAnswering?: readonly string[]
   revokedAt: number | null
   /** The fault that was injected last, until a call shows that the connection is well after it. */
   hurt: { readonly fault: string; readonly at: number } | null

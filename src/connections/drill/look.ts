@@ -1,7 +1,7 @@
 import { isRescindError } from '../../core/errors.ts'
 import type { Identity, ProbeAnswer } from '../../providers/connection-way.ts'
 import type { DrillContext } from './context.ts'
-import type { PlatformCall } from './platform.ts'
+import type { OtherConnection, PlatformCall } from './platform.ts'
 
 /** An answer through the platform, as evidence shows it. */
 export interface SeenCall {
@@ -69,6 +69,31 @@ export async function probeDirectly(
     identity: 'identity' in answer ? identityText(answer.identity) : null,
     ms: clock.now() - startedAt,
   }
+}
+
+/** Each is a call to the provider, and a tenant may have thousands. */
+const OTHERS_CALLED_MAX = 10
+
+/** Calls through other connections that are said to be well, those of the same user first; names who answered. */
+export async function answeringOthers(
+  context: DrillContext,
+  others: readonly OtherConnection[],
+  identity: Identity | null,
+): Promise<readonly string[]> {
+  const own = identityText(identity)
+  const isOwn = (other: OtherConnection) => identityText(other.identity ?? null) === own
+  const asked = others
+    .filter(({ state }) => state === 'connected')
+    .toSorted((a, b) => Number(isOwn(b)) - Number(isOwn(a)))
+    .slice(0, OTHERS_CALLED_MAX)
+  const answering: string[] = []
+  for (const { id } of asked) if (await answers(context, id)) answering.push(id)
+  return answering
+}
+
+/** Asks whether a call through another connection goes well. */
+export async function answers(context: DrillContext, other: string): Promise<boolean> {
+  return (await callThrough(context, (on) => context.platform.callOther(other, on))).ok
 }
 
 /** Asks whose grant it is: the platform where it knows, else the provider itself. */

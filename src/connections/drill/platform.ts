@@ -39,6 +39,8 @@ export interface Platform {
   refreshes(since: number): Promise<number | null>
   /** The other connections of the same tenant or account, all pages of them. */
   others(signal?: AbortSignal): Promise<readonly OtherConnection[]>
+  /** One call through another connection, as a job of its owner's would make it. */
+  callOther(id: string, signal?: AbortSignal): Promise<PlatformCall>
 }
 
 /** What differs between platforms by design, as data. */
@@ -68,6 +70,7 @@ export interface OtherConnection {
   readonly id: string
   readonly state: ConnectionState
   readonly refreshFingerprint: Fingerprint | null
+  readonly identity?: Identity | null
 }
 
 export interface PlatformSnapshot {

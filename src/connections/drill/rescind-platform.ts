@@ -57,31 +57,31 @@ export function countingRefreshes(
 /** A connection of our own vault as a drill sees it. */
 export function rescindPlatform(options: RescindPlatformOptions): Platform {
   const { connection: id, parts, vault, health, reauthorizing, inbox, sendNotices } = options
-  const tenantOf = async (): Promise<ConnectionTenant> =>
-    parts.tenantOf((await vault.get(id)).tenant)
-  const read = async (work: () => Promise<PlatformCall>): Promise<PlatformCall> => {
+  const tenantOf = async (of = id): Promise<ConnectionTenant> =>
+    parts.tenantOf((await vault.get(of)).tenant)
+  const read = async (work: () => Promise<PlatformCall>, of = id): Promise<PlatformCall> => {
     try {
       return await work()
     } catch (error) {
-      return refused(error, await vault.get(id))
+      return refused(error, await vault.get(of))
     }
   }
   /** As a job does: with the token that it is given; once more where the provider refuses it. */
-  const call = () =>
+  const call = (of: string) =>
     read(async () => {
-      const { way, app } = await tenantOf()
-      const first = await vault.accessToken(id)
+      const { way, app } = await tenantOf(of)
+      const first = await vault.accessToken(of)
       const probe = await way.probe(app, first.token, { http: parts.http })
       if (probe.verdict !== 'dead') return answered(probe)
-      const second = await vault.accessToken(id, { refused: first.version })
+      const second = await vault.accessToken(of, { refused: first.version })
       return answered(await way.probe(app, second.token, { http: parts.http }))
-    })
+    }, of)
   return {
     name: 'rescind',
     habits: HABITS,
     hasReceiver: true,
     snapshot: async () => snapshotOf(await vault.get(id)),
-    call,
+    call: () => call(id),
     async control() {
       // Our store answers: there are no other credentials of the platform's.
       await vault.get(id)
@@ -137,12 +137,14 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
       for await (const other of vault.list({ tenant })) others.push(other)
       return others
         .filter((other) => other.id !== id && other.state !== 'revoked')
-        .map(({ id: other, state, refreshFingerprint }) => ({
+        .map(({ id: other, state, refreshFingerprint, identity }) => ({
           id: other,
           state,
           refreshFingerprint,
+          identity,
         }))
     },
+    callOther: call,
   }
 }
 

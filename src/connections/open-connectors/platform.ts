@@ -61,9 +61,10 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
   let { instance: id } = options
   const read = async (signal?: AbortSignal) =>
     orThrow(await client.get(id, signal), 'show the instance')
-  const call = async (signal?: AbortSignal): Promise<PlatformCall> => {
+  const call = (signal?: AbortSignal) => callThrough(id, signal)
+  const callThrough = async (of: number, signal?: AbortSignal): Promise<PlatformCall> => {
     try {
-      const instance = await read(signal)
+      const instance = orThrow(await client.get(of, signal), 'show the instance')
       const { probePath } = appOf(settings, instance.elementKey)
       const answer = await client.call(instance, probePath, signal)
       if (answer.ok) return aliveCall(answer.status, instance)
@@ -127,6 +128,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
     // When it last refreshed is all that it tells.
     refreshes: async () => null,
     others: (signal) => readOthers(client, id, fingerprint, signal),
+    callOther: (other, signal) => callThrough(Number(other), signal),
   }
 }
 
@@ -155,8 +157,8 @@ async function readOthers(
     if (id === own) continue
     const answer = await client.get(id, signal)
     if (!answer.ok) continue
-    const { state, refreshFingerprint } = snapshotOf(answer.value, fingerprint)
-    others.push({ id: String(id), state, refreshFingerprint })
+    const { state, refreshFingerprint, identity } = snapshotOf(answer.value, fingerprint)
+    others.push({ id: String(id), state, refreshFingerprint, identity })
     if (others.length > OTHERS_MAX) throw tooMany()
   }
   return others

@@ -228,14 +228,17 @@ describe('judges, by hand-made evidence', () => {
     ],
     [
       '6 nobody counts',
-      stormStep.judge({ calls: 9, ok: 0, forMs: 9, refreshes: none, brokenOthers: [] }, rules()),
+      stormStep.judge(
+        { calls: 9, ok: 0, forMs: 9, refreshes: none, othersCalled: 0, brokenOthers: [] },
+        rules(),
+      ),
       'pass',
       /not counted/,
     ],
     [
       '6 others broke',
       stormStep.judge(
-        { calls: 9, ok: 0, forMs: 9, refreshes: none, brokenOthers: ['con_2'] },
+        { calls: 9, ok: 0, forMs: 9, refreshes: none, othersCalled: 0, brokenOthers: ['con_2'] },
         rules(),
       ),
       'fail',

@@ -256,3 +256,41 @@ describe('an access drill that did not see it heal', () => {
     expect(drilled.records.at(-1)).toMatchObject({ kind: 'end', verdict: 'failed', ...end })
   })
 })
+
+describe('other connections are called, before and after', () => {
+  test('one whose grant died with it fails step 6, though it is shown as connected', async () => {
+    const { platform, vault, direct, ...world } = await openVaultWorld()
+    const [other] = await platform.others()
+    const id = other?.id ?? ''
+    const { refresh } = await vault.vault.tokens(id)
+    const drilled = await drill(
+      { ...world, direct },
+      {
+        depth: 'refresh',
+        platform: {
+          ...platform,
+          async scheduledCheck() {
+            await platform.scheduledCheck()
+            const token = refresh ?? new Secret('')
+            await direct.way.revoke(direct.app, { kind: 'refresh', token }, direct.means)
+            expect((await vault.vault.get(id)).state).toBe('connected')
+          },
+        },
+      },
+    )
+    expect(drilled.failedAt, story(drilled)).toBe(6)
+    expect(drilled.step(6)?.why).toBe(`Other connections broke with it: ${id}.`)
+  })
+
+  test.each([
+    ['our vault', () => openVaultWorld()],
+    ['Open Connectors', () => openAccountWorld()],
+  ] as const)('via %s, those that live answer', async (_name, open) => {
+    const world = await open()
+    const drilled = await drill(world, { depth: 'refresh', platform: world.platform })
+    expect([drilled.verdict, drilled.step(6)?.why], story(drilled)).toEqual([
+      'passed',
+      expect.stringMatching(/Other connections are as before: 1 answers a call\./),
+    ])
+  })
+})

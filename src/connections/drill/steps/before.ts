@@ -1,6 +1,7 @@
 import type { DrillContext } from '../context.ts'
 import { rememberGrants } from '../live-grants.ts'
 import {
+  answeringOthers,
   callThrough,
   identityText,
   probeDirectly,
@@ -45,6 +46,7 @@ export const snapshotStep: StepOf<SeenSnapshot> = {
     const identity = await whoseGrant(context)
     memory.before = { ...snapshot, identity }
     memory.others = Object.fromEntries(others.map(({ id, state }) => [id, state]))
+    memory.othersAnswering = await answeringOthers(context, others, identity)
     memory.liveBefore = await countLive(context)
     await rememberGrants(context)
     return {

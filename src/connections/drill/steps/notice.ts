@@ -2,6 +2,7 @@ import { formatCounted } from '../../../core/counts.ts'
 import { formatDuration } from '../../../core/moments.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
 import {
+  answers,
   callThrough,
   countRefreshes,
   mostOf,
@@ -160,6 +161,8 @@ export interface SeenStorm {
   readonly ok: number
   readonly forMs: number
   readonly refreshes: SeenRefreshes
+  /** Other connections that answered a call before, and were called again. */
+  readonly othersCalled: number
   /** Other connections that were well before, and are not now. */
   readonly brokenOthers: readonly string[]
 }
@@ -168,7 +171,7 @@ export interface SeenStorm {
 export const stormStep: StepOf<SeenStorm> = {
   no: 6,
   name: 'No storm',
-  act: 'Keep calling for a while.',
+  act: 'Keep calling for a while; then call through other connections.',
   passOnlyIf: 'Refreshes stay within the bound, and other connections are as before.',
   async ask(context) {
     const { platform, clock, memory, rules, signal } = context
@@ -184,14 +187,21 @@ export const stormStep: StepOf<SeenStorm> = {
     // Of what healed by itself, its own refresh counts, and none that the scheduled check made.
     if (rules.depth !== 'access') memory.refreshAttempts = mostOf(refreshes)
     const others = await platform.others(signal)
-    const brokenOthers = others
+    const forMs = clock.now() - startedAt
+    const shownBroken = others
       .filter(({ id, state }) => memory.others[id] === 'connected' && state !== 'connected')
       .map(({ id }) => id)
-    return { calls, ok, forMs: clock.now() - startedAt, refreshes, brokenOthers }
+    // After the refreshes are counted: such a call may cost one of its own.
+    const { othersAnswering = [] } = memory
+    const silent = await silentOf(context, othersAnswering)
+    const brokenOthers = [...new Set([...shownBroken, ...silent])]
+    return { calls, ok, forMs, refreshes, othersCalled: othersAnswering.length, brokenOthers }
   },
-  judge({ calls, refreshes, brokenOthers }, { depth, habits }) {
+  judge({ calls, refreshes, othersCalled, brokenOthers }, { depth, habits }) {
     const bound = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
     const count = mostOf(refreshes)
+    const called =
+      othersCalled === 0 ? '' : `: ${formatCounted(othersCalled, 'answers', 'answer')} a call`
     const ofCheck =
       depth === 'access' && habits.refreshesOfCheck > 0 ? ', those of its scheduled check too' : ''
     return failFirst(
@@ -201,9 +211,19 @@ export const stormStep: StepOf<SeenStorm> = {
           `${count} refreshes for one dead token, and at most ${bound} ${bound === 1 ? 'is' : 'are'} right.`,
         brokenOthers.length > 0 && `Other connections broke with it: ${brokenOthers.join(', ')}.`,
       ],
-      `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${bound}${ofCheck}`}. Other connections are as before.`,
+      `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${bound}${ofCheck}`}. Other connections are as before${called}.`,
     )
   },
+}
+
+/** One call may go wrong by chance; a grant that is dead answers none. */
+async function silentOf(context: DrillContext, others: readonly string[]) {
+  const silent: string[] = []
+  for (const id of others) {
+    const wish = { ms: SETTLE_MS, everyMs: CALL_MS }
+    if (!(await until(context, wish, () => answers(context, id), Boolean))) silent.push(id)
+  }
+  return silent
 }
 
 export interface SeenNotices {
