@@ -217,6 +217,7 @@ async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
 /** The first of those that bring a new grant: what one of them has in hand does not outlive a process. */
 const LINK_STEP = 8
 const APPLY_STEP = 11
+const NOTICE_STEP = 7
 
 function isToBeDone({ judged, context }: Run, no: number): boolean {
   if (judged.has(APPLY_STEP) || context.memory.reconnected) return !judged.has(no)
@@ -420,6 +421,8 @@ function endOf(
   },
 ) {
   const { memory, rules } = context
+  // What was not judged is no number of the drill's: a resumed one may have seen a part of what was told.
+  const isToldJudged = judged.get(NOTICE_STEP)?.verdict !== 'skipped'
   const since = (at: number | null) =>
     at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
   return {
@@ -429,14 +432,14 @@ function endOf(
     ...end,
     numbers: {
       detectMs: since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt),
-      notifyMs: since(memory.notifiedAt),
+      notifyMs: isToldJudged ? since(memory.notifiedAt) : null,
       recoverMs: since(memory.recoveredAt),
       falseHealthyMs:
         memory.deadAt === null || memory.unhealthyAt === null
           ? null
           : Math.max(0, memory.unhealthyAt - memory.deadAt),
       refreshAttempts: memory.refreshAttempts,
-      duplicateNotices: memory.duplicateNotices,
+      duplicateNotices: isToldJudged ? memory.duplicateNotices : null,
     },
     appliedBy: memory.appliedBy,
     identity: identityText(memory.before?.identity ?? null),

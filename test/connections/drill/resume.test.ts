@@ -127,3 +127,16 @@ describe.concurrent('what was permitted at the beginning is asked for again', ()
     expect(resumed.verdict, story(resumed)).toBe('passed')
   })
 })
+
+test('what was told and could not be judged after a resume is no number of the end', async () => {
+  const world = await openVaultWorld()
+  await stopIn(world, 6)
+  const { platform } = world
+  const historyAlone: Platform['notices'] = async (since) =>
+    (await platform.notices(since)).map((one) => ({ ...one, signatureGood: null }))
+  const resumed = await resume(world, { platform: { ...platform, notices: historyAlone } })
+  expect([resumed.verdict, skippedOf(resumed)], story(resumed)).toEqual(['passed', [7]])
+  expect(resumed.records.at(-1)).toMatchObject({
+    numbers: { notifyMs: null, duplicateNotices: null, detectMs: expect.any(Number) },
+  })
+})
