@@ -112,3 +112,10 @@ describe.concurrent('faults are reported by their own names, apart from the step
     ])
   })
 })
+
+test('the chart of faults begins right below its top: it has no moments to name there', async () => {
+  const drilled = await drilledWith({ 'provider-5xx': 'pass' })
+  const page = renderDrillHtml(readReport(drilled.records))
+  const tops = [...page.matchAll(/<rect x="[\d.]+" y="(\d+)"/g)].map(([, y]) => Number(y))
+  expect(Math.min(...tops)).toBe(24)
+})

@@ -11,6 +11,8 @@ const RIGHT = 22
 const ROW = 26
 const BAR = 14
 const TOP = 84
+/** Without marks no lane is needed above the bars. */
+const TOP_BARE = 24
 /** A step that took no time is drawn at least this wide, or nobody sees it. */
 const BAR_WIDTH_MIN = 4
 const TICKS_MAX = 6
@@ -40,8 +42,9 @@ export function timelineChart(report: DrillReport): Markup | null {
   const endMs = Math.max(...steps.map((one) => Date.parse(one.startedAt) + one.tookMs))
   const span = Math.max(100, endMs - startMs)
   const x = (ms: number) => LABEL_WIDTH + (ms / span) * (WIDTH - LABEL_WIDTH - RIGHT)
-  const height = TOP + steps.length * ROW + 30
   const marks = marksOf(report, startMs)
+  const top = marks.length === 0 ? TOP_BARE : TOP
+  const height = top + steps.length * ROW + 30
   const [revoked, back] = [
     marks.find(({ tone }) => tone === 'dead'),
     marks.find(({ tone }) => tone === 'back'),
@@ -49,10 +52,10 @@ export function timelineChart(report: DrillReport): Markup | null {
   const window = revoked === undefined ? null : { from: revoked.ms, to: back?.ms ?? span }
   const label = `${stepsAndFaults(report)} over ${formatDuration(span)}${marks.map((mark) => `; ${mark.label}`).join('')}`
   return html`<svg class="timeline" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${label}">
-${window === null ? null : html`<rect class="gap" x="${x(window.from).toFixed(1)}" y="${TOP - 12}" width="${Math.max(1, x(window.to) - x(window.from)).toFixed(1)}" height="${height - TOP - 12}"/>`}
-${ticks(span).map((ms) => html`<line class="grid" x1="${x(ms).toFixed(1)}" x2="${x(ms).toFixed(1)}" y1="${TOP - 12}" y2="${height - 24}"/><text class="tick" x="${x(ms).toFixed(1)}" y="${height - 8}" text-anchor="${ms === 0 ? 'start' : 'middle'}">${ms === 0 ? '0' : formatDuration(ms)}</text>`)}
+${window === null ? null : html`<rect class="gap" x="${x(window.from).toFixed(1)}" y="${top - 12}" width="${Math.max(1, x(window.to) - x(window.from)).toFixed(1)}" height="${height - top - 12}"/>`}
+${ticks(span).map((ms) => html`<line class="grid" x1="${x(ms).toFixed(1)}" x2="${x(ms).toFixed(1)}" y1="${top - 12}" y2="${height - 24}"/><text class="tick" x="${x(ms).toFixed(1)}" y="${height - 8}" text-anchor="${ms === 0 ? 'start' : 'middle'}">${ms === 0 ? '0' : formatDuration(ms)}</text>`)}
 ${drawMarks(marks, x, height)}
-${steps.map((one, row) => drawStep(one, { row, x, startMs }))}
+${steps.map((one, row) => drawStep(one, { y: top + row * ROW, x, startMs }))}
 </svg>
 ${listOf(steps, marks, startMs)}`
 }
@@ -102,13 +105,12 @@ function stepsAndFaults({ steps, faults }: DrillReport): string {
 function drawStep(
   step: Bar,
   {
-    row,
+    y,
     x,
     startMs,
-  }: { readonly row: number; readonly x: (ms: number) => number; readonly startMs: number },
+  }: { readonly y: number; readonly x: (ms: number) => number; readonly startMs: number },
 ): Markup {
   const from = Math.max(0, Date.parse(step.startedAt) - startMs)
-  const y = TOP + row * ROW
   const width = Math.max(BAR_WIDTH_MIN, x(from + step.tookMs) - x(from))
   const left = Math.min(x(from), WIDTH - RIGHT - width)
   const title = `${step.name}: ${step.why} (${formatDuration(step.tookMs)})`
