@@ -226,13 +226,14 @@ async function resume(
   }
   const http = httpOf(context, options)
   try {
-    const isHurt = memory.hurt !== null
+    const signer = openEvidenceKey(evidenceKeyPath(context))
+    const evidence = continueEvidence(path, { signer, clock: context.io.clock })
+    // A fault is written down before it is injected, and in the memory only after.
+    const isHurt = evidence.records.some(({ inject }) => typeof inject === 'string')
     const of = { connection, via, mode, tenant, isHurt }
     await using target = await openTargetFor(context, http, of)
     const folder = dirname(path)
     await using consent = await consentOf(context, http, target, { ...options, folder })
-    const signer = openEvidenceKey(evidenceKeyPath(context))
-    const evidence = continueEvidence(path, { signer, clock: context.io.clock })
     const resumed = { memory, secrets }
     const { limits, ownerConsent } = readReport(evidence.records)
     await run(context, {
