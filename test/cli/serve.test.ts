@@ -190,6 +190,11 @@ describe('rescind serve', () => {
     expect(html).not.toContain('<script>')
     const wrong = await fetch(`${url}/authorize?${ask}&dev_user=${encodeURIComponent('a b')}`)
     expect(await wrong.text()).toContain('role="alert"')
+    const denied = await fetch(`${url}/authorize?${ask}&dev_user=&dev_decision=deny`, {
+      redirect: 'manual',
+    })
+    const back = new URL(denied.headers.get('location') ?? '').searchParams
+    expect([back.get('error'), back.get('code')]).toEqual(['access_denied', null])
     const there = await fetch(`${url}/authorize?${ask}&dev_user=ann`, { redirect: 'manual' })
     const code = new URL(there.headers.get('location') ?? '').searchParams.get('code') ?? ''
     const tokens = await post('/token', {

@@ -4,6 +4,7 @@ import type { Authorize, AuthorizeAsk } from '../../server/endpoints/authorize.t
 /** A name as a person types it. */
 const USER = /^[\w.@+-]{1,100}$/
 const FIELD = 'dev_user'
+const DECISION = 'dev_decision'
 const HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
@@ -21,6 +22,7 @@ input, button { font: inherit; padding: .3rem .6rem }`
  */
 export function devLogin(newSession: () => string): Authorize {
   return async (_, ask) => {
+    if (ask.parameters.get(DECISION) === 'deny') return null
     const user = ask.parameters.get(FIELD)
     if (user !== undefined && USER.test(user)) return { userId: user, sessionId: newSession() }
     return new Response(pageOf(ask, user !== undefined), { headers: HEADERS })
@@ -29,7 +31,7 @@ export function devLogin(newSession: () => string): Authorize {
 
 function pageOf({ client, scope, parameters }: AuthorizeAsk, isWrong: boolean): string {
   const hidden = [...parameters]
-    .filter(([name]) => name !== FIELD)
+    .filter(([name]) => name !== FIELD && name !== DECISION)
     .map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)
   const wrong = html`<p role="alert">A name has letters, digits and . _ @ + - alone.</p>`
   return html`<!doctype html>
@@ -44,7 +46,7 @@ Anybody can be anybody here: it is for this machine alone.</p>
 ${isWrong ? wrong : null}
 <form method="get">${hidden}
 <p><label>User <input name="${FIELD}" autofocus required autocomplete="username"></label></p>
-<p><button>Log in and allow</button></p>
+<p><button>Log in and allow</button> <button name="${DECISION}" value="deny" formnovalidate>Deny</button></p>
 </form>
 </html>
 `.markup

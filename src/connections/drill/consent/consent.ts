@@ -1,3 +1,4 @@
+import { RescindError } from '../../../core/errors.ts'
 import { Secret } from '../../../core/secret.ts'
 import type { Callback, ReconnectLink } from '../platform.ts'
 
@@ -54,7 +55,11 @@ export interface PageButton {
   readonly label: string
 }
 
-/** Chooses the button of a decision; undefined where the page has none, and is a login as a rule. */
+/**
+ * Chooses the button of a decision; undefined where the page has none, and is a login as a rule.
+ *
+ * @throws RescindError `consent_failed` where there is only a button to allow, and the consent is to be denied
+ */
 export function chooseButton<Button extends PageButton>(
   buttons: readonly Button[],
   decision: Decision,
@@ -64,5 +69,13 @@ export function chooseButton<Button extends PageButton>(
   const exact = buttons.find(({ name, value }) => `${name}=${value}` === named)
   if (exact !== undefined) return exact
   const words = decision === 'allow' ? ALLOW_WORDS : DENY_WORDS
-  return buttons.find(({ label, value }) => words.test(label) || words.test(value))
+  const has = (some: RegExp) => (one: PageButton) => some.test(one.label) || some.test(one.value)
+  const found = buttons.find(has(words))
+  if (found === undefined && decision === 'deny' && buttons.some(has(ALLOW_WORDS))) {
+    throw new RescindError(
+      'consent_failed',
+      'The consent page has a button to allow and none to deny: nothing was pressed. Name it as NAME=VALUE in drill.consent.deny.',
+    )
+  }
+  return found
 }
