@@ -3,6 +3,9 @@ import type { Cause, ConnectionState } from './connection.ts'
 import { asConnection, eventOf } from './transitions.ts'
 import type { VaultParts } from './vault-parts.ts'
 
+/** A provider that does not count by then warns of nothing, and holds up no link. */
+const COUNT_MS = 5_000
+
 /** Live tokens of one user and app, and how many the provider lets live. */
 export interface Budget {
   readonly live: number
@@ -22,8 +25,9 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
     // Of a dead connection another one of the same user can still ask.
     const asker = [row, ...held].find(({ state }) => state === 'connected' || state === 'degraded')
     const access = asker && store.access(asker.id)?.access
+    const means = { http, signal: AbortSignal.timeout(COUNT_MS) }
     const told =
-      (access && (await way.countLive?.(app, identity, access, { http }).catch(() => null))) ?? null
+      (access && (await way.countLive?.(app, identity, access, means).catch(() => null))) ?? null
     // The token that asked lives: none at all is the count of another app.
     if (told === 0 && held.length < traits.liveTokensMax) return null
     // What we hold ourselves is the least that there is.

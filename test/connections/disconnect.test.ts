@@ -122,4 +122,12 @@ describe('section 0, 7: the budget of live tokens', () => {
     expect(counted?.max).toBe(5)
     expect(counted!.live).toBeGreaterThanOrEqual(4)
   })
+
+  test('a provider that does not count holds up nothing: what we hold ourselves is the least', async () => {
+    await using world = await openConnectionWorld({ appOptions: { appName: 'Rescind' } })
+    const { id } = await world.connect()
+    await world.health.check(id)
+    world.org.setFaults([{ kind: 'hang', on: 'query' }])
+    expect(await world.vault.budget(id)).toEqual({ live: 1, max: 5 })
+  }, 20_000)
 })
