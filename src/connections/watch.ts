@@ -11,9 +11,7 @@ const BATCH = 512
 /** Longer than a batch takes where every one of its calls runs out of time. */
 const CLAIM_MS = 30 * 60_000
 /** Those of which something can be found out: the others were ended by us. */
-const IN_USE: readonly ConnectionState[] = [
-  ...(['connected', 'degraded', 'reconnect_needed', 'reconnecting'] as const),
-]
+const IN_USE: ConnectionState[] = ['connected', 'degraded', 'reconnect_needed', 'reconnecting']
 /** How long nothing is looked for when nothing is due. */
 const IDLE_MS = 5_000
 

@@ -68,10 +68,11 @@ export interface SeenGrants {
 
 /**
  * Revokes what codes of the drill brought that nobody holds: as many grants at most as codes were lost,
- * and never one that was there before. Null where the provider cannot say which grants there are.
+ * and never one that was there before. At an emulator alone: a real provider does not tell which code
+ * brought a grant, and another program of the same user's may have begun one meanwhile. Null where the provider cannot say which grants there are.
  */
 export async function revokeSurplus(context: DrillContext): Promise<SeenGrants | null> {
-  const { memory, rules, direct } = context
+  const { memory, rules, direct, lab } = context
   const { grantsBefore, ownGrant, codesLost, reconnected } = memory
   const now = await listGrants(context)
   if (grantsBefore === null || now === null) return null
@@ -79,7 +80,7 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
   const surplus = began.filter(({ print }) => print !== ownGrant)
   const isTold = ownGrant !== null || !reconnected
   let revoked = 0
-  if (isTold && surplus.length <= codesLost) {
+  if (lab !== null && isTold && surplus.length <= codesLost) {
     for (const { handle } of surplus) {
       context.keepOut(handle)
       const answer = await direct.way.revoke(

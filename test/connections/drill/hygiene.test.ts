@@ -83,4 +83,16 @@ describe.concurrent.each(WORLDS)('step 15, via %s', (_name, open) => {
     })
     expect(await Promise.all(begun.map((refresh) => isAlive(world, refresh)))).toEqual([true])
   })
+
+  test('at a provider that is no emulator a grant is left alone, whether or not a code was lost', async () => {
+    const { lab: _, ...world } = await open()
+    const alive = world.org.truth.counts().alive
+    const platform = losingTheFirst(world, world.platform)
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.step(15), story(drilled)).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/^2 live tokens, and 1 before: .* left alone/),
+    })
+    expect(world.org.truth.counts().alive).toBe(alive + 1)
+  })
 })
