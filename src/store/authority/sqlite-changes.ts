@@ -14,7 +14,7 @@ import {
 } from './contract.ts'
 import { createAppender } from './sqlite-appender.ts'
 import { createForgetting } from './sqlite-forget.ts'
-import { kindNumber, type Lookups } from './sqlite-lookups.ts'
+import { kindNumber, type Lookups, toldText } from './sqlite-lookups.ts'
 import type { RecentEnds } from './sqlite-recent-ends.ts'
 
 /** Expired rows that one transaction forgets for each row that it wrote: the tables shrink faster than they grow. */
@@ -88,7 +88,7 @@ export function createChanges(
     'UPDATE note SET value = ?, version = version + 1 WHERE key = ? AND version = ?',
   )
   const useOnce = run('INSERT INTO used_once VALUES (?, ?) ON CONFLICT DO NOTHING')
-  const appendedEvents = createAppender(database, 'event', 12)
+  const appendedEvents = createAppender(database, 'event', 3)
   const lastExpiry = database.prepare('SELECT max(expires_at) AS last FROM "grant"')
   const forgetting = createForgetting(database, recentEnds, eventsKeptMs)
   let isWanted = false
@@ -123,12 +123,8 @@ export function createChanges(
   const writeEvents = (events: readonly NewEvent[]) => {
     for (const event of events) {
       lastEvent = (lastEvent ?? counter('event')) + 1
-      const { at, type, cause, actor, token, request, detail } = event
-      const { clientId, userId, grantId, sessionId } = event
-      // biome-ignore format: the columns in their order
-      appendedEvents.add(lastEvent, at, type, cause, actor, clientId, userId, grantId, sessionId,
-        token, request, detail)
-      forgetting.written(at + eventsKeptMs)
+      appendedEvents.add(lastEvent, event.at, toldText(event))
+      forgetting.written(event.at + eventsKeptMs)
     }
     written += events.length
   }
@@ -238,6 +234,7 @@ export function createChanges(
       lastEvent = undefined
       appendedEvents.abandon()
       recentEnds.abandon()
+      lookups.abandon()
     },
     finish() {
       // Nothing but questions: nothing is written, and nothing flushed.

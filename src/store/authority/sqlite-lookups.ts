@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { RescindError } from '../../core/errors.ts'
+import { createMemo } from '../../core/memo.ts'
 import {
   type AskedRows,
   type ClientRow,
@@ -10,6 +11,7 @@ import {
   type MarkRow,
   type Marks,
   markKeysOf,
+  type NewEvent,
   type Note,
   type Reach,
   type ReachCount,
@@ -25,7 +27,8 @@ type Cells = readonly (string | number | bigint | null | Uint8Array)[]
 const KINDS: readonly TokenKind[] = ['code', 'access', 'refresh']
 const GRANT_COLUMNS =
   'g.id, g.client_id, g.user_id, g.session_id, g.scope, g.created_at, g.expires_at, g.born, g.detail, ge.at'
-const GRANT_WIDTH = 10
+/** Grants kept at hand: a few megabytes. */
+const GRANTS_KEPT = 20_000
 /** A grant that nothing has ended; takes the moment as its one parameter. */
 const LIVE = `ge.id IS NULL AND g.expires_at > ? AND NOT EXISTS (SELECT 1 FROM mark m
   WHERE m.key IN ('a', 'c:' || g.client_id, 'u:' || g.user_id,
@@ -40,8 +43,9 @@ const LIVE_TOKEN = `t.expires_at > ? AND NOT EXISTS (SELECT 1 FROM token_end e W
  */
 const EVENT_LAG_MS = 10_000
 const NO_MARKS: Marks = { epoch: 0, before: 0 }
-const EVENT_COLUMNS =
-  'seq, at, type, cause, actor, client_id, user_id, grant_id, session_id, token, request, detail'
+
+/** What of a grant never changes. */
+type BornGrant = GrantRow & Pick<GrantView, 'born'>
 
 /** The number that stands for a kind of token in the database. */
 export function kindNumber(kind: TokenKind): number {
@@ -60,10 +64,9 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
     return { one, all, statement }
   }
   const tokenById = prepare(
-    `SELECT ${GRANT_COLUMNS}, t.id, t.kind, hex(t.hash), t.issued_at, t.expires_at, t.detail,
+    `SELECT t.grant_id, ge.at, t.kind, hex(t.hash), t.issued_at, t.expires_at, t.detail,
        e.state, e.at, e.successor
-     FROM token t JOIN "grant" g ON g.id = t.grant_id LEFT JOIN grant_end ge ON ge.id = g.id
-       LEFT JOIN token_end e ON e.id = t.id
+     FROM token t LEFT JOIN grant_end ge ON ge.id = t.grant_id LEFT JOIN token_end e ON e.id = t.id
      WHERE t.id = ?`,
   )
   const grantById = prepare(
@@ -89,11 +92,9 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
   const clientById = prepare('SELECT id, settings, enabled, version FROM client WHERE id = ?')
   const allClients = prepare('SELECT id, settings, enabled, version FROM client ORDER BY id')
   const noteByKey = prepare('SELECT value, version FROM note WHERE key = ?')
-  const eventsAfter = prepare(
-    `SELECT ${EVENT_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?`,
-  )
+  const eventsAfter = prepare(`SELECT seq, at, told FROM event WHERE seq > ? ORDER BY seq LIMIT ?`)
   const eventsOfMoment = prepare(
-    `SELECT ${EVENT_COLUMNS} FROM event WHERE at = ?1 AND seq >=
+    `SELECT seq, at, told FROM event WHERE at = ?1 AND seq >=
        coalesce((SELECT seq FROM event WHERE seq % 64 = 0 AND at < ?1 - ${EVENT_LAG_MS}
          ORDER BY at DESC LIMIT 1), 0)
      AND seq <=
@@ -103,45 +104,52 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
   )
 
   /** The youngest marks on a grant; of one that was born after all of them there is nothing to ask. */
-  const marksOn = (grant: GrantRow & { readonly born: number }): Marks => {
+  const marksOn = (grant: BornGrant): Marks => {
     const latest = latestMarks()
     if (latest.epoch <= grant.born && latest.before <= grant.createdAt) return NO_MARKS
     const [all, client, user = null, both = null, session = null] = markKeysOf(grant)
     const cells = youngestMarks.one(all as string, client as string, user, both, session)
     return { epoch: (cells?.[0] ?? 0) as number, before: (cells?.[1] ?? 0) as number }
   }
-  const grantView = (cells: Cells): GrantView => {
-    const grant = {
-      id: cells[0] as number,
-      clientId: cells[1] as string,
-      userId: cells[2] as string | null,
-      sessionId: cells[3] as string | null,
-      scope: cells[4] as string,
-      createdAt: cells[5] as number,
-      expiresAt: cells[6] as number,
-      born: cells[7] as number,
-      detail: cells[8] as string | null,
-      endedAt: cells[9] as number | null,
+  const grantView = (grant: BornGrant, endedAt: number | null): GrantView => {
+    const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail } = grant
+    // biome-ignore format: one line for what is the same
+    return {
+      id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail,
+      endedAt, marks: marksOn(grant),
     }
-    return { ...grant, marks: marksOn(grant) }
+  }
+  const viewOfCells = (cells: Cells) => grantView(grantRow(cells), cells[9] as number | null)
+  // A row of a grant never changes, and is there as long as any of its tokens.
+  const grants = createMemo<number, BornGrant>(GRANTS_KEPT)
+  const grantOfToken = (id: number): BornGrant | null => {
+    const known = grants.get(id)
+    if (known) return known
+    const cells = grantById.one(id)
+    if (!cells) return null
+    const grant = grantRow(cells)
+    grants.set(id, grant)
+    return grant
   }
   const token = (id: number): TokenView | null => {
     // Before the row: what another process moves between the two is in the row then.
     const recentEnd = recentEnds.get(id)
     const cells = tokenById.statement.get(id) as Cells | undefined
     if (!cells) return null
-    const at = (offset: number) => cells[GRANT_WIDTH + offset]
+    const grantId = cells[0] as number
+    const grant = grantOfToken(grantId)
+    if (!grant) return null
     return {
-      id: at(0) as number,
-      kind: KINDS[at(1) as number] as TokenKind,
+      id,
+      kind: KINDS[cells[2] as number] as TokenKind,
       // As text: each blob that SQLite hands out is memory of its own, which costs more than the look-up.
-      hash: Buffer.from(at(2) as string, 'hex'),
-      grantId: cells[0] as number,
-      issuedAt: at(3) as number,
-      expiresAt: at(4) as number,
-      detail: at(5) as string | null,
-      end: recentEnd ?? (at(6) === null ? null : tokenEnd(at(6), at(7), at(8))),
-      grant: grantView(cells),
+      hash: Buffer.from(cells[3] as string, 'hex'),
+      grantId,
+      issuedAt: cells[4] as number,
+      expiresAt: cells[5] as number,
+      detail: cells[6] as string | null,
+      end: recentEnd ?? (cells[7] === null ? null : tokenEnd(cells[7], cells[8], cells[9])),
+      grant: grantView(grant, cells[1] as number | null),
     }
   }
   const client = (id: string): ClientRow | null => {
@@ -162,8 +170,10 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
     token,
     grant(id: number): GrantView | null {
       const cells = grantById.one(id)
-      return cells ? grantView(cells) : null
+      return cells ? viewOfCells(cells) : null
     },
+    /** Drops what is kept of a transaction that was rolled back. */
+    abandon: grants.clear,
     client,
     asked: ({ tokenId, clientId }: TokenAsked): AskedRows => ({
       token: token(tokenId),
@@ -188,7 +198,7 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
            AND EXISTS (SELECT 1 FROM token t WHERE t.grant_id = g.id AND ${LIVE_TOKEN})
          ORDER BY g.id LIMIT ?`,
       )
-      return grants.all(...values, now, after, now, limit).map(grantView)
+      return grants.all(...values, now, after, now, limit).map(viewOfCells)
     },
     countReach(reach: CountedReach, now: number, before: number | null): ReachCount {
       const { sql, values } = whereReach(reach)
@@ -202,6 +212,20 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
         counts.one(now, ...values, now, before ?? Number.MAX_SAFE_INTEGER) ?? []
       return { grants: grants as number, tokens: tokens as number }
     },
+  }
+}
+
+function grantRow(cells: Cells): BornGrant {
+  return {
+    id: cells[0] as number,
+    clientId: cells[1] as string,
+    userId: cells[2] as string | null,
+    sessionId: cells[3] as string | null,
+    scope: cells[4] as string,
+    createdAt: cells[5] as number,
+    expiresAt: cells[6] as number,
+    born: cells[7] as number,
+    detail: cells[8] as string | null,
   }
 }
 
@@ -247,20 +271,21 @@ function clientRow(cells: Cells): ClientRow {
   }
 }
 
-function eventRow(cells: Cells): EventRow {
+/** Returns what an event says, as the database has it: {@link eventRow} reads it again. */
+export function toldText(event: NewEvent): string {
+  const { type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail } = event
+  const told = [type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail]
+  return JSON.stringify(told)
+}
+
+function eventRow([seq, at, told]: Cells): EventRow {
+  const [type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail] =
+    JSON.parse(told as string)
+  const id = `evt_${seq}`
+  const position = String(seq)
+  // biome-ignore format: one line for what is the same
   return {
-    id: `evt_${cells[0]}`,
-    position: String(cells[0]),
-    at: cells[1] as number,
-    type: cells[2] as string,
-    cause: cells[3] as string,
-    actor: cells[4] as string,
-    clientId: cells[5] as string | null,
-    userId: cells[6] as string | null,
-    grantId: cells[7] as number | null,
-    sessionId: cells[8] as string | null,
-    token: cells[9] as string | null,
-    request: cells[10] as string | null,
-    detail: cells[11] as string | null,
+    id, position, at: at as number,
+    type, cause, actor, clientId, userId, grantId, sessionId, token, request, detail,
   }
 }

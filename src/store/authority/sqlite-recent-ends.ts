@@ -56,14 +56,22 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
     SELECT id, state, at, successor FROM token_end_recent WHERE id <> ${NO_TOKEN} ORDER BY id ON CONFLICT DO NOTHING`)
   const clear = database.prepare('DELETE FROM token_end_recent')
   // Those that another process has moved stay for a while: they have ended all the same.
-  const known = new Map<number, { readonly seq: number; readonly end: TokenEnd }>()
+  // By the place of its row in `cells`: thousands of objects would be carried from one collection to the next.
+  const known = new Map<number, number>()
+  /** Number, state, moment and successor of each row that was read or appended. */
+  let cells: number[] = []
   let last = 0
   /** Of the small table, also those that stand for nothing any more; of others' moves this knows nothing. */
   let rows = 0
   let isFresh = false
 
+  const remember = (seq: number, id: number, state: number, at: number, successor: number) => {
+    known.set(id, cells.length)
+    cells.push(seq, state, at, successor)
+  }
   const forget = () => {
     known.clear()
+    cells = []
     last = 0
     rows = 0
     isFresh = false
@@ -74,9 +82,9 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
       appender.finish()
       forget()
     }
-    for (const cells of appended.all(last) as unknown as unknown[][]) {
-      const [seq, id, state, at, successor] = cells as [number, number, unknown, unknown, unknown]
-      if (id !== NO_TOKEN) known.set(id, { seq, end: tokenEnd(state, at, successor) })
+    for (const row of appended.all(last) as unknown as number[][]) {
+      const [seq, id, state, at, successor] = row as [number, number, number, number, number | null]
+      if (id !== NO_TOKEN) remember(seq, id, state, at, successor ?? NO_TOKEN)
       last = seq
       rows += 1
     }
@@ -88,21 +96,24 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
     },
     get(id) {
       if (!isFresh) refresh()
-      return known.get(id)?.end ?? null
+      const place = known.get(id)
+      if (place === undefined) return null
+      return tokenEnd(cells[place + 1], cells[place + 2], cells[place + 3] || null)
     },
     add(id, end) {
       if (!isFresh) refresh()
       last += 1
       rows += 1
-      appender.add(last, id, stateNumber(end.state), end.at, end.successorId)
-      known.set(id, { seq: last, end })
+      const state = stateNumber(end.state)
+      appender.add(last, id, state, end.at, end.successorId)
+      remember(last, id, state, end.at, end.successorId ?? NO_TOKEN)
     },
     remove(id) {
       if (!isFresh) refresh()
-      const recent = known.get(id)
-      if (!recent) return
+      const place = known.get(id)
+      if (place === undefined) return
       appender.finish()
-      blank.run(recent.seq)
+      blank.run(cells[place] as number)
       known.delete(id)
     },
     finish() {
@@ -114,6 +125,7 @@ export function createRecentEnds(database: DatabaseSync): RecentEnds {
       appender.add(last, NO_TOKEN, 0, 0, null)
       appender.finish()
       known.clear()
+      cells = []
       rows = 1
     },
     abandon() {

@@ -38,4 +38,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
    CREATE INDEX grant_client ON "grant" (client_id, born);
    CREATE INDEX grant_user ON "grant" (user_id, born) WHERE user_id IS NOT NULL;
    CREATE INDEX grant_session ON "grant" (session_id, born) WHERE session_id IS NOT NULL;`,
+  // What happened is never asked for by its parts: as one text it costs half the time to write.
+  `CREATE TABLE event_as_text (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, told TEXT NOT NULL);
+   INSERT INTO event_as_text SELECT seq, at, json_array(type, cause, actor, client_id, user_id, grant_id,
+     session_id, token, request, detail) FROM event;
+   DROP TABLE event;
+   ALTER TABLE event_as_text RENAME TO event;
+   CREATE INDEX event_milestone ON event (at) WHERE seq % 64 = 0;`,
 ]

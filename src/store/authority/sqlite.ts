@@ -193,7 +193,7 @@ function createReader(
   lookups: Lookups,
   guard: <T>(call: () => T) => T,
 ) {
-  let waiting: (() => void)[] = []
+  let waiting: Look[] = []
   const flush = () => {
     const batch = waiting
     waiting = []
@@ -203,7 +203,13 @@ function createReader(
     } catch {
       // Each look-up then runs by itself, and says by itself what is wrong.
     }
-    for (const look of batch) look()
+    for (const { call, resolve, reject } of batch) {
+      try {
+        resolve(guard(call))
+      } catch (error) {
+        reject(error)
+      }
+    }
     try {
       // A damaged page has ended the transaction: who met it was told.
       if (database.isTransaction) bounds.commit()
@@ -215,14 +221,14 @@ function createReader(
   return <T>(call: () => T): Promise<T> =>
     new Promise((resolve, reject) => {
       if (waiting.length === 0) setImmediate(flush)
-      waiting.push(() => {
-        try {
-          resolve(guard(call))
-        } catch (error) {
-          reject(error)
-        }
-      })
+      waiting.push({ call, resolve: resolve as (found: unknown) => void, reject })
     })
+}
+
+interface Look {
+  readonly call: () => unknown
+  readonly resolve: (found: unknown) => void
+  readonly reject: (error: unknown) => void
 }
 
 interface QueueParts {

@@ -5,10 +5,14 @@ import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { AuthorityStore, Change } from '../../../src/store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../../../src/store/authority/sqlite.ts'
+import { createChanges } from '../../../src/store/authority/sqlite-changes.ts'
+import { createLookups } from '../../../src/store/authority/sqlite-lookups.ts'
+import { createRecentEnds } from '../../../src/store/authority/sqlite-recent-ends.ts'
+import { SQLITE_MIGRATIONS } from '../../../src/store/authority/sqlite-schema.ts'
 import { tempHome } from '../../support/temp-home.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { SQLITE } from './kinds.ts'
-import { grantRow, newEvent, tokenRow } from './world.ts'
+import { grantRow, newEvent, START, tokenRow } from './world.ts'
 
 describeAuthorityStore(SQLITE)
 
@@ -203,6 +207,61 @@ describe("the authority's store in an SQLite file", () => {
       [0, 2],
       [0, 2],
       [1, 2],
+    ])
+    await store.close()
+  })
+
+  test('a grant is judged as it was written, and not as a transaction had it that was rolled back', () => {
+    const database = new DatabaseSync(':memory:')
+    for (const sql of SQLITE_MIGRATIONS) database.exec(sql)
+    const recentEnds = createRecentEnds(database)
+    const lookups = createLookups(database, recentEnds)
+    const clock = systemClock
+    const changes = createChanges(database, { lookups, recentEnds, clock, eventsKeptMs: 1 })
+    const bornIn = (epoch: number) => {
+      database.exec('BEGIN')
+      changes.begin()
+      database.exec(`UPDATE counter SET value = ${epoch} WHERE name = 'epoch'`)
+      const tokens = [tokenRow(2, 1, LATER)]
+      changes.apply({ type: 'start_grant', grant: grantRow(1, LATER), tokens, events: [] })
+      return lookups.token(2)?.grant.born
+    }
+    expect(bornIn(3)).toBe(3)
+    database.exec('ROLLBACK')
+    changes.abandon()
+    expect(bornIn(5)).toBe(5)
+    database.close()
+  })
+
+  test('events that an older version wrote are read as before', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const database = new DatabaseSync(path)
+    for (const sql of SQLITE_MIGRATIONS.slice(0, 2)) database.exec(sql)
+    database.exec('PRAGMA user_version = 2')
+    const insert = database.prepare(`INSERT INTO event VALUES (${Array(12).fill('?').join()})`)
+    insert.run(
+      7,
+      START,
+      'grant.revoked',
+      'admin',
+      'admin',
+      'shop',
+      'a"da',
+      4,
+      null,
+      null,
+      'r',
+      '{}',
+    )
+    database.close()
+    const store = await openSqliteAuthorityStore(path)
+    const some = { cause: 'admin', actor: 'admin', clientId: 'shop', userId: 'a"da', grantId: 4 }
+    expect(await store.readEvents(null, 10)).toEqual([
+      {
+        ...newEvent('grant.revoked', { ...some, request: 'r', detail: '{}' }),
+        ...{ id: 'evt_7', position: '7' },
+      },
     ])
     await store.close()
   })
