@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { RescindError } from '../core/errors.ts'
+import { createMemo } from '../core/memo.ts'
 import { Secret } from '../core/secret.ts'
 import type { ClientRow } from '../store/authority/contract.ts'
 import { keysFlaw } from './client-keys.ts'
@@ -46,13 +47,12 @@ export function createClients(
   { store, clock, random }: AuthorityParts,
   revoking: Pick<Revoking, 'reach'>,
 ): Clients {
-  const parsed = new Map<string, Client>()
+  const parsed = createMemo<string, Client>(PARSED_MAX)
   const clientOf = (row: ClientRow): Client => {
     const known = parsed.get(row.id)
     if (known && known.version === row.version) return known
     const settings = clientSettings.parse(JSON.parse(row.settings))
     const client = { ...settings, id: row.id, enabled: row.enabled, version: row.version }
-    if (parsed.size >= PARSED_MAX) parsed.delete(parsed.keys().next().value ?? '')
     parsed.set(row.id, client)
     return client
   }

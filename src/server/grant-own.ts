@@ -1,3 +1,4 @@
+import { createMemo } from '../core/memo.ts'
 import type { GrantRow } from '../store/authority/contract.ts'
 import type { Client } from './client-settings.ts'
 import type { Asked } from './events.ts'
@@ -29,7 +30,7 @@ export function createOwnGrants(
   granting: Granting,
 ) {
   const { newGrant, accessToken, answerOf, begin, startOf } = granting
-  const ownGrants = new Map<string, Promise<GrantRow>>()
+  const ownGrants = createMemo<string, Promise<GrantRow>>(OWN_GRANTS_MAX)
   const ownToken = async ({ client, scope, audience }: OwnRequest, grant: GrantRow) => {
     const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
     return accessToken(await tokens.takeIds(1), client, grant, detail)
@@ -43,7 +44,6 @@ export function createOwnGrants(
       return { grant, access }
     })
     const own = started.then(({ grant }) => grant)
-    if (ownGrants.size >= OWN_GRANTS_MAX) ownGrants.delete(ownGrants.keys().next().value ?? '')
     ownGrants.set(client.id, own)
     own.catch(() => ownGrants.delete(client.id))
     const { grant, access } = await started

@@ -53,7 +53,8 @@ export function createIntrospecting(parts: AuthorityParts, tokens: Tokens): Intr
     },
     async tokenIfUnchanged(text, caller) {
       const { store } = parts
-      const presented = await tokens.parseToken(text)
+      const parsed = tokens.parseToken(text)
+      const presented = parsed instanceof Promise ? await parsed : parsed
       const { token, client } = presented
         ? await store.readAsked({ tokenId: presented.id, clientId: caller.id })
         : { token: null, client: await store.readClient(caller.id) }

@@ -1,3 +1,4 @@
+import { createMemo } from '../core/memo.ts'
 import type {
   Change,
   ClientRow,
@@ -81,13 +82,11 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
     if (death === 'grant_ended' || death === 'marked' || isExpired(view, now)) return true
     return death !== null && !endsGrant(view)
   }
-  const toldForeign = new Set<string>()
+  const toldForeign = createMemo<string, true>(FOREIGN_TOLD_MAX)
   const tellForeign = (view: TokenView, clientId: string, asked: Asked) => {
     const name = `${clientId} ${view.id}`
-    if (toldForeign.has(name)) return
-    if (toldForeign.size >= FOREIGN_TOLD_MAX)
-      toldForeign.delete(toldForeign.keys().next().value ?? '')
-    toldForeign.add(name)
+    if (toldForeign.get(name)) return
+    toldForeign.set(name, true)
     const event = eventOf({
       ...{ at: clock.now(), type: 'revocation.foreign', cause: 'revocation_endpoint' },
       ...{ ...asked, clientId, token: fingerprintOf(view) },
@@ -105,7 +104,8 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
     version: number | null,
   ): Promise<Revoked | null> => {
     const isSame = (client: ClientRow | null) => version === null || client?.version === version
-    const presented = await tokens.parseToken(token)
+    const parsed = tokens.parseToken(token)
+    const presented = parsed instanceof Promise ? await parsed : parsed
     if (!presented) {
       return version === null || isSame(await store.readClient(clientId)) ? 'unknown' : null
     }

@@ -53,17 +53,20 @@ export function createTokenFormat(key: Uint8Array, brand = TOKEN_BRAND): TokenFo
   const prefixes = KINDS.map((kind) => [kind, `${brand}_${LETTERS[kind]}_`] as const)
   const prefixOf = Object.fromEntries(prefixes) as Record<TokenKind, string>
   const seeds = new Map(KINDS.map((kind) => [kind, crc32(prefixOf[kind])]))
-  const hashKeys = keysFor(key, 'rescind token hash v1')
-  const childKeys = keysFor(key, 'rescind token child v1')
-  const keyedHash = (kind: TokenKind, secret: Uint8Array) => keyed(hashKeys[kind], secret)
+  const hashes = keyedHashes(key, 'rescind token hash v1')
+  const childHashes = keyedHashes(key, 'rescind token child v1')
+  // One for all: nothing of it is handed out.
+  const bytes = Buffer.alloc(TOKEN_BYTES)
+  const checkedBytes = bytes.subarray(0, CHECKED_BYTES)
 
   const readBody = (kind: TokenKind, body: string): ParsedToken | null => {
     if (!BODY.test(body)) return null
-    const bytes = Buffer.from(body, 'base64url')
-    const sum = crc32(bytes.subarray(0, CHECKED_BYTES), seeds.get(kind))
+    bytes.write(body, 'base64url')
+    const sum = crc32(checkedBytes, seeds.get(kind))
     if (bytes.readUInt32BE(CHECKED_BYTES) !== sum) return null
-    const secret = bytes.subarray(MASK_BYTES, CHECKED_BYTES)
-    const digest = keyedHash(kind, secret)
+    const secret = Buffer.allocUnsafe(SECRET_BYTES)
+    bytes.copy(secret, 0, MASK_BYTES, CHECKED_BYTES)
+    const digest = hashes[kind](secret)
     const id = bytes.readUIntBE(0, ID_BYTES)
     const unmasked = maskedId(id, digest)
     const tag = bytes.readUInt16BE(ID_BYTES) ^ digest.readUInt16BE(HASH_BYTES + ID_BYTES)
@@ -71,12 +74,11 @@ export function createTokenFormat(key: Uint8Array, brand = TOKEN_BRAND): TokenFo
   }
   return {
     write(kind, id, secret) {
-      const digest = keyedHash(kind, secret)
-      const bytes = Buffer.allocUnsafe(TOKEN_BYTES)
+      const digest = hashes[kind](secret)
       bytes.writeUIntBE(maskedId(id, digest), 0, ID_BYTES)
       digest.copy(bytes, ID_BYTES, HASH_BYTES + ID_BYTES, HASH_BYTES + MASK_BYTES)
       bytes.set(secret, MASK_BYTES)
-      bytes.writeUInt32BE(crc32(bytes.subarray(0, CHECKED_BYTES), seeds.get(kind)), CHECKED_BYTES)
+      bytes.writeUInt32BE(crc32(checkedBytes, seeds.get(kind)), CHECKED_BYTES)
       const text = prefixOf[kind] + bytes.toString('base64url')
       return { text, hash: digest.subarray(0, HASH_BYTES) }
     },
@@ -84,7 +86,7 @@ export function createTokenFormat(key: Uint8Array, brand = TOKEN_BRAND): TokenFo
       const found = prefixes.find(([, prefix]) => text.startsWith(prefix))
       return found ? readBody(found[0], text.slice(found[1].length)) : null
     },
-    childSecret: (parent, kind) => keyed(childKeys[kind], parent).subarray(0, SECRET_BYTES),
+    childSecret: (parent, kind) => childHashes[kind](parent).subarray(0, SECRET_BYTES),
     bodyOf: (text) => text.slice(-48),
     readBody,
   }
@@ -100,17 +102,21 @@ function maskedId(id: number, digest: Buffer): number {
   return high * 0x1_0000_0000 + low
 }
 
+type KeyedHash = (secret: Uint8Array) => Buffer
+
 /** Key and message have fixed lengths, so that a plain hash of both cannot be extended. */
-function keyed(key: Uint8Array, message: Uint8Array): Buffer {
-  const input = Buffer.allocUnsafe(key.length + message.length)
+function keyedHash(key: Uint8Array): KeyedHash {
+  const input = Buffer.alloc(key.length + SECRET_BYTES)
   input.set(key, 0)
-  input.set(message, key.length)
-  // By way of text: a buffer that the hash makes itself is memory of its own, which costs as much again.
-  return Buffer.from(hash('sha256', input, 'binary'), 'binary')
+  return (secret) => {
+    input.set(secret, key.length)
+    // By way of text: a buffer that the hash makes itself is memory of its own, which costs as much again.
+    return Buffer.from(hash('sha256', input, 'binary'), 'binary')
+  }
 }
 
-function keysFor(key: Uint8Array, purpose: string): Record<TokenKind, Uint8Array> {
-  const keyFor = (kind: TokenKind) =>
-    new Uint8Array(hkdfSync('sha256', key, '', `${purpose} ${kind}`, 32))
-  return { code: keyFor('code'), access: keyFor('access'), refresh: keyFor('refresh') }
+function keyedHashes(key: Uint8Array, purpose: string): Record<TokenKind, KeyedHash> {
+  const hashFor = (kind: TokenKind) =>
+    keyedHash(new Uint8Array(hkdfSync('sha256', key, '', `${purpose} ${kind}`, 32)))
+  return { code: hashFor('code'), access: hashFor('access'), refresh: hashFor('refresh') }
 }

@@ -45,10 +45,12 @@ export function seenClientEndpoint(
   serve: Serve,
   serveSeen: (request: ClientRequest) => Promise<WireAnswer | null>,
 ): Handle {
-  return formEndpoint(auth, cors, async (request, form) => {
+  return formEndpoint(auth, cors, (request, form) => {
     const client = auth.asSeen(request, form)
-    const answer = client && (await serveSeen({ client, form, request }))
-    return answer ? { client, answer } : proveAndServe(auth, request, form, serve)
+    if (!client) return proveAndServe(auth, request, form, serve)
+    return serveSeen({ client, form, request }).then((answer) =>
+      answer ? { client, answer } : proveAndServe(auth, request, form, serve),
+    )
   })
 }
 

@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual, X509Certificate } from 'node:crypto'
+import { createMemo } from '../../core/memo.ts'
 import { type Client, isPublic } from '../client-settings.ts'
 import { secretHash } from '../clients.ts'
 import type { Core } from '../core.ts'
@@ -31,9 +32,17 @@ export interface ClientAuthParts {
 
 /** What a request presents as its client's proof; one mechanism, or the request is refused. */
 export type Presented =
-  | { readonly type: 'basic' | 'post'; readonly clientId: string; readonly secretHash: Uint8Array }
+  | PresentedSecret
   | { readonly type: 'assertion'; readonly clientId: string; readonly assertion: string }
   | { readonly type: 'id'; readonly clientId: string }
+
+export interface PresentedSecret {
+  readonly type: 'basic' | 'post'
+  readonly clientId: string
+  readonly secretHash: Uint8Array
+  /** The client, as it was read, that this is known to be a secret of, and until which moment it is. */
+  provenFor?: { readonly client: Client; readonly until: number }
+}
 
 export type Authenticated = { readonly client: Client } | { readonly answer: WireAnswer }
 
@@ -119,17 +128,16 @@ function presentedIn(
 
 /**
  * Remembers what headers said, by their hashes: a client sends the same one again and again, and hashing
- * it is half the work of reading it. Nothing is trusted by it, and what is kept has no secret in it.
+ * it is half the work of reading it. What is kept has no secret in it.
  */
 function createBasicReader() {
-  const known = new Map<string, Presented>()
+  const known = createMemo<string, Presented>(HEADERS_MAX)
   return (header: string): Presented | null => {
     const name = hash('sha256', header, 'binary')
     const before = known.get(name)
     if (before !== undefined) return before
     const presented = parseBasic(header)
     if (presented === null || header.length > HEADER_LENGTH_MAX) return presented
-    if (known.size >= HEADERS_MAX) known.delete(known.keys().next().value ?? '')
     known.set(name, presented)
     return presented
   }
@@ -181,19 +189,20 @@ function isProven(
   }
 }
 
-function isSecretGood(
-  { secretHash: presented }: { readonly secretHash: Uint8Array },
-  { secrets }: Client,
-  now: number,
-): boolean {
-  return secrets.some(({ hash: stored, expiresAt }) => {
+function isSecretGood(presented: PresentedSecret, client: Client, now: number): boolean {
+  const { provenFor } = presented
+  if (provenFor?.client === client && now < provenFor.until) return true
+  const secret = client.secrets.find(({ hash: stored, expiresAt }) => {
     const isCurrent = expiresAt === null || expiresAt > now
+    const bytes = Buffer.from(stored)
     return (
       isCurrent &&
-      stored.length === presented.length &&
-      timingSafeEqual(Buffer.from(stored), presented)
+      bytes.length === presented.secretHash.length &&
+      timingSafeEqual(bytes, presented.secretHash)
     )
   })
+  if (secret) presented.provenFor = { client, until: secret.expiresAt ?? Infinity }
+  return secret !== undefined
 }
 
 /** @see https://www.rfc-editor.org/rfc/rfc8705#section-2.2 */

@@ -18,11 +18,12 @@ export function parseForm(text: string): Form | Refusal {
   if (text === '') return form
   const pairs = text.split('&')
   if (pairs.length > PARAMETERS_MAX) return refuse('invalid_request', 'Too many parameters.')
+  const read = PLAIN_FORM.test(text) ? asIs : decode
   for (const pair of pairs) {
     if (pair === '') continue
     const equals = pair.indexOf('=')
-    const name = decode(equals < 0 ? pair : pair.slice(0, equals))
-    const value = equals < 0 ? '' : decode(pair.slice(equals + 1))
+    const name = read(equals < 0 ? pair : pair.slice(0, equals))
+    const value = equals < 0 ? '' : read(pair.slice(equals + 1))
     if (name === null || value === null) {
       return refuse('invalid_request', 'A parameter is not well encoded.')
     }
@@ -44,6 +45,8 @@ export function decode(text: string): string | null {
 
 /** Nearly every name, token and secret: nothing to decode. */
 const PLAIN = /^[\w.~!*'()$,;:@/?-]*$/
+const PLAIN_FORM = /^[\w.~!*'()$,;:@/?&=-]*$/
+const asIs = (text: string): string | null => text
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f]/
 
