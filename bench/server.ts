@@ -175,21 +175,33 @@ async function postgresFigures(rounds: number, isPinned: boolean): Promise<Figur
         { kind: 'postgres_by_ones', place: await server.createDatabase() },
         isPinned,
       ),
+      oidc: await speedsOf(
+        { kind: 'oidc_postgres', place: await server.createDatabase() },
+        isPinned,
+      ),
     }))
+    const toOidc = (what: keyof Speeds): Figure => ({
+      name: '  to oidc-provider, one commit a request',
+      values: all.map(({ ours, oidc }) => ours[what] / oidc[what]),
+      digits: 1,
+    })
     return [
       { name: 'PostgreSQL: revoke, durable, /s', values: all.map(({ ours }) => ours.revoke) },
       {
-        name: '  to one commit a request',
+        name: '  to a bare UPDATE, one commit a request',
         values: all.map(({ ours, ones }) => ours.revoke / ones.revoke),
         digits: 1,
       },
+      toOidc('revoke'),
       { name: '  p99, ms', values: all.map(({ ours }) => ours.revokeP99Ms), digits: 1 },
       { name: 'PostgreSQL: introspect, /s', values: all.map(({ ours }) => ours.introspect) },
+      toOidc('introspect'),
       { name: '  p99, ms', values: all.map(({ ours }) => ours.introspectP99Ms), digits: 1 },
       {
         name: 'PostgreSQL: client_credentials, durable, /s',
         values: all.map(({ ours }) => ours.token),
       },
+      toOidc('token'),
       { name: '  p99, ms', values: all.map(({ ours }) => ours.tokenP99Ms), digits: 1 },
     ]
   } finally {

@@ -6,9 +6,12 @@ import { oidcHost } from './oidc-host.ts'
 import { postgresByOnes } from './postgres-by-ones.ts'
 import { rescindHost } from './rescind-host.ts'
 
+/** Where oidc-provider has its models. */
+export type OidcKind = 'oidc_memory' | 'oidc_sqlite' | 'oidc_postgres'
+
 /** What a server process is told, in the environment variable BENCH_HOST. */
 export interface HostInput {
-  readonly kind: 'bare' | 'sqlite' | 'postgres' | 'postgres_by_ones' | 'oidc_memory' | 'oidc_sqlite'
+  readonly kind: 'bare' | 'sqlite' | 'postgres' | 'postgres_by_ones' | OidcKind
   /** A folder, or a connection string. */
   readonly place: string
   /** Tokens to have in the store before it listens. */
@@ -56,6 +59,7 @@ function openHost(input: HostInput): Promise<Host> {
       return postgresByOnes(input)
     case 'oidc_memory':
     case 'oidc_sqlite':
+    case 'oidc_postgres':
       return oidcHost(input)
   }
 }

@@ -1,8 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider'
-import type { Host, HostInput } from './host.ts'
+import { Pool } from 'pg'
+import type { Host, HostInput, OidcKind } from './host.ts'
 import { sampleOf } from './sample.ts'
 
 // Its own adapter has no types, since it is not meant for production.
@@ -14,12 +16,14 @@ const { default: LRU } = (await import('oidc-provider/lib/helpers/lru.js' as str
 }
 
 const CLIENT = 'bench'
+const FILLED_AT_ONCE = 64
 const SECRET = 'a-secret-of-the-bench-and-of-nothing-else-0123456789'
 
-/** oidc-provider, in memory without a cap or on a durable SQLite file, with some tokens in its store. */
+/** oidc-provider, in memory without a cap, on a durable SQLite file or on PostgreSQL, with some tokens in its store. */
 export async function oidcHost({ kind, place, tokens, sample }: HostInput): Promise<Host> {
-  mkdirSync(place, { recursive: true })
-  const adapter = kind === 'oidc_memory' ? memoryAdapter() : sqliteAdapter(join(place, 'oidc.db'))
+  const folder = kind === 'oidc_postgres' ? join(tmpdir(), 'rescind-bench-oidc') : place
+  mkdirSync(folder, { recursive: true })
+  const adapter = await adapterOf(kind as OidcKind, place)
   const provider = new Provider('http://127.0.0.1:9', {
     adapter,
     clients: [
@@ -38,7 +42,7 @@ export async function oidcHost({ kind, place, tokens, sample }: HostInput): Prom
     ttl: { ClientCredentials: 86_400, AccessToken: 86_400, Grant: 172_800 },
   })
   const kept = await fill(provider, tokens)
-  const sampleFile = join(place, `sample-${kind}-${process.pid}`)
+  const sampleFile = join(folder, `sample-${kind}-${process.pid}`)
   writeFileSync(sampleFile, sampleOf(kept, sample).join('\n'))
   return {
     ...{ clientId: CLIENT, clientSecret: SECRET, sampleFile },
@@ -54,7 +58,7 @@ export async function oidcHost({ kind, place, tokens, sample }: HostInput): Prom
 async function fill(provider: Provider, tokens: number): Promise<string[]> {
   const client = await provider.Client.find(CLIENT)
   const kept: string[] = []
-  for (let no = 0; no < tokens; no += 1) {
+  const addOne = async (no: number) => {
     const accountId = `user-${no}`
     const grant = new provider.Grant({ clientId: CLIENT, accountId })
     grant.addOIDCScope('read write')
@@ -62,7 +66,22 @@ async function fill(provider: Provider, tokens: number): Promise<string[]> {
     const token = new provider.AccessToken({ client, ...claims } as never)
     kept.push((await token.save()) as string)
   }
+  for (let no = 0; no < tokens; no += FILLED_AT_ONCE) {
+    const count = Math.min(FILLED_AT_ONCE, tokens - no)
+    await Promise.all(Array.from({ length: count }, (_, index) => addOne(no + index)))
+  }
   return kept
+}
+
+function adapterOf(kind: OidcKind, place: string): AdapterClass | Promise<AdapterClass> {
+  switch (kind) {
+    case 'oidc_memory':
+      return memoryAdapter()
+    case 'oidc_sqlite':
+      return sqliteAdapter(join(place, 'oidc.db'))
+    case 'oidc_postgres':
+      return postgresAdapter(place)
+  }
 }
 
 type AdapterClass = new (name: string) => Adapter
@@ -103,6 +122,35 @@ function sqliteAdapter(path: string): AdapterClass {
     }
     override async destroy(id: string) {
       drop.run(this.#prefix + id)
+    }
+  }
+}
+
+/** One commit a change, on sixteen connections. */
+async function postgresAdapter(connectionString: string): Promise<AdapterClass> {
+  const pool = new Pool({ connectionString, max: 16 })
+  await pool.query('CREATE TABLE IF NOT EXISTS model (id text PRIMARY KEY, payload jsonb NOT NULL)')
+  const put = `INSERT INTO model VALUES ($1, $2)
+    ON CONFLICT (id) DO UPDATE SET payload = excluded.payload`
+  const Memory = memoryAdapter()
+  return class extends Memory {
+    readonly #prefix: string
+    constructor(name: string) {
+      super(name)
+      this.#prefix = `${name}:`
+    }
+    override async upsert(id: string, payload: AdapterPayload) {
+      const values = [this.#prefix + id, JSON.stringify(payload)]
+      await pool.query({ name: 'put', text: put, values })
+    }
+    override async find(id: string) {
+      const text = 'SELECT payload FROM model WHERE id = $1'
+      const { rows } = await pool.query({ name: 'get', text, values: [this.#prefix + id] })
+      return rows[0]?.payload as AdapterPayload | undefined
+    }
+    override async destroy(id: string) {
+      const text = 'DELETE FROM model WHERE id = $1'
+      await pool.query({ name: 'drop', text, values: [this.#prefix + id] })
     }
   }
 }
