@@ -26,7 +26,7 @@ export interface WatchPass {
 export interface WatchOptions {
   readonly signal: AbortSignal
   /** Is told of each connection that is not well, or became well. */
-  readonly tell?: ((checked: Checked, before: ConnectionState) => void) | undefined
+  readonly tell?: ((checked: Checked, before: ConnectionState) => Promise<void> | void) | undefined
   readonly lanes?: number | undefined
 }
 
@@ -79,7 +79,7 @@ export function createWatch(parts: VaultParts, health: Health) {
           const at = clock.now()
           if (checked.isQuiet) quiet.push({ no: row.no, at, dueAt: at + nextCheckMs(random) })
           if (tellsEach || state !== row.state)
-            options.tell?.(checked, row.state as ConnectionState)
+            await options.tell?.(checked, row.state as ConnectionState)
         } catch (error) {
           tally.failed.push({ id: row.id, why: (error as Error).message })
         }

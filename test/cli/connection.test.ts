@@ -197,6 +197,10 @@ describe('rescind connection', () => {
     expect(linked.stderr).toContain(words)
     expect(linked.json.budget).toEqual({ live: 5, max: 5, evictsOldest: true })
     expect((await run(['connection', 'check', id])).stderr).toContain(words)
+    const all = await run(['connection', 'check', '--json'])
+    expect(all.json.budgets).toEqual([{ connection: expect.any(String), live: 5, max: 5 }])
+    // The five are of one user and app: it is said once.
+    expect(all.stderr.split(words)).toHaveLength(2)
     const invited = await run(['connection', 'invite', '--owner', 'new', '--json'])
     expect(invited.json.budget).toBeNull()
   })

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { budgetText, isSpent } from '../../connections/budget.ts'
+import { type Budget, budgetText, isSpent } from '../../connections/budget.ts'
 import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
 import type { Checked } from '../../connections/health.ts'
 import { formatCounted } from '../../core/counts.ts'
@@ -202,18 +202,29 @@ const check =
     if (connection.state !== 'connected') context.io.exitCode = EXIT.notProven
   }
 
-const checkAll: Work = async (context, { watch, notices }) => {
+const checkAll: Work = async (context, { watch, notices, vault }) => {
   const { io, output } = context
   const connections: Connection[] = []
+  const counted = new Set<string>()
+  const budgets: (Budget & { readonly connection: string })[] = []
   const found = await watch.all({
     signal: io.signal,
-    tell({ connection }) {
+    async tell({ connection, probe }) {
+      const { id, tenant, identity } = connection
       connections.push(connection)
       output.say(lineOf(connection))
+      const whose = JSON.stringify([tenant, identity?.org, identity?.user])
+      // All connections of one user and app have one budget.
+      if (!probe || identity === null || counted.has(whose)) return
+      counted.add(whose)
+      const budget = await vault.budget(id)
+      if (budget === null) return
+      budgets.push({ connection: id, ...budget })
+      if (isSpent(budget)) output.note(`${id}: ${budgetText(budget)}`)
     },
   })
   const sent = await notices.send()
-  output.result({ ...found, connections, notices: sent })
+  output.result({ ...found, connections, budgets, notices: sent })
   const counts = Object.entries(found.states).map(([state, count]) => `${count} ${state}`)
   output.say(
     `Checked ${formatCounted(found.checked, 'connection')}${counts.length === 0 ? '' : `: ${counts.join(', ')}`}.`,
