@@ -9,6 +9,7 @@ import {
   emulatorMailbox,
   emulatorWitness,
   instanceWitness,
+  isEmulator,
 } from '../../connections/drill/emulator.ts'
 import type { JournalMeans } from '../../connections/drill/journal.ts'
 import { openNoticeInbox } from '../../connections/drill/notice-inbox.ts'
@@ -135,7 +136,7 @@ async function openInstance(
   const client = createOpenConnectorsClient(settings, { http, clock })
   const isSimulated = mode === 'simulated'
   const account = isSimulated ? emulatorControl(settings.url, http) : null
-  if (isHurt) await account?.tell('calm', {})
+  if (isHurt && account && (await isEmulator(account))) await account.tell('calm', {})
   const { elementKey } = orThrow(await client.get(instance), 'show the instance')
   const element = appOf(settings, elementKey)
   const tenant = context.tenant(named)

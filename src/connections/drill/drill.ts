@@ -121,8 +121,9 @@ function write(
 /** What is refused leaves nothing behind but its message. */
 async function begin(run: Run): Promise<void> {
   const { options, context } = run
-  if (options.injections !== undefined) await calmFirst(context)
-  const guards = await checkGuards(context, options.permission)
+  const guards = await checkGuards(context, options.permission, 'all', async () => {
+    if (options.injections !== undefined) await calmFirst(context)
+  })
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
     options.journal.close()
@@ -141,8 +142,9 @@ async function calmFirst({ lab }: DrillContext): Promise<void> {
 async function goOn(run: Run): Promise<void> {
   const { options, context } = run
   const { about } = options.journal
-  if (faultsOf(options.evidence.records) !== null) await calmFirst(context)
-  const guards = await checkGuards(context, options.permission, 'again')
+  const guards = await checkGuards(context, options.permission, 'again', async () => {
+    if (faultsOf(options.evidence.records) !== null) await calmFirst(context)
+  })
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
     const stands = whereItStands(about, context.memory)

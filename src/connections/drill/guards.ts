@@ -39,20 +39,11 @@ export interface Guard {
 const good = (said: string) => ({ ok: true, said })
 const bad = (said: string) => ({ ok: false, said })
 
-/** What must hold before anything is touched. Those that only look come first. */
+/**
+ * What must hold before anything is touched. Those that only look come first, and before all the mode: the
+ * others may fail for what a drill that died left on, which is taken away where it is sure to be an emulator.
+ */
 export const GUARDS: readonly Guard[] = [
-  {
-    name: 'tagged',
-    again: true,
-    async check({ platform, signal }) {
-      const { id, tags } = await platform.snapshot(signal)
-      return tags.includes(DRILL_TAG)
-        ? good(`The connection ${id} is tagged ${DRILL_TAG}.`)
-        : bad(
-            `The connection ${id} is not tagged ${DRILL_TAG}: only what was set apart for it is ever drilled.`,
-          )
-    },
-  },
   {
     name: 'mode',
     again: true,
@@ -69,6 +60,18 @@ export const GUARDS: readonly Guard[] = [
           ? `The mode is ${mode}.`
           : `The mode is ${mode}; ${ownerConsent} agreed.`,
       )
+    },
+  },
+  {
+    name: 'tagged',
+    again: true,
+    async check({ platform, signal }) {
+      const { id, tags } = await platform.snapshot(signal)
+      return tags.includes(DRILL_TAG)
+        ? good(`The connection ${id} is tagged ${DRILL_TAG}.`)
+        : bad(
+            `The connection ${id} is not tagged ${DRILL_TAG}: only what was set apart for it is ever drilled.`,
+          )
     },
   },
   {
@@ -212,11 +215,14 @@ function isAllowed(identity: Identity | null, allowed: readonly string[]): boole
 /**
  * Checks all guards, in order, up to the first that does not hold; `again`, those that must hold as well
  * when a drill is gone on with. A guard that cannot be asked does not hold.
+ *
+ * @param whenModeHolds is done before the others are asked
  */
 export async function checkGuards(
   context: DrillContext,
   permission: DrillPermission,
-  which: 'all' | 'again' = 'all',
+  which: 'all' | 'again',
+  whenModeHolds: () => Promise<void>,
 ): Promise<readonly GuardResult[]> {
   const results: GuardResult[] = []
   for (const { name, check } of GUARDS.filter(({ again }) => which === 'all' || again)) {
@@ -226,6 +232,7 @@ export async function checkGuards(
     })
     results.push({ name, ...result })
     if (!result.ok) break
+    if (name === 'mode') await whenModeHolds()
   }
   return results
 }

@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { DrillContext } from '../../../src/connections/drill/context.ts'
 import { emulatorControl } from '../../../src/connections/drill/emulator.ts'
 import { GUARDS } from '../../../src/connections/drill/guards.ts'
+import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import { countLive } from '../../../src/connections/drill/steps/before.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
 import { drill, openAccountWorld, openVaultWorld } from './world.ts'
@@ -59,6 +60,20 @@ describe('a simulated drill of a real server on this machine is refused, and not
         /the provider 127\.0\.0\.1:\d+ does not answer as one: use --mode sandbox\. Nothing was revoked/,
       ),
     })
+    expect(asked).toEqual(['GET /__emulator/faults'])
+  })
+
+  test('of faults too: nothing is posted to what is not known to be an emulator', async () => {
+    const world = await openVaultWorld()
+    const { url, asked } = await realServer(404, '{"error":"not found"}')
+    const app = { ...world.direct.app, url }
+    const lab = world.lab && { ...world.lab, provider: emulatorControl(url, world.http) }
+    const { platform } = world
+    const real = { ...world, app, direct: { ...world.direct, app }, ...(lab && { lab }) }
+    const more = { injections: injectionsOf(['provider-5xx']) }
+    await expect(drill(real, { depth: 'grant', platform, more })).rejects.toThrow(
+      /does not answer as one: use --mode sandbox/,
+    )
     expect(asked).toEqual(['GET /__emulator/faults'])
   })
 
