@@ -1,3 +1,4 @@
+import type { RevocationWait } from '../connections/disconnect.ts'
 import { createHealth, type Health } from '../connections/health.ts'
 import { createNotices, type Notices } from '../connections/notices.ts'
 import { createReauthorizing, type Reauthorizing } from '../connections/reauthorize.ts'
@@ -33,6 +34,7 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const parts: VaultParts = {
     ...{ store: connections, http, clock, random },
     onWait: ({ id, until }) => output.note(waitNote(id, until)),
+    onSlowRevocation: (wait) => output.note(slowNote(wait)),
     tenantOf(name) {
       const known = tenants.get(name) ?? connectionTenant(tenant(name))
       tenants.set(name, known)
@@ -53,4 +55,9 @@ export async function openVault(context: Context): Promise<OpenVault> {
 function waitNote(id: string, until: number): string {
   const end = new Date(until).toISOString()
   return `Another process began a refresh of ${id} and has not ended it: waiting for it until ${end} at the latest. It may have died; what became of its token is looked at then.`
+}
+
+function slowNote({ id, tenant, until }: RevocationWait): string {
+  const end = new Date(until).toISOString()
+  return `The provider of ${tenant} was asked to revoke ${id} and has not answered: it has time until ${end}.`
 }

@@ -1,3 +1,4 @@
+import { RescindError } from '../core/errors.ts'
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow, StoredTokens } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
@@ -9,6 +10,18 @@ import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 /** Tries of one revocation whose answer did not come. */
 const TRIES_MAX = 3
 const WAIT_MS = 500
+/** As long as one request may take; all tries together take no longer, for a person waits, and can try again. */
+const REVOKE_MS = 30_000
+/** A provider that is well has answered by then: of a longer wait the caller is told. */
+const TOLD_AFTER_MS = 1_000
+
+/** A provider that takes long to answer a revocation. */
+export interface RevocationWait {
+  readonly id: string
+  readonly tenant: string
+  /** When it is waited for no longer, by our clock. */
+  readonly until: number
+}
 
 /** What became of a connection that was disconnected. */
 export interface Disconnected {
@@ -27,9 +40,13 @@ type Revoked = Omit<Disconnected, 'connection'>
  * left alone. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
  */
 export function createDisconnecting(parts: VaultParts) {
-  const { store, clock, http } = parts
+  const { store, clock, http, onSlowRevocation } = parts
 
-  const revoke = async (tenant: ConnectionTenant, row: ConnectionRow): Promise<Revoked> => {
+  const revoke = async (
+    tenant: ConnectionTenant,
+    row: ConnectionRow,
+    signal: AbortSignal,
+  ): Promise<Revoked> => {
     const shared = await store.sharing(row)
     if (shared.length > 0) {
       const ids = shared.map(({ id }) => id).join(', ')
@@ -38,15 +55,38 @@ export function createDisconnecting(parts: VaultParts) {
     const held = heldTokens(await store.tokens(row), tenant)
     if (held.length === 0) return notAsked('no token is held')
     const answers: RevokeAnswer[] = []
-    for (const token of held) answers.push(await send(tenant, token))
+    for (const token of held) answers.push(await send(tenant, token, signal))
     return worst(answers)
   }
 
-  const send = async ({ way, app }: ConnectionTenant, token: HeldToken): Promise<RevokeAnswer> => {
+  const send = async (
+    { way, app }: ConnectionTenant,
+    token: HeldToken,
+    signal: AbortSignal,
+  ): Promise<RevokeAnswer> => {
     for (let tries = 1; ; tries += 1) {
-      const answer = await way.revoke(app, token, { http })
+      const answer = await way.revoke(app, token, { http, signal })
       if (answer.revoked !== 'unknown' || tries >= TRIES_MAX) return answer
-      await clock.sleep(WAIT_MS * 2 ** tries)
+      await clock.sleep(WAIT_MS * 2 ** tries, signal).catch(() => {})
+      if (signal.aborted) return answer
+    }
+  }
+
+  /** Gives the work a signal that ends when its time is up, and says so before where it takes long. */
+  const inTime = async <Done>(
+    { id, tenant }: ConnectionRow,
+    work: (signal: AbortSignal) => Promise<Done>,
+  ): Promise<Done> => {
+    const [timeUp, done] = [new AbortController(), new AbortController()]
+    const until = clock.now() + REVOKE_MS
+    const later = (ms: number, then: () => void) =>
+      void clock.sleep(ms, done.signal).then(then, () => {})
+    later(TOLD_AFTER_MS, () => onSlowRevocation?.({ id, tenant, until }))
+    later(REVOKE_MS, () => timeUp.abort(new RescindError('http_timeout', TIME_UP)))
+    try {
+      return await work(timeUp.signal)
+    } finally {
+      done.abort()
     }
   }
 
@@ -79,7 +119,7 @@ export function createDisconnecting(parts: VaultParts) {
         return { connection, revokedAtProvider: 'yes', why, mayLive: false }
       }
       const held = await hold(before.id)
-      const revoked = await revoke(tenant, held)
+      const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
       const isDone = revoked.revokedAtProvider === 'yes'
       const updated = await store.update(before.id, (row) => {
         const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
@@ -93,6 +133,8 @@ export function createDisconnecting(parts: VaultParts) {
     },
   }
 }
+
+const TIME_UP = `The provider did not answer a revocation within ${REVOKE_MS / 1000} s.`
 
 const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null } as const
 

@@ -10,6 +10,7 @@ import {
 import type { TenantConfig } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
 import type { ConnectionStore } from '../store/connections.ts'
+import type { RevocationWait } from './disconnect.ts'
 import type { LeaseWait } from './lease.ts'
 
 /** What connections of one tenant are made and kept alive with. */
@@ -33,6 +34,8 @@ export interface VaultParts {
   readonly leaseMs?: number | undefined
   /** Is told where that takes long. */
   readonly onWait?: ((wait: LeaseWait) => void) | undefined
+  /** Is told where a provider takes long to answer a revocation. */
+  readonly onSlowRevocation?: ((wait: RevocationWait) => void) | undefined
 }
 
 /**

@@ -355,17 +355,27 @@ interface Kept {
 const metadata = new WeakMap<Http, Map<string, Kept>>()
 
 /** A server's metadata, asked for once an hour. @throws RescindError `answer_invalid`, HTTP codes */
-function metadataOf({ url }: ConnectionApp, { http }: WayMeans): Promise<ServerMetadata> {
+function metadataOf({ url }: ConnectionApp, means: WayMeans): Promise<ServerMetadata> {
+  const { http } = means
   const known = metadata.get(http) ?? new Map<string, Kept>()
   metadata.set(http, known)
   const kept = known.get(url)
   if (kept && performance.now() - kept.at < METADATA_MS) return kept.found
   // Plain HTTP is the way out's to refuse: it knows which risks were accepted.
   const issuer = parseEndpoint(url, 'The url of the tenant', ['plain-http'])
-  // No signal: others wait for the same answer.
-  const found = discoverServer(issuer, { fetch: http.fetch })
-  if (known.size >= METADATA_MAX) known.clear()
-  known.set(url, { at: performance.now(), found })
+  const found = discoverServer(issuer, wayOf(means))
+  const keep = () => {
+    if (known.size >= METADATA_MAX) known.clear()
+    known.set(url, { at: performance.now(), found })
+  }
+  // Others wait for what is kept: one that its caller may cut off is kept when it is there.
+  if (means.signal) {
+    return found.then((server) => {
+      keep()
+      return server
+    })
+  }
+  keep()
   // A failure is not kept: the next one who asks may have more luck.
   found.catch(() => known.delete(url))
   return found

@@ -117,6 +117,28 @@ describe('rescind connection', () => {
     },
   )
 
+  test('disconnect from a provider that hangs: says what it waits for, ends in time, and unknown', async () => {
+    const { home, add, org } = await open()
+    const { id, grant } = await add()
+    org.setFaults([{ kind: 'hang_before_effect', on: 'revoke' }])
+    const clock = scaledClock(30)
+    const env = { HOOK: `whsec_${WEBHOOK}` }
+    const ran = await rescind(['connection', 'disconnect', id], { home, env, clock })
+    expect(ran.stdout).toMatch(
+      /provider: unknown \(the provider gave no answer: http_timeout\)\.\nIts grant may live on/,
+    )
+    expect(ran.stderr).toMatch(
+      new RegExp(
+        `^The provider of org was asked to revoke ${id} and has not answered: it has time`,
+      ),
+    )
+    expect([ran.exitCode, org.truth.isAlive(grant.deleteToken)]).toEqual([5, true])
+    org.setFaults([])
+    const again = await rescind(['connection', 'disconnect', id], { home, env })
+    expect(again.stdout).toMatch(/provider: yes/)
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
+  }, 20_000)
+
   test('what is dead is said with its cause, and told', async () => {
     const { org, run, add, receiver } = await open()
     const { id, grant } = await add()

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
 import { type RawServer, startRawServer } from '../cli/raw-server.ts'
+import { scaledClock } from '../support/scaled-clock.ts'
 import { tempHome } from '../support/temp-home.ts'
 import { openVault, type VaultProcess } from './world.ts'
 
@@ -9,16 +10,20 @@ import { openVault, type VaultProcess } from './world.ts'
 let server: RawServer
 let home: ReturnType<typeof tempHome>
 let answers: boolean
+/** Whether the metadata never comes. */
+let hangs: boolean
 let presented: (string | null)[]
 const open: VaultProcess[] = []
 
 beforeEach(async () => {
   home = tempHome()
   answers = true
+  hangs = false
   presented = []
   server = await startRawServer(({ path, body }, response) => {
     response.setHeader('content-type', 'application/json')
     if (path.startsWith('/.well-known/')) {
+      if (hangs) return
       const at = (name: string) => [`${name}_endpoint`, `${server.url}/${name}`]
       const endpoints = Object.fromEntries([at('authorization'), at('token')])
       return response.end(JSON.stringify({ issuer: server.url, ...endpoints }))
@@ -36,16 +41,19 @@ afterEach(async () => {
   home[Symbol.dispose]()
 })
 
-/** A vault with a connection there, and one refresh behind it. */
-async function connect(options: Readonly<Record<string, unknown>> = {}) {
-  const tenant: TenantConfig = {
+function tenantWith(options: Readonly<Record<string, unknown>>): TenantConfig {
+  return {
     ...{ name: 'plain', provider: 'oauth2', url: server.url, login: {}, options: {} },
     app: {
       ...{ clientId: 'app', clientSecret: null, redirectUri: 'http://127.0.0.1/cb', scopes: [] },
       options,
     },
   }
-  const world = await openVault({ home: home.path, tenants: [tenant] })
+}
+
+/** A vault with a connection there, and one refresh behind it. */
+async function connect(options: Readonly<Record<string, unknown>> = {}) {
+  const world = await openVault({ home: home.path, tenants: [tenantWith(options)] })
   open.push(world)
   const wish = { tenant: 'plain', owner: 'acme', accessToken: null }
   const { id } = await world.vault.create({ ...wish, refreshToken: new Secret('rt-0') })
@@ -101,3 +109,17 @@ describe('a provider with nothing to ask: no userinfo, no introspection, no prob
     expect(types).toEqual(['created', 'refreshed', 'degraded', 'refreshed', 'refreshed'])
   })
 })
+
+test('disconnect from a server that hangs before it says where to revoke: unknown, in time', async () => {
+  const { id, parts } = await connect()
+  hangs = true
+  // Another process, which has not asked for the metadata.
+  const tenants = [tenantWith({})]
+  const other = await openVault({ home: home.path, tenants, clock: scaledClock(100) })
+  open.push(other)
+  expect(await other.vault.disconnect(id)).toMatchObject({
+    ...{ revokedAtProvider: 'unknown', mayLive: true },
+    why: 'the provider gave no answer: http_timeout',
+  })
+  expect((await parts.store.read(id))?.state).toBe('revoked')
+}, 20_000)
