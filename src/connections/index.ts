@@ -23,7 +23,7 @@ export {
 } from './drill/evidence.ts'
 export { GRANT_CHANGES, type GrantChange } from './grant-change.ts'
 export { type Checked, createHealth, type Health } from './health.ts'
-export { createNotices, type Notices } from './notices.ts'
+export { createNotices, type NoticeAside, type Notices } from './notices.ts'
 export type { Answer, Failure } from './open-connectors/answer.ts'
 export {
   createOpenConnectorsClient,

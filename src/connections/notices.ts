@@ -18,6 +18,8 @@ const BATCH = 64
 const CLAIM_MS = WEBHOOK_TIMEOUT_MS * 4
 /** A receiver that is down over a long weekend loses nothing, nor one that another process alone knows. */
 const ASIDE_AFTER_MS = 5 * 86_400_000
+/** Of what was set aside, what a person reads. */
+const LISTED_MAX = 200
 const UNKNOWN_RECEIVER = 'the configuration has no such receiver'
 
 /** Where notices go. */
@@ -34,6 +36,20 @@ export interface NoticesSent {
   readonly sent: number
   readonly failed: number
   readonly aside: number
+}
+
+/** A notice that a receiver did not take. */
+export interface NoticeAside {
+  /** `cev_` and a number, as the receiver got it. */
+  readonly id: string
+  readonly connection: string
+  readonly owner: string
+  readonly type: string
+  readonly at: number
+  readonly tries: number
+  readonly why: string | null
+  /** Where it was to go; null where the configuration does not have it. May hold a secret of the receiver's. */
+  readonly url: string | null
 }
 
 export interface NoticeParts {
@@ -95,6 +111,23 @@ export function createNotices({ store, http, clock, random, receivers, signal }:
         for (const what of await Promise.all(due.map(deliver))) tally[what] += 1
       }
       return tally
+    },
+    /** What was set aside, the oldest first, and how many more there are. */
+    async aside(): Promise<{ readonly aside: readonly NoticeAside[]; readonly more: number }> {
+      const rows = await store.listAside(LISTED_MAX)
+      const aside = rows.map(({ event, receiver, ...row }) => {
+        return { id: `cev_${event}`, ...row, url: open.get(receiver)?.url ?? null }
+      })
+      return { aside, more: (await store.countNotices()).aside - rows.length }
+    },
+    /**
+     * Makes what was set aside for these receivers due again, as if it were new: all of it, or one notice
+     * by its id; returns how many. They go out with the next `send`, before what is younger.
+     */
+    takeUp: async (id?: string): Promise<number> => {
+      if (id === undefined) return store.takeUp([...open.keys()], clock.now())
+      const event = /^cev_(\d{1,15})$/.exec(id)?.[1]
+      return event === undefined ? 0 : store.takeUp([...open.keys()], clock.now(), Number(event))
     },
   }
 }

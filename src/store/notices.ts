@@ -18,6 +18,18 @@ export interface DueNotice {
   readonly since: number
 }
 
+/** A notice that was set aside. */
+export interface StoredAside {
+  readonly event: number
+  readonly receiver: string
+  readonly connection: string
+  readonly owner: string
+  readonly type: string
+  readonly at: number
+  readonly tries: number
+  readonly why: string | null
+}
+
 /** Who is to be told. */
 export interface NoticeCursor {
   readonly receiver: string
@@ -49,6 +61,10 @@ export interface NoticeStore {
     notice: Pick<DueNotice, 'event' | 'receiver'>,
     failed: { readonly nextAt: number; readonly why: string; readonly aside: boolean },
   ): Promise<void>
+  /** What was set aside, the oldest first. */
+  listAside(limit: number): Promise<readonly StoredAside[]>
+  /** Makes what was set aside for these receivers due from now on: all of it, or of one event; returns how many. */
+  takeUp(receivers: readonly string[], now: number, event?: number): Promise<number>
   /** How many wait for a receiver, and how many one did not take. */
   countNotices(): Promise<{ readonly due: number; readonly aside: number }>
 }
@@ -131,6 +147,27 @@ export function openNotices(parts: StoreParts): NoticeStore {
         .where('event', '=', event)
         .where('receiver', '=', receiver)
         .execute()
+    },
+    listAside: (limit) =>
+      db
+        .selectFrom('notice')
+        .innerJoin('connection_event as e', 'e.seq', 'notice.event')
+        .innerJoin('connection as c', 'c.no', 'notice.connection')
+        .select(['event', 'receiver', 'tries', 'why', 'e.at', 'e.type'])
+        .select(['c.id as connection', 'c.owner'])
+        .where('aside', '=', 1)
+        .orderBy('event')
+        .limit(limit)
+        .execute(),
+    async takeUp(receivers, now, event) {
+      let update = db
+        .updateTable('notice')
+        .set({ aside: 0, tries: 0, next_at: now, since: now })
+        .where('receiver', 'in', [...receivers])
+        .where('aside', '=', 1)
+      if (event !== undefined) update = update.where('event', '=', event)
+      const { numUpdatedRows } = await update.executeTakeFirst()
+      return Number(numUpdatedRows)
     },
     async countNotices() {
       const rows = await db

@@ -139,6 +139,54 @@ describe('rescind connection', () => {
     expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
   }, 20_000)
 
+  test('notices that were set aside: listed, and sent again by id or all', async () => {
+    const { run, add, receiver, home } = await open()
+    const { id } = await add()
+    const notices = (...args: string[]) => run(['connection', 'notices', ...args])
+    expect((await notices('list')).stdout).toBe('No notice is set aside.\n')
+    receiver.manner = { status: 410 }
+    await run(['connection', 'disable', id])
+    await run(['connection', 'enable', id])
+    const listed = await notices('list', '--json')
+    expect(listed.json).toMatchObject({
+      more: 0,
+      notices: ['disabled', 'enabled'].map((what) => ({
+        ...{ connection: id, type: `connection.${what}`, tries: 1, why: 'it answered 410' },
+        receiver: new URL(receiver.url).origin,
+      })),
+    })
+    const ids: string[] = listed.json.notices.map((one: { id: string }) => one.id)
+    expect((await notices('list')).stdout).toMatch(
+      new RegExp(`^${ids[0]} +${id} +disabled +20.*\\n${ids[1]} +${id} +enabled`, 'm'),
+    )
+    const refused = await notices('send-again', ids[0]!)
+    expect(refused.stderr).toMatch(/^rescind: 1 notice was not taken/)
+    expect(refused.exitCode).toBe(1)
+    receiver.manner = 'take'
+    const one = await notices('send-again', ids[0]!, '--json')
+    expect([one.exitCode, one.json]).toEqual([0, { again: 1, sent: 1, failed: 0, aside: 0 }])
+    expect((await notices('send-again', '--all')).stdout).toMatch(/^Sent 1 notice/)
+    expect(receiver.taken).toEqual(ids)
+    expect((await notices('list', '--json')).json).toEqual({ notices: [], more: 0 })
+
+    for (const wrong of [ids[0]!, 'cev_x']) {
+      const ran = await notices('send-again', wrong)
+      expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining('is set aside. List')])
+    }
+    for (const wrong of [[], ['cev_1', '--all']]) {
+      expect((await notices('send-again', ...wrong)).stderr).toMatch(/or all of them by --all/)
+    }
+    receiver.manner = { status: 410 }
+    await run(['connection', 'disable', id])
+    const file = join(home, 'rescind.yaml')
+    writeFileSync(file, readFileSync(file, 'utf8').replace(receiver.url, 'http://127.0.0.1:9/'))
+    const [{ id: left, receiver: whose }] = (await notices('list', '--json')).json.notices
+    expect(whose).toBeNull()
+    expect((await notices('send-again', left)).stderr).toMatch(
+      /receiver that is not in rescind\.yaml/,
+    )
+  })
+
   test('what is dead is said with its cause, and told', async () => {
     const { org, run, add, receiver } = await open()
     const { id, grant } = await add()

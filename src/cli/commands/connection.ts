@@ -14,6 +14,7 @@ import { many } from '../option-values.ts'
 import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input.ts'
 import { connectionKeyCommand } from './connection-keys.ts'
 import { inviteCommand, linkCommand } from './connection-link.ts'
+import { connectionNoticesCommand } from './connection-notices.ts'
 
 const STATES: readonly ConnectionState[] = [
   ...(['connected', 'degraded', 'reconnect_needed'] as const),
@@ -39,7 +40,7 @@ interface ListOptions extends TenantOptions {
 
 type Work = (context: Context, vault: OpenVault) => Promise<void>
 
-/** Makes `rescind connection add|list|show|check|watch|disconnect|enable|disable`. */
+/** Makes `rescind connection add|list|show|check|watch|disconnect|enable|disable`, and the groups below it. */
 export function connectionCommand(io: Io): Command {
   const command = new Command('connection').description(
     'OAuth connections that are kept and healed',
@@ -88,6 +89,7 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(inviteCommand(io))
   command.addCommand(linkCommand(io))
   command.addCommand(connectionKeyCommand(io))
+  command.addCommand(connectionNoticesCommand(io))
   return command
 }
 
