@@ -196,7 +196,7 @@ async function addCopies(
   const row = raw.prepare(
     `INSERT INTO connection SELECT ?, ?, tenant, provider, owner, tags, state, cause, scopes, identity, facts,
       version, ?, ?, access_expires_at, renew_at, created_at, changed_at, checked_at, due_at,
-      failures, fence, intent, intent_at, revoked_at_provider FROM connection WHERE no = 1`,
+      failures, fence, intent, intent_at, revoked_at_provider, NULL FROM connection WHERE no = 1`,
   )
   const tokens = raw.prepare('INSERT INTO connection_token VALUES (?, 1, ?, ?, NULL, NULL)')
   for (let no = HEALTHY + 1; no <= count; no += 1) {

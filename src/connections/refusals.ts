@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein'
 import { isRescindError, RescindError } from '../core/errors.ts'
+import { shownName } from '../core/screen-text.ts'
 import type { ConnectionRow, ConnectionStore } from '../store/connections.ts'
 import type { Cause } from './connection.ts'
 import { asConnection } from './transitions.ts'
@@ -46,6 +47,14 @@ export function notUsable(row: ConnectionRow): RescindError {
         `The connection ${id} needs its owner to reconnect it. ${cause?.text ?? 'Its grant is gone.'}`,
       )
   }
+}
+
+/** Two connections with one refresh token that rotates: the first to refresh spends it for the other. */
+export function tokenTaken({ id, owner }: ConnectionRow): RescindError {
+  return new RescindError(
+    'usage',
+    `The connection ${id} of ${shownName(owner)} was made with this refresh token, or holds it, and two would end each other's grant: use that one, or let its owner reconnect it with: rescind connection link ${id}`,
+  )
 }
 
 /** The connection cannot be used now, and may heal. */

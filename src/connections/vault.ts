@@ -7,7 +7,7 @@ import { nextCheckMs } from './check-times.ts'
 import type { Cause, Connection, ConnectionEvent, ConnectionState } from './connection.ts'
 import { createDisconnecting, type Disconnected } from './disconnect.ts'
 import { checkNames } from './names.ts'
-import { connectionUnknown, notUsable, unwell } from './refusals.ts'
+import { connectionUnknown, notUsable, tokenTaken, unwell } from './refusals.ts'
 import { createRenewing, type Renewing, timesOf } from './renew.ts'
 import { asConnection, asEvent, eventOf, moveTo } from './transitions.ts'
 import type { VaultParts } from './vault-parts.ts'
@@ -119,7 +119,7 @@ export function createVault(parts: VaultParts): Vault {
     async create(wish) {
       const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
       checkNames({ owner, tags })
-      const { provider, app } = parts.tenantOf(tenant)
+      const { provider, app, traits } = parts.tenantOf(tenant)
       if (!accessToken && !refreshToken) {
         throw new RescindError('usage', 'A connection needs a refresh token or an access token.')
       }
@@ -135,6 +135,7 @@ export function createVault(parts: VaultParts): Vault {
         },
         { access: accessToken, refresh: refreshToken, ...times },
         { type: 'connection.created', to: 'connected', cause: null, notice: false },
+        traits.rotation === 'never' ? undefined : tokenTaken,
       )
       return shown(await budget.warn(row))
     },

@@ -81,7 +81,16 @@ export interface ConnectionFilter {
 
 /** Where connections are kept: tokens sealed, every change with its event in one transaction. */
 export interface ConnectionStore extends ConnectionAccess, NoticeStore, ReconnectStore {
-  add(row: NewConnectionRow, tokens: NewTokens, event: NewConnectionEvent): Promise<ConnectionRow>
+  /**
+   * @param refuse gives the error to throw where a connection that lives holds the same refresh token, or
+   * was made with it; without it several may
+   */
+  add(
+    row: NewConnectionRow,
+    tokens: NewTokens,
+    event: NewConnectionEvent,
+    refuse?: (holder: ConnectionRow) => Error,
+  ): Promise<ConnectionRow>
   read(id: string): Promise<ConnectionRow | undefined>
   /** A page of connections, oldest first, after one of them. */
   list(filter: ConnectionFilter, after: number, limit: number): Promise<readonly ConnectionRow[]>
@@ -126,17 +135,21 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
     ...openNotices(parts),
     ...openReconnects(parts),
     ...access,
-    async add(row, tokens, event) {
+    async add(row, tokens, event, refuse) {
       const id = newId('con')
       const now = clock.now()
+      const columns = columnsOf(parts, tokens)
+      const made = columns.refresh_fingerprint
       return parts.transact(async (trx) => {
         await parts.syncKey(trx)
+        const holder = refuse && made !== null && (await holderOf(trx, row.provider, made))
+        if (refuse && holder) throw refuse(holder)
         const inserted = await trx
           .insertInto('connection')
           .values({
             ...{ ...row, id, cause: null, version: 1, created_at: now, changed_at: now },
             ...{ checked_at: null, failures: 0, fence: 0, intent: null, intent_at: null },
-            ...{ revoked_at_provider: null, ...columnsOf(parts, tokens) },
+            ...{ revoked_at_provider: null, made_fingerprint: made, ...columns },
           })
           .returningAll()
           .executeTakeFirstOrThrow()
@@ -275,6 +288,20 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
 function isOf(identity: string) {
   return sql<boolean>`json_extract(identity, '$.user') = json_extract(${identity}, '$.user')
     AND json_extract(identity, '$.org') = json_extract(${identity}, '$.org')`
+}
+
+/** The connection that holds a refresh token, or was made with it, and was not ended by us. */
+function holderOf(trx: Kysely<Schema>, provider: string, refresh: Fingerprint) {
+  return trx
+    .selectFrom('connection')
+    .selectAll()
+    .where('provider', '=', provider)
+    .where('state', '!=', 'revoked')
+    .where(({ or, eb }) =>
+      or([eb('refresh_fingerprint', '=', refresh), eb('made_fingerprint', '=', refresh)]),
+    )
+    .limit(1)
+    .executeTakeFirst()
 }
 
 type TokenColumn = 'access' | 'refresh' | 'predecessor'

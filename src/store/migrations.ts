@@ -5,6 +5,7 @@ import type { Migration } from 'kysely/migration'
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_sweep': { up: createSweep },
   '0002_connections': { up: createConnections },
+  '0003_made_fingerprint': { up: addMadeFingerprint },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -13,6 +14,10 @@ async function createSweep(db: Kysely<unknown>): Promise<void> {
 
 async function createConnections(db: Kysely<unknown>): Promise<void> {
   for (const statement of CONNECTION_TABLES) await sql.raw(statement).execute(db)
+}
+
+async function addMadeFingerprint(db: Kysely<unknown>): Promise<void> {
+  for (const statement of MADE_FINGERPRINT) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -133,4 +138,12 @@ const CONNECTION_TABLES: readonly string[] = [
   `CREATE TABLE api_key (
     id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at INTEGER NOT NULL,
     revoked_at INTEGER)`,
+]
+
+/** Of connections that were refreshed before, it is not known any more. */
+const MADE_FINGERPRINT: readonly string[] = [
+  `ALTER TABLE connection ADD COLUMN made_fingerprint TEXT`,
+  `UPDATE connection SET made_fingerprint = refresh_fingerprint WHERE version = 1`,
+  `CREATE INDEX connection_by_made ON connection (made_fingerprint)
+    WHERE made_fingerprint IS NOT NULL`,
 ]

@@ -155,6 +155,8 @@ export interface ConnectionTable {
   version: number
   access_fingerprint: string | null
   refresh_fingerprint: string | null
+  /** Of the refresh token that it was made with: once that was rotated, nobody may present it again. */
+  made_fingerprint: string | null
   access_expires_at: number | null
   renew_at: number | null
   created_at: number

@@ -187,6 +187,24 @@ describe('rescind connection', () => {
     )
   })
 
+  test('add of a token that rotates, twice: refused, by the token of now and by the first', async () => {
+    const { run, add, org } = await open()
+    const { id, grant } = await add()
+    const args = ['connection', 'add', '--owner', 'twin', '--refresh-token-env', 'RT']
+    const asked = org.counters().get('token')
+    // The first check has rotated it: presented once more it would end the grant.
+    const twin = await run(args, { RT: grant.refreshToken })
+    expect(twin.exitCode).toBe(2)
+    expect(twin.stderr).toMatch(
+      new RegExp(`^rescind: The connection ${id} of acme was made with this refresh token`),
+    )
+    expect(org.counters().get('token')).toBe(asked)
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(true)
+    expect((await run(['connection', 'list', '--json'])).json.connections).toHaveLength(1)
+    await run(['connection', 'disconnect', id])
+    expect((await run(args, { RT: grant.refreshToken })).stdout).toMatch(/^Added con_/)
+  })
+
   test('what is dead is said with its cause, and told', async () => {
     const { org, run, add, receiver } = await open()
     const { id, grant } = await add()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Secret } from '../../src/core/secret.ts'
-import { openConnectionWorld } from './world.ts'
+import { type ConnectionWorld, openConnectionWorld } from './world.ts'
 
 describe('disconnect: at the provider first, here either way', () => {
   test('yes: the grant is dead, the tokens are gone, and a second time says so', async () => {
@@ -46,7 +46,8 @@ describe('disconnect: at the provider first, here either way', () => {
   })
 
   test('no: another connection lives on the same grant, which is left alone', async () => {
-    await using world = await openConnectionWorld()
+    // Where tokens rotate, a second one with the same token is refused.
+    await using world = await openConnectionWorld({ appOptions: { rotation: 'off' } })
     const { id, deleteToken } = await world.connect()
     const { refresh } = await world.vault.tokens(id)
     const twin = await world.vault.create({
@@ -75,6 +76,39 @@ describe('disconnect: at the provider first, here either way', () => {
     expect(world.org.truth.isAlive(deleteToken)).toBe(false)
     const left = world.org.truth.sessions().filter((one) => one.deleteToken === deleteToken)
     expect(left.every(({ alive }) => !alive)).toBe(true)
+  })
+})
+
+describe('one refresh token that rotates, two connections', () => {
+  const make = (world: ConnectionWorld, refreshToken: Secret) =>
+    world.vault.create({ tenant: 'org', owner: 'twin', accessToken: null, refreshToken })
+
+  test('the second is refused, whether the first has refreshed or not, and two at once make one', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { refresh: first } = await world.vault.tokens(id)
+    const refused = {
+      code: 'usage',
+      message: expect.stringContaining(`The connection ${id} of acme`),
+    }
+    await expect(make(world, first!)).rejects.toMatchObject(refused)
+    await world.vault.renew(id)
+    const { refresh: second } = await world.vault.tokens(id)
+    expect(second!.reveal()).not.toBe(first!.reveal())
+    for (const token of [first!, second!]) {
+      await expect(make(world, token)).rejects.toMatchObject(refused)
+    }
+    const both = [make(world, new Secret('of two')), make(world, new Secret('of two'))]
+    const made = (await Promise.allSettled(both)).map(({ status }) => status)
+    expect(made.sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  test('no plain hash of it is stored', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { refresh } = await world.vault.tokens(id)
+    const row = await world.store.connections.read(id)
+    expect(row?.made_fingerprint).toBe(world.store.fingerprint(refresh!))
   })
 })
 

@@ -61,7 +61,11 @@ describe('opening', () => {
     for (let n = 0; n < 2; n += 1) await (await openStore({ home: home.path })).close()
     using raw = new DatabaseSync(join(home.path, 'rescind.db'))
     const names = raw.prepare('SELECT name FROM kysely_migration').all()
-    expect(names).toEqual([{ name: '0001_sweep' }, { name: '0002_connections' }])
+    expect(names).toEqual([
+      { name: '0001_sweep' },
+      { name: '0002_connections' },
+      { name: '0003_made_fingerprint' },
+    ])
   })
 
   test('a migration that fails leaves nothing half made, and the next start tries again', async () => {
