@@ -119,8 +119,8 @@ export function createReauthorizing(
     const taken = await store.takeReconnect(new Secret(state))
     if (taken === 'unknown') return { kind: 'forged' }
     if (taken === 'used') return { kind: 'used' }
-    if (taken === 'late') {
-      await expire()
+    if ('late' in taken) {
+      await late(taken.connection)
       return { kind: 'late' }
     }
     const before = await vault.get(taken.connection)
@@ -132,6 +132,12 @@ export function createReauthorizing(
     const redeemed = await tenant.way.redeem(tenant.app, { code, verifier, iss }, { http })
     if (!redeemed.tokens) return fail(before, refusedCode(redeemed))
     return adopt(before, tenant, redeemed.tokens)
+  }
+  /** Ends the wait for this owner; where nobody waits, it is a line of the history and nothing else. */
+  const late = async (id: string): Promise<void> => {
+    const { state } = await vault.get(id)
+    if (state === 'reconnecting') await expire()
+    else await vault.failReconnect(id, CAME_LATE)
   }
   /** The owner is back without a grant: what was before stays, with the new words. */
   const fail = async <T extends ReconnectOutcome & { readonly cause: Cause }>(
@@ -289,6 +295,7 @@ function cause(code: CauseCode, confidence: Cause['confidence'], text: string): 
 const CODE_REFUSED =
   'The provider did not take the code of the consent: it was used before, or came too late.'
 const NEVER_CAME = cause('by_owner', 'possible', 'The link ran out before the owner consented.')
+const CAME_LATE = cause('by_owner', 'certain', 'The owner came back by a link that had run out.')
 const NO_CODE: Failed = {
   kind: 'provider_error',
   cause: cause('malformed_answer', 'certain', 'The answer of the provider held no code.'),

@@ -10,7 +10,11 @@ export interface PendingReconnect {
 }
 
 /** What became of a state that came to the callback. */
-export type TakenReconnect = PendingReconnect | 'unknown' | 'used' | 'late'
+export type TakenReconnect =
+  | PendingReconnect
+  | 'unknown'
+  | 'used'
+  | { readonly connection: string; readonly late: true }
 
 export interface ApiKeyRow {
   readonly id: string
@@ -81,7 +85,7 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
           .set({ used_at: now })
           .where('state_hash', '=', hashOf(state))
           .execute()
-        if (row.expires_at <= now) return 'late'
+        if (row.expires_at <= now) return { connection: row.id, late: true }
         const { id, tenant } = row
         const verifier = sealer.open(row.verifier, { tenant, column: VERIFIER, row: id })
         return { connection: id, verifier, expiresAt: row.expires_at }

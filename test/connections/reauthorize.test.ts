@@ -167,6 +167,27 @@ describe('what is not taken', () => {
     expect(await stateOf()).toMatch(/^reconnect_needed/)
   })
 
+  it('one that is late, of a connection that works again: a line of the history, once a link', async () => {
+    await lose()
+    const links = [await reauthorizing.link(id), await reauthorizing.link(id)]
+    const answers = [await visit(links[0]!.url), await visit(links[1]!.url)]
+    const { url } = await reauthorizing.link(id)
+    expect((await reauthorizing.callback(await visit(url))).kind).toBe('reconnected')
+    const [before, history] = [await world.vault.get(id), await world.vault.events(id)]
+    offsetMs += LINK_MS
+    for (const answer of answers) {
+      expect(await reauthorizing.callback(answer)).toEqual({ kind: 'late' })
+      expect(await reauthorizing.callback(answer)).toEqual({ kind: 'used' })
+    }
+    const late = {
+      ...{ type: 'connection.reconnect_failed', from: 'connected', to: 'connected' },
+      cause: { code: 'by_owner', confidence: 'certain', text: expect.stringContaining('run out') },
+    }
+    const events = await world.vault.events(id)
+    expect(events.slice(history.length)).toEqual(answers.map(() => expect.objectContaining(late)))
+    expect(await world.vault.get(id)).toEqual(before)
+  })
+
   it('an owner who never comes: the link ends, once', async () => {
     await lose()
     await reauthorizing.link(id)
