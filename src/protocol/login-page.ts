@@ -5,11 +5,12 @@ export interface PageForm {
   readonly method: 'GET' | 'POST'
   /** Inputs with their values; of the buttons, the first that has a name. */
   readonly fields: ReadonlyMap<string, string>
-  /** All buttons that have a name. */
+  /** All buttons that submit it. */
   readonly buttons: readonly FormButton[]
 }
 
 export interface FormButton {
+  /** Empty where it has none, and sends nothing of itself. */
   readonly name: string
   readonly value: string
   /** What a person reads on it. */
@@ -55,9 +56,9 @@ function readButtons(body: string): readonly FormButton[] {
   const buttons = body.matchAll(/<button\b([^>]*)>([\s\S]*?)<\/button>|<input\b([^>]*)>/gi)
   return [...buttons].flatMap(([, button, text = '', input]) => {
     const attributes = readAttributes(button ?? input ?? '')
-    const name = attributes.get('name')
+    const name = attributes.get('name') ?? ''
     const type = attributes.get('type')?.toLowerCase() ?? (button === undefined ? 'text' : 'submit')
-    if (name === undefined || type !== 'submit') return []
+    if (type !== 'submit') return []
     const value = attributes.get('value') ?? ''
     const label = button === undefined ? value : unescapeHtml(text.replace(/<[^>]*>/g, ' ').trim())
     return [{ name, value, label }]

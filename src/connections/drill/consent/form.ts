@@ -50,12 +50,26 @@ async function walkForms(
   return { callback: readCallback(end.arrived), pages: end.steps, screenshot: null }
 }
 
-/** The fields of a form with the user's in them, and of its buttons only the one of the decision. */
+/**
+ * The fields of a form with the user's in them, and of its buttons only the one of the decision.
+ *
+ * @throws RescindError `consent_failed` where it is to be denied, and nothing says which button does
+ */
 function fillIn(form: PageForm, wish: ConsentFields, decision: Decision): Map<string, string> {
-  const button = chooseButton(form.buttons, decision, wish) ?? form.buttons[0]
+  const chosen = chooseButton(form.buttons, decision, wish)
+  const nameless = form.buttons.filter(({ name }) => name === '')
+  // A login waits for the user's fields; what waits for a button alone may be the consent.
+  const isLogin = [...form.fields].some(([name, value]) => value === '' && name in wish.fields)
+  // Which of two without a name was pressed, the server does not see.
+  const isTold = chosen !== undefined && (chosen.name !== '' || nameless.length === 1)
+  if (!isTold && decision === 'deny' && !isLogin) throw new RescindError('consent_failed', UNTOLD)
+  const button = chosen ?? form.buttons.find(({ name }) => name !== '')
   const buttons = new Set(form.buttons.map(({ name }) => name))
   const inputs = [...form.fields].filter(([name]) => !buttons.has(name))
   const filled = new Map(inputs.map(([name, value]) => [name, wish.fields[name] ?? value]))
-  if (button !== undefined) filled.set(button.name, button.value)
+  if (button !== undefined && button.name !== '') filled.set(button.name, button.value)
   return filled
 }
+
+const UNTOLD =
+  'No button of the consent page says that it denies: nothing was pressed. Name it as NAME=VALUE in drill.consent.deny, or use --consent link.'

@@ -88,8 +88,10 @@ function judgeLink(seen: SeenLink, rules: DrillRules): Judgement {
 
 export interface SeenConsent {
   readonly how: string
-  /** Null where nobody is asked to deny first. */
+  /** Null where nobody is asked to deny first, or that could not be done. */
   readonly denial: SeenDenial | null
+  /** Why the denial could not be walked; null where it was, or need not be. */
+  readonly notDenied: string | null
   readonly at: number
   readonly pages: number
   readonly code: string | null
@@ -116,13 +118,16 @@ export const consentStep: StepOf<SeenConsent> = {
   passOnlyIf: 'The denial changes nothing; the approval brings one code, with our state.',
   async ask(context) {
     const { consent, secrets, clock, fingerprint } = context
-    const denial = consent.canDeny ? await deny(context) : null
+    const denied = consent.canDeny ? await tryToDeny(context) : null
+    const notDenied = typeof denied === 'string' ? denied : null
+    const denial = typeof denied === 'string' ? null : denied
     const link = denial === null && secrets.link !== null ? secrets.link : await newLink(context)
     const visit = await visitWith(context, link, 'allow')
     secrets.callback = visit.callback
     return {
       how: consent.how,
       denial,
+      notDenied,
       at: clock.now(),
       pages: visit.pages,
       code: visit.callback?.code ? fingerprint(visit.callback.code) : null,
@@ -132,9 +137,10 @@ export const consentStep: StepOf<SeenConsent> = {
       elsewhere: visit.callback === null,
     }
   },
-  judge: ({ denial, code, error, stateMatches, elsewhere, how, pages }) =>
+  judge: ({ denial, notDenied, code, error, stateMatches, elsewhere, how, pages }) =>
     failFirst(
       [
+        notDenied !== null && `The denial could not be walked: ${notDenied}`,
         denial?.applied && 'A denial was taken for a consent.',
         denial !== null &&
           denial.state === 'connected' &&
@@ -159,6 +165,17 @@ async function visitWith(
   const visit = await context.consent.visit(link, decision, context.signal)
   context.keepOut(visit.callback?.code ?? null)
   return visit
+}
+
+/** A denial that leads nowhere fails the step, and does not stop what brings the connection back. */
+async function tryToDeny(context: DrillContext): Promise<SeenDenial | string> {
+  try {
+    return await deny(context)
+  } catch (error) {
+    if (!isRescindError(error, 'consent_failed')) throw error
+    context.secrets.link = null
+    return error.message
+  }
 }
 
 async function deny(context: DrillContext): Promise<SeenDenial> {
