@@ -2,10 +2,12 @@ import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
+import { checkKeyless } from '../server/check-store.ts'
 import { type Core, type CoreOptions, createCore } from '../server/core.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
 import { openSqliteAuthorityStore } from '../store/authority/sqlite.ts'
-import { loadKey } from '../store/key.ts'
+import { findKey } from '../store/key.ts'
+import { openHomeKey } from '../store/store.ts'
 import type { AuthorityConfig } from './authority-config.ts'
 import type { Context } from './context.ts'
 
@@ -35,17 +37,36 @@ export async function withAuthority(
 
 /** Returns what an authority is made of, as the configuration and the environment say. */
 export async function coreOptions(
-  { io, config: { home } }: Pick<Context, 'io' | 'config'>,
+  context: Pick<Context, 'io' | 'config'>,
   config: AuthorityConfig,
   store: AuthorityStore,
 ): Promise<CoreOptions> {
   const { issuer, lifetimes, accessTokenCascade, signingAlg, tokenBrand } = config
-  makeFolder(home)
   return {
     ...{ issuer, lifetimes, accessTokenCascade, signingAlg, tokenBrand, store },
-    key: loadKey(join(home, KEY_FILE), io.env.RESCIND_KEY),
-    clock: io.clock,
+    key: await authorityKey(context, store),
+    clock: context.io.clock,
   }
+}
+
+/** A key that is made where another is due would be refused a moment later, and stay for the next to find. */
+async function authorityKey(
+  { io, config: { home } }: Pick<Context, 'io' | 'config'>,
+  store: AuthorityStore,
+): Promise<Uint8Array> {
+  const given = io.env.RESCIND_KEY
+  const find = () => findKey(join(home, KEY_FILE), given)
+  const found = find()
+  if (found) return found
+  try {
+    await checkKeyless(store)
+  } catch (error) {
+    // Another process may have started for the first time meanwhile: it makes the key before its note.
+    const made = find()
+    if (made) return made
+    throw error
+  }
+  return openHomeKey({ home, key: given })
 }
 
 /**

@@ -4,6 +4,8 @@ import type { AuthorityStore, Change, GrantRow, TokenRow } from '../store/author
 import type { AuthorityParts } from './options.ts'
 
 const CHECK_BYTES = 16
+/** The note that tells one key from another. */
+const KEY_CHECK = 'key_check'
 /** What the trial leaves is forgotten after so long. */
 const PROBE_MS = 60_000
 
@@ -74,6 +76,20 @@ export async function checkOwner(parts: AuthorityParts, making: TokenMaking): Pr
   for (const owned of ownedBy(parts, making)) await claim(parts.store, owned)
 }
 
+/**
+ * Refuses to have a first key made for a store whose tokens were made with one.
+ *
+ * @throws RescindError `key_mismatch`
+ */
+export async function checkKeyless(store: AuthorityStore): Promise<void> {
+  if ((await store.readNote(KEY_CHECK)) === null) return
+  throw new RescindError('key_mismatch', otherKeyText(store.place))
+}
+
+function otherKeyText(place: string): string {
+  return `The authority's store ${place} was made with another key. Give all its processes the same one, as RESCIND_KEY or as the same key file.`
+}
+
 /** What the first start writes down, and every later one must have as well. */
 interface Owned {
   readonly note: string
@@ -91,9 +107,8 @@ function ownedBy({ store, issuer }: AuthorityParts, { key, brand }: TokenMaking)
         `The authority's store ${place} belongs to the issuer ${kept}, not to ${issuer}. Give each issuer a store of its own.`,
     },
     {
-      ...{ note: 'key_check', value: keyCheckOf(key), code: 'key_mismatch' },
-      refusal: () =>
-        `The authority's store ${place} was made with another key. Give all its processes the same one, as RESCIND_KEY or as the same key file.`,
+      ...{ note: KEY_CHECK, value: keyCheckOf(key), code: 'key_mismatch' },
+      refusal: () => otherKeyText(place),
     },
     {
       ...{ note: 'token_brand', value: brand, code: 'brand_mismatch' },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Migrator } from 'kysely/migration'
 import { type Clock, systemClock } from '../core/clock.ts'
@@ -103,6 +103,32 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   } catch (error) {
     await database.close()
     throw error
+  }
+}
+
+/**
+ * Returns the key of a home, which is made at first use, but not beside a store that was made with one.
+ *
+ * @throws RescindError `key_invalid`, `store_unwritable`, `store_unsealable`, what opening a store throws
+ */
+export async function openHomeKey({
+  home,
+  key,
+}: Pick<StoreOptions, 'home' | 'key'>): Promise<Uint8Array> {
+  const keyPath = join(home, 'key')
+  const path = join(home, 'rescind.db')
+  const found = findKey(keyPath, key)
+  if (found) return found
+  if (!existsSync(path)) {
+    makeHome(home)
+    return loadKey(keyPath, undefined)
+  }
+  const database = openSqlite(path)
+  try {
+    await migrate(database, path)
+    return await firstKey(database, keyPath, path)
+  } finally {
+    await database.close()
   }
 }
 

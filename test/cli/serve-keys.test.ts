@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freePort } from '../support/free-port.ts'
@@ -94,5 +94,49 @@ describe('rescind authority keys', () => {
   test.each(['--dry-run', '--confirm=1'])('%s without --now is one sentence', async (flag) => {
     const ran = await keys('rotate', flag)
     expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringContaining('add --now')])
+  })
+})
+
+describe('a home whose key file is gone: refused with one sentence, and no other key is written', () => {
+  test.each<[string, readonly string[], readonly string[], RegExp]>([
+    [
+      'of a store',
+      ['connection', 'list'],
+      ['serve'],
+      /^rescind: The key file \S+ is gone, and the store \S+rescind\.db was made/,
+    ],
+    [
+      'of a store',
+      ['connection', 'list'],
+      ['client', 'list'],
+      /^rescind: The key file \S+ is gone, and the store \S+rescind\.db was made/,
+    ],
+    [
+      'of a store',
+      ['connection', 'list'],
+      ['drill', 'status'],
+      /^rescind: The key file \S+ is gone, and the store \S+rescind\.db was made/,
+    ],
+    [
+      'of a store',
+      ['connection', 'list'],
+      ['drill', 'resume'],
+      /^rescind: The key file \S+ is gone, and the store \S+rescind\.db was made/,
+    ],
+    [
+      'of the authority',
+      ['client', 'list'],
+      ['serve'],
+      /^rescind: The authority's store \S+ was made with another key\. Give all its/,
+    ],
+  ])('%s that %j made, and %j', async (_title, before, after, what) => {
+    expect((await run(...before)).exitCode).toBe(0)
+    const key = join(home.path, 'key')
+    rmSync(key)
+    const stop = AbortSignal.timeout(10_000)
+    const ran = await rescind(after, { home: home.path, signal: stop })
+    expect(ran.exitCode).toBe(2)
+    expect(ran.stderr).toMatch(what)
+    expect(existsSync(key)).toBe(false)
   })
 })

@@ -160,7 +160,7 @@ async function drill(
     await using consent = await consentOf(context, http, target, { ...options, folder })
     const of = { subject: connection, via, tenant: target.tenant }
     const about: DrillAbout = { drill: id, ...of, depth, mode, evidence: path }
-    const journal = openJournal(about, journalMeans(context))
+    const journal = openJournal(about, await journalMeans(context))
     const evidence = createOrClose(context, path, journal)
     const { ownerConsent } = options
     const limits = limitsOf(options)
@@ -212,7 +212,7 @@ async function resume(
   id: string | undefined,
   options: RunOptions,
 ): Promise<void> {
-  const means = journalMeans(context)
+  const means = await journalMeans(context)
   const drillId = id ?? onlyUnfinished(means.folder)
   const { journal, memory, secrets } = resumeJournal(drillId, means)
   const { subject: connection, via, mode, tenant, evidence: path } = journal.about
@@ -258,9 +258,9 @@ function onlyUnfinished(folder: string): string {
 }
 
 /** Lists what did not end: what runs, and what died, with where its connection stands. */
-function status(context: Context): void {
+async function status(context: Context): Promise<void> {
   const { output } = context
-  const unfinished = listUnfinished(journalMeans(context).folder)
+  const unfinished = listUnfinished((await journalMeans(context)).folder)
   output.result({
     drills: unfinished.map((one) => ({
       ...one.about,

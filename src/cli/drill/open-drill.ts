@@ -29,8 +29,8 @@ import type { Http } from '../../core/http.ts'
 import type { Secret } from '../../core/secret.ts'
 import type { TenantConfig } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
-import { loadKey } from '../../store/key.ts'
 import { createSealer } from '../../store/sealing.ts'
+import { openHomeKey } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { openVault } from '../open-vault.ts'
 
@@ -239,8 +239,8 @@ async function bestWay({ config, output }: Context, hasUser: boolean) {
 }
 
 /** Where drills that did not end are kept. */
-export function journalMeans({ config, io }: Context): JournalMeans {
-  const key = loadKey(join(config.home, 'key'), io.env.RESCIND_KEY)
+export async function journalMeans({ config, io }: Context): Promise<JournalMeans> {
+  const key = await openHomeKey({ home: config.home, key: io.env.RESCIND_KEY })
   return { folder: join(config.home, 'drills'), sealer: createSealer(key) }
 }
 
