@@ -73,6 +73,8 @@ export interface DrillMemory {
   ownGrant: Fingerprint | null
   /** Codes that the platform was given and did not take, or of which its answer was lost. */
   codesLost: number
+  /** Grants that the faults so far may have left, which nobody holds; records of old have none. */
+  leftByFaults?: number
   others: Readonly<Record<string, ConnectionState>>
   /** Those of them that answered a call; records of old have none. */
   othersAnswering?: readonly string[]

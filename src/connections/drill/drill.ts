@@ -320,6 +320,8 @@ async function injectOne({ context }: Run, injection: Injection) {
   memory.hurt = { fault: injection.name, at: clock.now() }
   context.save()
   const ran = await runInjection(injection, context)
+  const left = ran.judgement.verdict === 'skipped' ? 0 : injection.leaves(context.rules.traits)
+  memory.leftByFaults = (memory.leftByFaults ?? 0) + left
   if (await isWell(context)) memory.hurt = null
   context.save()
   return ran

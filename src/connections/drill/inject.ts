@@ -1,4 +1,5 @@
 import { isRescindError } from '../../core/errors.ts'
+import type { ConnectionTraits } from '../../providers/connection-way.ts'
 import type { DrillContext } from './context.ts'
 import { fail, type Judgement, type Seen } from './step.ts'
 
@@ -9,6 +10,8 @@ export interface Injection {
   readonly how: string
   /** What must follow, in words. */
   readonly mustEnd: string
+  /** How many grants nobody holds afterwards, at most. */
+  leaves(traits: ConnectionTraits): number
   /** Injects, acts, looks, and repairs what it broke. */
   run(context: DrillContext): Promise<{ readonly seen: Seen; readonly judgement: Judgement }>
 }

@@ -34,9 +34,9 @@ export function injectionsOf(names: readonly string[]): readonly Injection[] {
 }
 
 function injection(row: Row): Injection {
-  const { name, how, mustEnd, only } = row
+  const { name, how, mustEnd, only, leaves = () => 0 } = row
   return {
-    ...{ name, how, mustEnd },
+    ...{ name, how, mustEnd, leaves },
     async run(context) {
       const { lab } = context
       if (lab === null)

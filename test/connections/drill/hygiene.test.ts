@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import type { Platform } from '../../../src/connections/drill/platform.ts'
 import type { Secret } from '../../../src/core/secret.ts'
 import { drill, type OrgWorld, openAccountWorld, openVaultWorld, story } from './world.ts'
@@ -94,5 +95,57 @@ describe.concurrent.each(WORLDS)('step 15, via %s', (_name, open) => {
       why: expect.stringMatching(/^2 live tokens, and 1 before: .* left alone/),
     })
     expect(world.org.truth.counts().alive).toBe(alive + 1)
+  })
+})
+
+describe.concurrent('step 15 after faults', () => {
+  const hygieneOf = async (faults: readonly string[], strays: number) => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    const injections = injectionsOf(faults).map((one) => ({
+      ...one,
+      run: async (context: Parameters<typeof one.run>[0]) => {
+        const ran = await one.run(context)
+        for (let made = 0; made < strays; made += 1) await world.grant()
+        return ran
+      },
+    }))
+    const drilled = await drill(world, { depth: 'refresh', platform, more: { injections } })
+    return [drilled.verdict, drilled.step(15)?.verdict, drilled.step(15)?.why]
+  }
+
+  test('what a fault leaves is told, and fails nothing', async () => {
+    expect(await hygieneOf(['fewer-scopes'], 0)).toEqual([
+      ...['passed', 'skipped'],
+      expect.stringMatching(/^2 live tokens, and 1 before: what a fault lost/),
+    ])
+  })
+
+  test.each([
+    [
+      'of a fault that leaves none',
+      'provider-5xx',
+      1,
+      '2 live tokens, and 1 before: the faults leave 0',
+    ],
+    [
+      'beside what the fault left',
+      'fewer-scopes',
+      1,
+      '3 live tokens, and 1 before: the faults leave 1',
+    ],
+    [
+      'of a fault that leaves none where tokens do not rotate',
+      'lost-response-after-rotation',
+      1,
+      '2 live tokens, and 1 before: the faults leave 0',
+    ],
+  ])('a grant that the platform left behind fails it: %s', async (_title, fault, strays, why) => {
+    expect(await hygieneOf([fault], strays)).toEqual([
+      ...['failed', 'fail'],
+      expect.stringContaining(
+        `${why} at most, and the drill, or the platform, left 1 more behind.`,
+      ),
+    ])
   })
 })

@@ -47,6 +47,8 @@ export const CONSENT_FAULTS: readonly Row[] = [
     name: 'fewer-scopes',
     how: 'The owner grants fewer scopes than before.',
     mustEnd: 'Refused: the grant is not kept.',
+    // The new grant is refused, and not revoked, for the connection of the same person might die of it.
+    leaves: () => 1,
     only: 'vault',
     run: (context, lab) =>
       refusedConsent(context, lab, {

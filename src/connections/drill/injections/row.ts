@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { isRescindError, RescindError } from '../../../core/errors.ts'
 import { Secret } from '../../../core/secret.ts'
-import type { HeldToken } from '../../../providers/connection-way.ts'
+import type { ConnectionTraits, HeldToken } from '../../../providers/connection-way.ts'
 import type { Consent } from '../consent/consent.ts'
 import type { DrillContext, DrillLab } from '../context.ts'
 import { codesPresented } from '../emulator.ts'
@@ -12,6 +12,9 @@ import { failFirst, type Judgement } from '../step.ts'
 /** How often it is looked at. */
 export const CALL_MS = 200
 export const NEEDS_OWNER: readonly string[] = ['reconnect_needed', 'reconnecting', 'disabled']
+
+/** Where tokens rotate, the grant of an answer that was lost lives on, and its owner makes another. */
+export const ifRotated = ({ rotation }: ConnectionTraits) => (rotation === 'never' ? 0 : 1)
 
 /** One fault of the emulated token endpoint, at its next call. */
 export const onToken = (kind: string, more: object = {}) => [{ kind, on: 'token', nth: 1, ...more }]
@@ -26,6 +29,8 @@ export interface Row {
   readonly name: string
   readonly how: string
   readonly mustEnd: string
+  /** How many grants nobody holds afterwards, at most; none without it. */
+  readonly leaves?: (traits: ConnectionTraits) => number
   /** Where it can be injected; elsewhere it is skipped. */
   readonly only?: 'vault' | 'account'
   run(

@@ -8,6 +8,7 @@ import { fail, failFirst, skip } from '../step.ts'
 import { countLive } from '../steps/before.ts'
 import {
   grantAnew,
+  ifRotated,
   judgeDead,
   look,
   missed,
@@ -119,6 +120,7 @@ export const PROVIDER_FAULTS: readonly Row[] = [
     how: 'The connection breaks after the token endpoint has acted.',
     mustEnd:
       'Without rotation it heals. With it the new token is lost: the owner is asked, and the old token is never presented again.',
+    leaves: ifRotated,
     async run(context, { provider, vault }) {
       const { rotation, replayKills } = context.rules.traits
       const isLost = rotation !== 'never' && replayKills

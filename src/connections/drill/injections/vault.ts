@@ -6,6 +6,7 @@ import { failFirst } from '../step.ts'
 import {
   attempt,
   CALL_MS,
+  ifRotated,
   judgeDead,
   kill,
   look,
@@ -64,6 +65,7 @@ export const VAULT_FAULTS: readonly Row[] = [
     how: 'A process dies after its refresh was answered, before the tokens are written.',
     mustEnd:
       'Never a lost token that is shown as well: without rotation it heals, with it the owner is asked.',
+    leaves: ifRotated,
     only: 'vault',
     async run(context, { vault }) {
       const lab = need(vault)

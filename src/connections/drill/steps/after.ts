@@ -10,7 +10,7 @@ import {
   type SeenProbe,
   until,
 } from '../look.ts'
-import { failFirst, type Judgement, type StepOf, skip } from '../step.ts'
+import { fail, failFirst, type Judgement, type StepOf, skip } from '../step.ts'
 import { countLive } from './before.ts'
 
 const LOOK_MS = 100
@@ -313,21 +313,34 @@ export const hygieneStep: StepOf<SeenHygiene> = {
   },
 }
 
+export interface SeenHygieneAfterFaults extends SeenHygiene {
+  /** How many grants the faults leave, at most. */
+  readonly byFaults: number
+}
+
 /** The same after faults: a grant that a fault lost lives on, and nobody holds what would end it. */
-export const hygieneAfterFaults: StepOf<SeenHygiene> = {
+export const hygieneAfterFaults: StepOf<SeenHygieneAfterFaults> = {
   ...hygieneStep,
   act: 'Count the live tokens of the user and the app.',
-  passOnlyIf: 'As many as before.',
+  passOnlyIf: 'As many as before, and no more beside them than the faults leave.',
   ask: async (context) => ({
     before: context.memory.liveBefore,
     after: await countLive(context),
     grants: null,
+    byFaults: context.memory.leftByFaults ?? 0,
   }),
   judge(seen, rules) {
-    const { before, after } = seen
+    const { before, after, byFaults } = seen
     if (before === null || after === null || after <= before) return hygieneStep.judge(seen, rules)
+    const count = `${formatCounted(after, 'live token')}, and ${before} before`
+    const others = after - before - byFaults
+    if (others > 0) {
+      return fail(
+        `${count}: the faults leave ${byFaults} at most, and the drill, or the platform, left ${others} more behind.`,
+      )
+    }
     return skip(
-      `${formatCounted(after, 'live token')}, and ${before} before: what a fault lost, or a refusal left, lives on at the provider until somebody revokes it there.`,
+      `${count}: what a fault lost, or a refusal left, lives on at the provider until somebody revokes it there.`,
     )
   },
 }
