@@ -30,8 +30,8 @@ export interface World extends AsyncDisposable {
 
 export async function openWorld(
   given?: AuthorityStore | ((clock: Clock) => Promise<AuthorityStore>),
+  clock = scaledClock(SPEED),
 ): Promise<World> {
-  const clock = scaledClock(SPEED)
   const store =
     typeof given === 'function'
       ? await given(clock)
@@ -75,4 +75,12 @@ export const until = (check: () => void | Promise<void>) => vi.waitFor(check, PA
 
 export async function takes(receiver: Receiver, ids: readonly string[]): Promise<void> {
   await until(() => expect(receiver.taken).toEqual(ids))
+}
+
+/** Waits until it is written down that the receiver has everything: no delivery is under way then. */
+export async function settled({ store }: World, authority: Authority): Promise<void> {
+  const last = (await store.readEvents(null, EVENTS_MAX)).at(-1)
+  await until(async () => {
+    expect((await authority.webhooks.status())[0]?.position).toBe(last?.position)
+  })
 }
