@@ -114,14 +114,11 @@ async function firstDeath({ store, clock }: AuthorityParts, view: TokenView): Pr
   return first ?? { death: deathOf(view, now), at: null, mark: null }
 }
 
-/** The settings of marks that kill a grant. */
+/** The settings of marks that killed a grant first, one of each mark and kind. */
 async function deadlyMarks(store: AuthorityStore, grant: GrantView): Promise<readonly MarkRow[]> {
-  if (!isMarked(grant)) return []
-  const marks = await store.readMarks(markKeysOf(grant))
-  return marks.filter(({ epoch, before }) => isMarked({ ...grant, marks: { epoch, before } }))
+  const isMarked = isGrantDead({ ...grant, endedAt: null })
+  return isMarked ? store.readMarks(markKeysOf(grant), grant) : []
 }
-
-const isMarked = (grant: GrantView): boolean => isGrantDead({ ...grant, endedAt: null })
 
 /** Says whether an event of the moment of death is the one that tells of it. */
 function isAbout(

@@ -271,7 +271,7 @@ describe.skipIf(missing !== undefined)(`several machines on one PostgreSQL${miss
       // The first answer comes when another has taken over, and has sent the same event.
       if (receiver.seen.filter((one) => one.id === id).length > 1) wake()
       await woken
-      return 'take'
+      return 'take' as const
     }
     const webhooks = [{ url: receiver.url, secret }]
     await Promise.all([

@@ -124,7 +124,7 @@ function wrapStore(store: AuthorityStore, turn: Schedule['turn']): AuthorityStor
     ...askInSteps(steps),
     reserveIds: (count) => turn('reserveIds', () => store.reserveIds(count)),
     readGrant: (id) => turn(`readGrant ${id}`, () => store.readGrant(id)),
-    readMarks: (keys) => turn('readMarks', () => store.readMarks(keys)),
+    readMarks: (keys, grant) => turn('readMarks', () => store.readMarks(keys, grant)),
     readNote: (key) => turn(`readNote ${key}`, () => store.readNote(key)),
   }
 }

@@ -1,9 +1,9 @@
-/** When a mark is looked at again that something is still there of what it killed, at the earliest. */
+/** When a mark or a setting is looked at again of which something is still there that it killed, at the earliest. */
 export const MARK_LOOK_MS = 24 * 3_600_000
 
 /**
- * Settings of one mark that are kept whatever they killed: the youngest, also for grants that are being
- * started, and few enough to be read at once. Of older ones those are kept that killed a grant first.
+ * Settings of one mark that are kept for their time whatever they killed: the youngest, also for grants that
+ * are being started. Of older ones those alone stay that killed a grant first.
  */
 export const SETTINGS_KEPT = 100
 
@@ -29,7 +29,9 @@ export const SETTINGS_KEPT = 100
  *    A grant is forgotten with its last token, and takes no token from then on.
  * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
  * 7. A mark is kept as long as a grant is there that it killed, and not much longer.
- *    So is each of its settings by which a grant died first; of others, some of the youngest.
+ *    So is each of its settings by which a grant died first; of others, some of the youngest, for as long as
+ *    they were told. One with a moment is kept as long as any grant could live that was there, and not made
+ *    where an older one kills all that it does.
  * 8. A client that is disabled holds nothing from before: it is never read as disabled without its mark.
  */
 export interface AuthorityStore {
@@ -69,8 +71,15 @@ export interface AuthorityStore {
   readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
   /** Lists the events of one millisecond: that in which a token, a grant or a reach ended. */
   eventsAt(at: number, limit: number): Promise<readonly EventRow[]>
-  /** Reads marks by their names: each time that one was set and killed a grant, while that may be there. */
-  readMarks(keys: readonly string[]): Promise<readonly MarkRow[]>
+  /**
+   * Reads by what of some marks a grant died first, while that may be there: of each the first setting
+   * that is younger than its birth, and the first with a moment after its making. No more are read,
+   * however many there are.
+   */
+  readMarks(
+    keys: readonly string[],
+    grant: Pick<GrantView, 'born' | 'createdAt'>,
+  ): Promise<readonly MarkRow[]>
   readNote(key: string): Promise<Note | null>
   close(): Promise<void>
 }

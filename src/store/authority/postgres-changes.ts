@@ -125,16 +125,22 @@ const END_GRANT: Kind<'end_grant'> = {
   ],
 }
 
-/** Sets marks, each with the epoch that `turn` drew: one number is enough for all of one transaction. */
-const setMarks = (
-  asked: string,
-) => `settings AS (INSERT INTO rescind.mark_setting (key, epoch, before, at)
-      SELECT key, CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END, before, at
-      FROM ${asked} RETURNING key, epoch),
+/**
+ * Sets marks, each with the epoch that `turn` drew: one number is enough for all of one transaction. A
+ * setting with a moment is a row of its own, and none where an older one kills all that it does.
+ */
+const setMarks = (asked: string) => `marks AS (SELECT key, whole, before, at,
+      CASE WHEN whole THEN (SELECT value FROM turn) ELSE 0 END AS epoch,
+      greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
+        THEN (SELECT max(expires_at) FROM rescind.grants) END) AS keep_until
+      FROM ${asked}),
+    settings AS (INSERT INTO rescind.mark_setting (key, epoch, before, at, keep_until)
+      SELECT key, epoch, 0, at, keep_until FROM marks WHERE whole
+      UNION ALL SELECT key, 0, before, at, keep_until FROM marks m WHERE before > 0
+        AND NOT EXISTS (SELECT 1 FROM rescind.mark_setting s
+          WHERE s.key = m.key AND s.epoch = 0 AND s.before >= m.before)),
     done AS (INSERT INTO rescind.mark AS m (key, epoch, before, keep_until)
-      SELECT key, epoch, before, greatest(keep_until, CASE WHEN before > 0 OR key = 'a'
-        THEN (SELECT max(expires_at) FROM rescind.grants) END)
-      FROM ${asked} JOIN settings USING (key) ORDER BY key
+      SELECT key, epoch, before, keep_until FROM marks ORDER BY key
       ON CONFLICT (key) DO UPDATE SET epoch = greatest(m.epoch, excluded.epoch),
         before = greatest(m.before, excluded.before),
         keep_until = greatest(m.keep_until, excluded.keep_until))`

@@ -25,10 +25,10 @@ const HAS_TOKEN = 'EXISTS (SELECT 1 FROM rescind.token t WHERE t.grant_id = g.id
 /**
  * One process forgets at a time: of two that forget the last tokens of a grant, neither would see that it
  * has none left. Nobody waits for it, so it need not be on disk at once: what a crash brings back is
- * forgotten again.
+ * forgotten again. A bitmap would be made of all settings of a mark, to sort them and look at a few.
  */
 const BEGIN_ROUND = `SELECT pg_try_advisory_xact_lock(${FORGETTING_LOCK}) AS mine,
-  set_config('synchronous_commit', 'off', true)`
+  set_config('synchronous_commit', 'off', true), set_config('enable_bitmapscan', 'off', true)`
 
 /**
  * Forgets up to $2 rows of each table, steps aside for whoever holds a row, and names grants that may be
@@ -81,16 +81,31 @@ const FORGET_MARKS = `WITH due AS MATERIALIZED (SELECT key, epoch, 0 AS since FR
     WHERE key = ANY(ARRAY(SELECT key FROM due EXCEPT SELECT key FROM alive)) RETURNING key)
   DELETE FROM rescind.mark_setting WHERE key = ANY(ARRAY(SELECT key FROM gone))`
 
+/** Where a setting is, and since which epoch grants that are there died by it first. */
+const SETTING = `s.ctid AS place, s.key, s.epoch,
+  coalesce((SELECT max(p.epoch) FROM rescind.mark_setting p
+    WHERE p.key = s.key AND p.epoch < s.epoch), 0) AS since`
+
 /**
- * Forgets settings of marks that were set again, by which no grant that is there died first. While a reach
- * is revoked again and again its mark stays: only here they come to an end. A moment has no epoch, and what
- * a mark on everything killed no index tells.
+ * While a reach is revoked again and again its mark stays, and its settings come to an end by themselves:
+ * when their time is over and no grant is there that died by them first. A moment has no epoch, and what a
+ * mark on everything killed no index tells: their time is as long as that of any grant that was there.
  */
-const FORGET_SETTINGS = `WITH due AS MATERIALIZED (SELECT * FROM (SELECT ctid AS place, key, epoch,
-      coalesce(lag(epoch) OVER (PARTITION BY key ORDER BY epoch), 0) AS since,
-      row_number() OVER (PARTITION BY key ORDER BY epoch DESC) AS age
-    FROM rescind.mark_setting WHERE key = ANY($1::text[]) AND key <> 'a' AND epoch > 0) s
-    WHERE age > ${SETTINGS_KEPT})
+const FORGET_SETTINGS = `WITH due AS MATERIALIZED (SELECT ${SETTING} FROM rescind.mark_setting s
+    WHERE s.keep_until < $1 ORDER BY s.keep_until LIMIT $2),
+  alive AS MATERIALIZED (SELECT due.place, k.id FROM due CROSS JOIN LATERAL (${KILLED}) k),
+  kept AS (UPDATE rescind.mark_setting m SET keep_until = greatest($3::bigint,
+      (SELECT t.expires_at FROM rescind.token t WHERE t.grant_id = a.id LIMIT 1))
+    FROM alive a WHERE m.ctid = a.place)
+  DELETE FROM rescind.mark_setting
+    WHERE ctid = ANY(ARRAY(SELECT place FROM due EXCEPT SELECT place FROM alive))`
+
+/** Forgets, sooner, settings that are none of the youngest any more, now that their marks were set again. */
+const FORGET_OLD_SETTINGS = `WITH due AS MATERIALIZED (SELECT o.*
+    FROM unnest($1::text[]) AS k (key) CROSS JOIN LATERAL (SELECT ${SETTING}
+      FROM rescind.mark_setting s WHERE s.key = k.key AND s.epoch > 0
+      ORDER BY s.epoch DESC LIMIT $2 OFFSET ${SETTINGS_KEPT}) o
+    WHERE k.key <> 'a')
   DELETE FROM rescind.mark_setting WHERE ctid = ANY(ARRAY(
     SELECT place FROM due WHERE NOT EXISTS (${KILLED})))`
 
@@ -114,7 +129,8 @@ async function forgetSome(query: Query, round: Round): Promise<boolean> {
     await query(FORGET_GRANTS, [locked.map((row) => row.id)])
   }
   await query(FORGET_MARKS, [until, limit, now + MARK_LOOK_MS])
-  if (marked.size > 0) await query(FORGET_SETTINGS, [[...marked]])
+  await query(FORGET_SETTINGS, [until, limit, now + MARK_LOOK_MS])
+  if (marked.size > 0) await query(FORGET_OLD_SETTINGS, [[...marked], limit])
   return true
 }
 

@@ -84,7 +84,12 @@ const READ_NOTES: Statement = {
 }
 const READ_MARKS: Statement = {
   name: 'rescind_read_marks',
-  text: `SELECT key, epoch, before, at FROM rescind.mark_setting WHERE key = ANY($1::text[])`,
+  // Of those with a moment a younger one has a later moment: the first is the lowest.
+  text: `SELECT s.key, s.epoch, s.before, s.at FROM unnest($1::text[]) AS k (key) CROSS JOIN LATERAL (
+      (SELECT * FROM rescind.mark_setting s WHERE s.key = k.key AND s.epoch > $2
+        ORDER BY s.epoch LIMIT 1)
+      UNION ALL (SELECT * FROM rescind.mark_setting s
+        WHERE s.key = k.key AND s.epoch = 0 AND s.before > $3 ORDER BY s.before LIMIT 1)) s`,
 }
 /** A transaction that is not over may still add an event below: nothing from `xmin` on is read yet. */
 const READ_EVENTS: Statement = {
@@ -148,7 +153,8 @@ export function createLookups(
     readClient: (id) => (canBeThere(id) ? clients.add(id) : Promise.resolve(null)),
     listClients: () => rows(LIST_CLIENTS, [], clientRow),
     readNote: (key) => (canBeThere(key) ? notes.add(key) : Promise.resolve(null)),
-    readMarks: (keys) => rows(READ_MARKS, [keys.filter(canBeThere)], markRow),
+    readMarks: (keys, { born, createdAt }) =>
+      rows(READ_MARKS, [keys.filter(canBeThere), born, createdAt], markRow),
     readEvents: async (after, limit) =>
       rows(READ_EVENTS, [...readPosition(after), limit], eventRow),
     eventsAt: (at, limit) => rows(READ_EVENTS_AT, [at, limit], eventRow),

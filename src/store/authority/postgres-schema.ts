@@ -59,6 +59,15 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX grants_client ON rescind.grants (client_id, born);
    CREATE INDEX grants_user ON rescind.grants (user_id, born) WHERE user_id IS NOT NULL;
    CREATE INDEX grants_session ON rescind.grants (session_id, born) WHERE session_id IS NOT NULL;`,
+
+  // A setting comes to an end by itself, and what a grant died by first is one look.
+  `ALTER TABLE rescind.mark_setting ADD COLUMN keep_until bigint;
+   UPDATE rescind.mark_setting s SET keep_until = coalesce(
+     (SELECT m.keep_until FROM rescind.mark m WHERE m.key = s.key), 0);
+   ALTER TABLE rescind.mark_setting ALTER COLUMN keep_until SET NOT NULL;
+   DROP INDEX rescind.mark_setting_key;
+   CREATE INDEX mark_setting_first ON rescind.mark_setting (key, epoch, before);
+   CREATE INDEX mark_setting_expiry ON rescind.mark_setting (keep_until);`,
 ]
 
 /**

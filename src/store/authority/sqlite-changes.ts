@@ -75,7 +75,10 @@ export function createChanges(
        epoch = max(epoch, excluded.epoch), before = max(before, excluded.before),
        keep_until = max(keep_until, excluded.keep_until)`,
   )
-  const insertMarkSetting = run('INSERT INTO mark_setting VALUES (?, ?, ?, ?)')
+  const insertMarkSetting = run('INSERT INTO mark_setting VALUES (?, ?, ?, ?, ?)')
+  // What an older one kills all of was killed by that.
+  const insertMoment = run(`INSERT INTO mark_setting SELECT ?1, 0, ?2, ?3, ?4 WHERE NOT EXISTS
+    (SELECT 1 FROM mark_setting WHERE key = ?1 AND epoch = 0 AND before >= ?2)`)
   const insertClient = run('INSERT INTO client VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING')
   const updateClient = run(
     'UPDATE client SET settings = ?, enabled = ?, version = version + 1 WHERE id = ? AND version = ?',
@@ -145,7 +148,8 @@ export function createChanges(
     const kept = Math.max(keepUntil, last ?? 0)
     forgetting.written(kept)
     const key = markKey(reach)
-    insertMarkSetting(key, epoch, before ?? 0, at)
+    if (before === null) insertMarkSetting(key, epoch, 0, at, kept)
+    else insertMoment(key, before, at, kept)
     if (isExact) forgetting.marked(key)
     return setMark(key, epoch, before ?? 0, kept)
   }

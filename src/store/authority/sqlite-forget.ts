@@ -6,7 +6,7 @@ import type { RecentEnds } from './sqlite-recent-ends.ts'
 export interface Forgetting {
   /** Hears of a row that may be forgotten from a moment on. */
   written(expiresAt: number): void
-  /** Forgets settings of a mark that was set again, by which no grant that is there died first. */
+  /** Forgets a setting that is none of the youngest any more, now that its mark was set again. */
   marked(key: string): void
   /** Forgets at most `limit` expired rows of each table. */
   forget(now: number, limit: number): void
@@ -26,6 +26,7 @@ export function createForgetting(
   const prepare = (sql: string) => database.prepare(sql)
   const forgetRows = createRowForgetting(database, recentEnds)
   const forgetMarks = createMarkForgetting(database)
+  const settings = createSettingForgetting(database)
   const usedNames = prepare(`DELETE FROM used_once WHERE key IN
     (SELECT key FROM used_once WHERE keep_until <= ? LIMIT ?)`)
   // Events come in the order of their numbers, and nearly in that of their moments.
@@ -33,20 +34,21 @@ export function createForgetting(
     (SELECT seq, at FROM event ORDER BY seq LIMIT ?2) WHERE at <= ?1)`)
   const nextExpiry = prepare(`SELECT min(expires_at) AS at FROM token
     UNION ALL SELECT min(expires_at) FROM "grant" UNION ALL SELECT min(keep_until) FROM used_once
-    UNION ALL SELECT min(keep_until) FROM mark
+    UNION ALL SELECT min(keep_until) FROM mark UNION ALL SELECT min(keep_until) FROM mark_setting
     UNION ALL SELECT at + ? FROM (SELECT at FROM event ORDER BY seq LIMIT 1)`)
   let idleUntil = 0
 
   const forgetSome = (now: number, limit: number): number =>
     forgetRows(now, limit) +
     forgetMarks(now, limit) +
+    settings.forget(now, limit) +
     Number(usedNames.run(now, limit).changes) +
     Number(oldEvents.run(now - eventsKeptMs, limit).changes)
   return {
     written(expiresAt) {
       if (expiresAt < idleUntil) idleUntil = expiresAt
     },
-    marked: createSettingForgetting(database),
+    marked: settings.marked,
     forget(now, limit) {
       if (now < idleUntil || forgetSome(now, limit) > 0) return
       const moments = nextExpiry.all(eventsKeptMs) as { at: number | null }[]
@@ -96,10 +98,7 @@ function createMarkForgetting(database: DatabaseSync) {
     database,
     (where) => `SELECT id FROM "grant" WHERE ${where} AND born < ? LIMIT 1`,
   )
-  // One of them: a client's own grant may have a million.
-  const youngestToken = prepare(
-    'SELECT expires_at AS at FROM token WHERE grant_id = ? ORDER BY id DESC LIMIT 1',
-  )
+  const nextLook = findNextLook(database)
   const keep = prepare('UPDATE mark SET keep_until = ? WHERE key = ?')
   const removes = ['mark_setting', 'mark'].map((table) =>
     prepare(`DELETE FROM ${table} WHERE key = ?`),
@@ -109,31 +108,69 @@ function createMarkForgetting(database: DatabaseSync) {
     for (const { key, epoch } of marks) {
       const grantId = findKilled(key, epoch)?.id as number | undefined
       if (grantId === undefined) for (const remove of removes) remove.run(key)
-      else keep.run(Math.max(now + MARK_LOOK_MS, Number(youngestToken.get(grantId)?.at ?? 0)), key)
+      else keep.run(nextLook(now, grantId), key)
     }
     return marks.length
   }
 }
 
-/** While a reach is revoked again and again its mark stays: only here its settings come to an end. */
+/** When what killed a grant is looked at again: one token tells, as a client's own grant may have a million. */
+function findNextLook(database: DatabaseSync) {
+  const youngestToken = database.prepare(
+    'SELECT expires_at AS at FROM token WHERE grant_id = ? ORDER BY id DESC LIMIT 1',
+  )
+  return (now: number, grantId: number): number =>
+    Math.max(now + MARK_LOOK_MS, Number(youngestToken.get(grantId)?.at ?? 0))
+}
+
+/**
+ * While a reach is revoked again and again its mark stays, and its settings come to an end by themselves:
+ * when their time is over and no grant is there that died by them first. A moment has no epoch, and no index
+ * tells what it killed: its time is as long as that of any grant that was there.
+ */
 function createSettingForgetting(database: DatabaseSync) {
-  const count = database.prepare('SELECT count(*) AS n FROM mark_setting WHERE key = ?')
-  // A moment has no epoch, and no index tells what it killed.
-  const settings = database.prepare(`SELECT rowid AS id, epoch FROM mark_setting
-    WHERE key = ? AND epoch > 0 ORDER BY epoch`)
+  const prepare = (sql: string) => database.prepare(sql)
+  const due = prepare(
+    'SELECT rowid AS id, key, epoch FROM mark_setting WHERE keep_until <= ? LIMIT ?',
+  )
+  const old = prepare(`SELECT rowid AS id, key, epoch FROM mark_setting
+    WHERE key = ? AND epoch > 0 ORDER BY epoch DESC LIMIT 1 OFFSET ${SETTINGS_KEPT}`)
+  const previous = prepare(
+    'SELECT max(epoch) AS epoch FROM mark_setting WHERE key = ? AND epoch < ?',
+  )
   const findBetween = findOfReach(
     database,
     (where) => `SELECT id FROM "grant" WHERE ${where} AND born >= ? AND born < ? LIMIT 1`,
   )
-  const remove = database.prepare('DELETE FROM mark_setting WHERE rowid = ?')
-  return (key: string): void => {
-    if (Number(count.get(key)?.n) <= SETTINGS_KEPT) return
-    const rows = settings.all(key) as { id: number; epoch: number }[]
-    for (const [index, { id, epoch }] of rows.slice(0, -SETTINGS_KEPT).entries()) {
-      const before = rows[index - 1]?.epoch ?? 0
-      if (findBetween(key, before, epoch) === undefined) remove.run(id)
-    }
+  const nextLook = findNextLook(database)
+  const keep = prepare('UPDATE mark_setting SET keep_until = ? WHERE rowid = ?')
+  const remove = prepare('DELETE FROM mark_setting WHERE rowid = ?')
+  /** A grant that is there and died by a setting first. */
+  const killedBy = ({ key, epoch }: Setting): number | undefined => {
+    const since = Number(previous.get(key, epoch)?.epoch ?? 0)
+    return findBetween(key, since, epoch)?.id as number | undefined
   }
+  return {
+    forget(now: number, limit: number): number {
+      const settings = due.all(now, limit) as unknown as Setting[]
+      for (const setting of settings) {
+        const grantId = killedBy(setting)
+        if (grantId === undefined) remove.run(setting.id)
+        else keep.run(nextLook(now, grantId), setting.id)
+      }
+      return settings.length
+    },
+    marked(key: string): void {
+      const setting = old.get(key) as unknown as Setting | undefined
+      if (setting && killedBy(setting) === undefined) remove.run(setting.id)
+    },
+  }
+}
+
+interface Setting {
+  readonly id: number
+  readonly key: string
+  readonly epoch: number
 }
 
 /** Prepares a query for each kind of reach that an index by birth knows, and returns how a mark's is asked. */

@@ -75,7 +75,11 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
   const youngestMarks = prepare(
     'SELECT max(epoch), max(before) FROM mark WHERE key IN (?, ?, ?, ?, ?)',
   )
-  const settingsByKey = prepare('SELECT key, epoch, before, at FROM mark_setting WHERE key = ?')
+  const firstByBirth = prepare(`SELECT key, epoch, before, at FROM mark_setting
+    WHERE key = ? AND epoch > ? ORDER BY epoch LIMIT 1`)
+  // Of those with a moment a younger one has a later moment: the first is the lowest.
+  const firstByMoment = prepare(`SELECT key, epoch, before, at FROM mark_setting
+    WHERE key = ? AND epoch = 0 AND before > ? ORDER BY before LIMIT 1`)
   const latest = prepare(`SELECT (SELECT value FROM counter WHERE name = 'epoch'),
     (SELECT value FROM counter WHERE name = 'before')`)
   // What one snapshot is asked again and again: its client, and how young the youngest of all marks is.
@@ -184,8 +188,13 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
       const cells = noteByKey.one(key)
       return cells ? { value: cells[0] as string, version: cells[1] as number } : null
     },
-    marks: (keys: readonly string[]): readonly MarkRow[] =>
-      keys.flatMap((key) => settingsByKey.all(key).map(markRow)),
+    marks: (
+      keys: readonly string[],
+      { born, createdAt }: Pick<GrantView, 'born' | 'createdAt'>,
+    ): readonly MarkRow[] =>
+      keys
+        .flatMap((key) => [...firstByBirth.all(key, born), ...firstByMoment.all(key, createdAt)])
+        .map(markRow),
     events: (after: string | null, limit: number): readonly EventRow[] =>
       eventsAfter.all(readPosition(after), limit).map(eventRow),
     eventsAt: (at: number, limit: number): readonly EventRow[] =>

@@ -45,4 +45,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
    DROP TABLE event;
    ALTER TABLE event_as_text RENAME TO event;
    CREATE INDEX event_milestone ON event (at) WHERE seq % 64 = 0;`,
+  // A setting comes to an end by itself, and what a grant died by first is one look.
+  `ALTER TABLE mark_setting ADD COLUMN keep_until INTEGER NOT NULL DEFAULT 0;
+   UPDATE mark_setting SET keep_until = coalesce(
+     (SELECT m.keep_until FROM mark m WHERE m.key = mark_setting.key), 0);
+   DROP INDEX mark_setting_key;
+   CREATE INDEX mark_setting_first ON mark_setting (key, epoch, before);
+   CREATE INDEX mark_setting_expiry ON mark_setting (keep_until);`,
 ]

@@ -76,7 +76,7 @@ export async function openSqliteAuthorityStore(
       read(() => lookups.listGrants(reach, now, after, limit)),
     readEvents: (after, limit) => read(() => lookups.events(after, limit)),
     eventsAt: (at, limit) => read(() => lookups.eventsAt(at, limit)),
-    readMarks: (keys) => read(() => lookups.marks(keys)),
+    readMarks: (keys, grant) => read(() => lookups.marks(keys, grant)),
     readNote: (key) => read(() => lookups.note(key)),
     async close() {
       await Promise.all([queue.drained(), read(() => {})])

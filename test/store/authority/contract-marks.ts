@@ -8,6 +8,7 @@ import {
   type Reach,
 } from '../../../src/store/authority/contract.ts'
 import {
+  ANCIENT,
   allEvents,
   type Check,
   countDone,
@@ -137,13 +138,13 @@ export const MARK_CHECKS: readonly Check[] = [
         const isShops = GRANTS[name].clientId === 'shop'
         expect(await isDead(other, grants[name].tokenId), name).toBe(isShops)
       }
-      const [mark] = await store.readMarks(['c:shop'])
+      const [mark] = await store.readMarks(['c:shop'], ANCIENT)
       expect(mark).toMatchObject({ key: 'c:shop', before: 0, at: START })
       const { tokenId } = await startGrant(store)
       expect(await isDead(other, tokenId)).toBe(false)
       expect(await store.commit(disabling('shop'))).toBe('conflict')
       expect(await store.commit(disabling('nobody'))).toBe('conflict')
-      expect(await store.readMarks(['c:nobody'])).toEqual([])
+      expect(await store.readMarks(['c:nobody'], ANCIENT)).toEqual([])
       expect(await isDead(other, tokenId)).toBe(false)
       // Whoever had read the client before cannot enable it by what it writes.
       expect(await other.commit(putting('shop', 1))).toBe('conflict')
@@ -238,7 +239,7 @@ export const MARK_CHECKS: readonly Check[] = [
       await store.commit(marking(ada))
       await other.commit(marking(shop, START + 7))
       await other.commit(marking({ type: 'all' }))
-      const marks = await store.readMarks(markKeysOf(grantRow(1)))
+      const marks = await store.readMarks(markKeysOf(grantRow(1)), ANCIENT)
       const byKey = new Map(marks.map((mark) => [mark.key, mark]))
       expect([...byKey.keys()].sort()).toEqual(['a', 'c:shop', 'u:ada'])
       expect(byKey.get('a')?.epoch).toBeGreaterThan(byKey.get('u:ada')?.epoch ?? 99)
@@ -246,19 +247,31 @@ export const MARK_CHECKS: readonly Check[] = [
     },
   },
   {
-    title: 'reads each time that a mark was set, with its own epoch and moment',
-    async run({ store, other }) {
+    title: 'reads by which setting of a mark a grant died first: by its birth, and by its making',
+    async run({ store, other, place }) {
       const ada: Reach = { type: 'user', userId: 'ada' }
       await store.commit(marking(ada, null, START + 1))
       await other.commit(marking(ada, START + 7, START + 2))
       await other.commit(marking(ada, null, START + 3))
-      const marks = [...(await store.readMarks(['u:ada']))].sort((one, two) => one.at - two.at)
-      expect(marks).toMatchObject([
+      // Everything that this kills is dead already.
+      await store.commit(marking(ada, START + 5, START + 4))
+      await store.commit(marking(ada, START + 7, START + 5))
+      await store.commit(marking(ada, START + 9, START + 6))
+      const read = (born: number, createdAt: number) =>
+        other.readMarks(['u:ada', 'c:shop'], { born, createdAt })
+      const first = await read(0, START)
+      expect(first).toMatchObject([
         { key: 'u:ada', before: 0, at: START + 1 },
         { key: 'u:ada', epoch: 0, before: START + 7, at: START + 2 },
-        { key: 'u:ada', before: 0, at: START + 3 },
       ])
-      expect(marks[2]?.epoch).toBeGreaterThan(marks[0]?.epoch ?? 99)
+      const second = await read(first[0]?.epoch ?? 0, START + 7)
+      expect(second).toMatchObject([
+        { key: 'u:ada', before: 0, at: START + 3 },
+        { key: 'u:ada', epoch: 0, before: START + 9, at: START + 6 },
+      ])
+      expect(second[0]?.epoch).toBeGreaterThan(first[0]?.epoch ?? 99)
+      expect(await read(second[0]?.epoch ?? 0, START + 9)).toEqual([])
+      expect((await place.countRows()).mark_setting).toBe(4)
     },
   },
   ...REACHES.map(

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { AuthorityStore, Change } from '../../../src/store/authority/contract.ts'
 import {
+  ANCIENT,
   allEvents,
   type Check,
   countDone,
@@ -82,7 +83,7 @@ export const ROW_CHECKS: readonly Check[] = [
       expect(await store.readClient('nobody')).toBeNull()
       expect(await store.readClient('no\0body')).toBeNull()
       expect(await store.readNote('no\0note')).toBeNull()
-      expect(await store.readMarks(['u:nobody', 'u:no\0body'])).toEqual([])
+      expect(await store.readMarks(['u:nobody', 'u:no\0body'], ANCIENT)).toEqual([])
     },
   },
   {

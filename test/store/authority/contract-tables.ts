@@ -9,6 +9,7 @@ import {
   SETTINGS_KEPT,
 } from '../../../src/store/authority/contract.ts'
 import {
+  ANCIENT,
   type Check,
   EVENTS_KEPT_MS,
   endingGrant,
@@ -34,6 +35,9 @@ const GRANT_LIFE_MS = 365 * LIFE_MS
 const IDLE = 40
 /** Rounds in which they do: enough that each comes first. */
 const ROUNDS = 8
+/** Revocations of one reach, and how many of them fall in the life of a grant. */
+const REVOCATIONS = 40
+const REVOCATIONS_A_LIFE = 8
 /** Events of one change: more rows than a store writes without forgetting. */
 const MANY_EVENTS = 400
 
@@ -196,7 +200,7 @@ export const TABLE_CHECKS: readonly Check[] = [
           tokenRow(await store.reserveIds(1), later, { expiresAt: start + 9 * LIFE_MS }),
         ]
         await store.commit({ type: 'add_tokens', grantId: later, tokens, events: [] })
-        const marks = () => store.readMarks([markKey(reach)])
+        const marks = () => store.readMarks([markKey(reach)], ANCIENT)
         clock.set(start + LIFE_MS - 1)
         await writeGeneration(world)
         const killed = await other.readGrant(grantId)
@@ -215,7 +219,7 @@ export const TABLE_CHECKS: readonly Check[] = [
     (type): Check => ({
       title: `keeps of a ${type} that is revoked again and again what each grant died by first`,
       async run(world) {
-        const { store, other } = world
+        const { store, other, place } = world
         const names = { clientId: 'shop', userId: 'shop eve', sessionId: 's 1' }
         const reach = { type, ...names } as Reach
         let at = START
@@ -233,18 +237,54 @@ export const TABLE_CHECKS: readonly Check[] = [
           died.push({ grantId, at: at + 1 })
           await revoke(times)
         }
-        const read = () => other.readMarks([markKey(reach)])
+        const settings = async () => (await place.countRows()).mark_setting
         await soon(world, async () =>
-          expect((await read()).length).toBeLessThanOrEqual(SETTINGS_KEPT + died.length),
+          expect(await settings()).toBeLessThanOrEqual(SETTINGS_KEPT + died.length),
         )
-        expect((await read()).length).toBeGreaterThanOrEqual(SETTINGS_KEPT)
+        expect(await settings()).toBeGreaterThanOrEqual(SETTINGS_KEPT)
         for (const { grantId, at } of died) {
-          const { born } = (await other.readGrant(grantId)) ?? expect.fail('not there')
-          const deadly = (await read()).filter(({ epoch }) => epoch > born)
-          expect(Math.min(...deadly.map((setting) => setting.at))).toBe(at)
+          const grant = (await other.readGrant(grantId)) ?? expect.fail('not there')
+          expect(await other.readMarks([markKey(reach)], grant)).toMatchObject([{ at }])
         }
       },
     }),
+  ),
+  ...(['session', 'client', 'user', 'user_client', 'all'] as const).flatMap((type) =>
+    [false, true].map(
+      (hasMoment): Check => ({
+        title: `forgets of ${type === 'all' ? 'everything' : `a ${type}`} that is revoked again and again${hasMoment ? ' by a moment' : ''} what no grant died by first that is there`,
+        async run(world) {
+          const { store, other, place, clock } = world
+          const names = { clientId: 'shop', userId: 'shop eve', sessionId: 's 1' }
+          const reach = { type, ...names } as Reach
+          const died: { grantId: number; at: number; expiresAt: number }[] = []
+          for (let time = 0; time < REVOCATIONS; time += 1) {
+            const now = START + (time * LIFE_MS) / REVOCATIONS_A_LIFE
+            clock.set(now)
+            const expiresAt = now + LIFE_MS
+            const { grantId } = await startGrant(store, { ...names, createdAt: now, expiresAt })
+            const at = now + 1
+            died.push({ grantId, at, expiresAt })
+            const before = hasMoment ? at : null
+            const mark = { type: 'mark', reach, before, at, keepUntil: at + HOUR_MS } as const
+            expect(await store.commit({ ...mark, events: [] })).toBe('done')
+            await store.commit(logging(MANY_EVENTS, now))
+            for (const one of died.filter(({ expiresAt }) => expiresAt > now)) {
+              const grant = (await other.readGrant(one.grantId)) ?? expect.fail('not there')
+              expect(isGrantDead(grant)).toBe(true)
+              const read = await other.readMarks([markKey(reach)], grant)
+              expect(read).toMatchObject([{ at: one.at }])
+            }
+          }
+          // What killed a grant is looked at again a day later, which is as long as one lives here.
+          await soon(world, async () =>
+            expect((await place.countRows()).mark_setting).toBeLessThanOrEqual(
+              2 * REVOCATIONS_A_LIFE,
+            ),
+          )
+        },
+      }),
+    ),
   ),
   {
     title: 'forgets nothing before its time: what has ended stays ended, marked stays dead',

@@ -93,6 +93,30 @@ describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}
     expect(await usesOfTokenGrant(url, 'idx_tup_read')).toBeLessThan(BACKLOG / 10)
   })
 
+  test('a mark that was set often is looked up, set again and forgotten by a few of its settings', async () => {
+    const { store, url } = await withBacklog()
+    await askPostgres(
+      url,
+      `INSERT INTO rescind.mark VALUES ('c:shop', ${BACKLOG}, 0, ${2 * START});
+       INSERT INTO rescind.mark_setting SELECT 'c:shop', i, 0, i, ${2 * START}
+         FROM generate_series(1, ${BACKLOG}) AS i;
+       UPDATE rescind.counter SET value = ${BACKLOG} WHERE name = 'epoch'`,
+    )
+    const reach = { type: 'client', clientId: 'shop' } as const
+    const mark = { type: 'mark', reach, at: START, keepUntil: 2 * START, events: [] } as const
+    for (const before of [null, START]) await store.commit({ ...mark, before })
+    await store.commit(logging())
+    const read = await store.readMarks(['c:shop'], { born: BACKLOG / 2, createdAt: 1 })
+    expect(read).toMatchObject([{ epoch: BACKLOG / 2 + 1 }, { epoch: 0, before: START }])
+    await store.close()
+    const rows = `SELECT seq_tup_read + idx_tup_fetch + (SELECT sum(idx_tup_read)
+      FROM pg_stat_user_indexes i WHERE i.relid = t.relid) AS n
+      FROM pg_stat_user_tables t WHERE relname = 'mark_setting'`
+    const walked = async () => Number((await askPostgres(url, rows))[0]?.n)
+    await expect.poll(walked, { timeout: 10_000 }).toBeGreaterThan(0)
+    expect(await walked()).toBeLessThan(BACKLOG / 2)
+  })
+
   test('a round that takes too long is told, and the next ones forget less until one is done', async () => {
     const troubles: unknown[] = []
     const { store, url } = await withBacklog((error) => troubles.push(error))

@@ -12,7 +12,7 @@ import { SQLITE_MIGRATIONS } from '../../../src/store/authority/sqlite-schema.ts
 import { tempHome } from '../../support/temp-home.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { SQLITE } from './kinds.ts'
-import { grantRow, newEvent, START, tokenRow } from './world.ts'
+import { ANCIENT, grantRow, LIFE_MS, manualClock, newEvent, START, tokenRow } from './world.ts'
 
 describeAuthorityStore(SQLITE)
 
@@ -45,6 +45,31 @@ const endAll = (store: AuthorityStore, ids: readonly number[]) =>
 const bytesRead = () => Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
 
 describe("the authority's store in an SQLite file", () => {
+  test('settings of marks from before they had a time of their own stay as long as their mark', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const until = START + LIFE_MS
+    {
+      using database = new DatabaseSync(path)
+      for (const sql of SQLITE_MIGRATIONS.slice(0, 2)) database.exec(sql)
+      database.exec(`PRAGMA user_version = 2;
+        INSERT INTO mark VALUES ('u:ada', 2, ${START}, ${until});
+        INSERT INTO mark_setting VALUES ('u:ada', 2, 0, 7), ('u:ada', 0, ${START}, 8)`)
+    }
+    const clock = manualClock()
+    const store = await openSqliteAuthorityStore(path, { clock })
+    const read = async () => {
+      await store.commit({ type: 'log', events: [newEvent('written', { at: clock.now() })] })
+      return (await store.readMarks(['u:ada'], ANCIENT)).map(({ at }) => at)
+    }
+    expect(await read()).toEqual([7, 8])
+    clock.set(until - 1)
+    expect(await read()).toEqual([7, 8])
+    clock.set(until)
+    expect(await read()).toEqual([])
+    await store.close()
+  })
+
   test('the ends of many tokens are moved, and each token still ends once', async () => {
     using home = tempHome()
     const path = join(home.path, 'authority.db')

@@ -98,6 +98,9 @@ export function grantRow(id: number, some: Partial<GrantRow> = {}): GrantRow {
   }
 }
 
+/** A grant that every mark kills. */
+export const ANCIENT = { born: 0, createdAt: 0 } as const
+
 export function tokenRow(id: number, grantId: number, some: Partial<TokenRow> = {}): TokenRow {
   return {
     id,
