@@ -12,8 +12,6 @@ const FORGOTTEN_AFTER_MS = 5 * LATE_END_MS
 const ROUND_ROWS = 200
 /** Rows of each table that a round forgets, for each row written: tables shrink faster than they grow. */
 const FORGOTTEN_A_ROW = 2
-/** How many times longer than a change a round may take: nobody waits for it. */
-const PATIENCE = 5
 /** Names our lock among the advisory locks of a database: the bytes of `resf`. */
 const FORGETTING_LOCK = 0x72657366
 
@@ -163,9 +161,8 @@ export function createForgetting(
     const round = { now: clock.now(), limit, eventsKeptMs, marked }
     marked = new Set()
     try {
-      const isDone = await session.transact(PATIENCE * deadlineMs, (query) =>
-        forgetSome(query, round),
-      )
+      // The round holds a lane of changes: it may take as long as one of them, in all.
+      const isDone = await session.transact(deadlineMs, (query) => forgetSome(query, round))
       if (isDone) limitMax = Math.min(2 * limitMax, Number.MAX_SAFE_INTEGER)
       else {
         writtenSince += rows

@@ -59,7 +59,7 @@ export interface Session {
   readonly place: string
   /** Runs a prepared statement as a transaction of its own. */
   run(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]>
-  /** Does some work in one transaction, each statement of which may take up to `deadlineMs`. */
+  /** Does some work in one transaction, which may take up to `deadlineMs` in all. */
   transact<T>(deadlineMs: number, work: (query: Query) => Promise<T>): Promise<T>
   /** Runs one reading statement that may take up to `deadlineMs`, planned for the tables as they are. */
   readMuch(deadlineMs: number, text: string, values: readonly unknown[]): Promise<readonly Row[]>
@@ -86,22 +86,26 @@ export function createSession(config: pg.PoolConfig, deadlineMs: number): Sessio
       throw asStoreError(error, place)
     }
   }
+  const transact = <T>(
+    longMs: number,
+    begin: string,
+    work: (query: Query) => Promise<T>,
+  ): Promise<T> => {
+    const until = performance.now() + longMs
+    return withClient((client) => {
+      const leftMs = () => Math.max(1, until - performance.now())
+      const query: Query = (text, values) =>
+        ask(client, values ? { text, values } : { text }, leftMs())
+      return inTransaction(query, `${begin}; ${timeouts(longMs, 'LOCAL')}`, () => work(query))
+    })
+  }
   return {
     place,
     run: (statement, values) =>
       withClient((client) => ask(client, { ...statement, values }, deadlineMs)),
-    transact: (longMs, work) =>
-      withClient((client) =>
-        inTransaction(client, `BEGIN; ${timeouts(longMs, 'LOCAL')}`, () =>
-          work((text, values) => ask(client, values ? { text, values } : { text }, longMs)),
-        ),
-      ),
+    transact: (longMs, work) => transact(longMs, 'BEGIN', work),
     readMuch: (longMs, text, values) =>
-      withClient((client) =>
-        inTransaction(client, `BEGIN READ ONLY; ${PLAN_ANEW}; ${timeouts(longMs, 'LOCAL')}`, () =>
-          ask(client, { text, values }, longMs),
-        ),
-      ),
+      transact(longMs, `BEGIN READ ONLY; ${PLAN_ANEW}`, (query) => query(text, values)),
     close: () => pool.end(),
   }
 }
@@ -114,18 +118,15 @@ export function isAboutData(error: unknown): boolean {
   return /^(22|23|40)/.test(codeOf(error))
 }
 
-async function inTransaction<T>(
-  client: pg.ClientBase,
-  begin: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  await client.query(begin)
+async function inTransaction<T>(query: Query, begin: string, work: () => Promise<T>): Promise<T> {
+  await query(begin)
   try {
     const result = await work()
-    await client.query('COMMIT')
+    await query('COMMIT')
     return result
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => {})
+    // Else the connection is dropped, and a word to it would wait for what it is still doing.
+    if (isAboutData(error)) await query('ROLLBACK').catch(() => {})
     throw error
   }
 }

@@ -23,6 +23,8 @@ const PROCESSES = 4
 const BACKLOG = 20_000
 /** Events of one change: more rows than a store writes without forgetting. */
 const MANY_EVENTS = 250
+/** A deadline that a slow database keeps with each statement, and not with all of a round. */
+const SLOW_DEADLINE_MS = 1_500
 /** Rounds of forgetting that are waited for. */
 const ROUNDS = 4
 
@@ -117,6 +119,27 @@ describe.skipIf(missing !== undefined)(`with a PostgreSQL server${missing ?? ''}
     expect(await walked()).toBeLessThan(BACKLOG / 2)
   })
 
+  test('a round on a slow database takes no longer than a change may, and is told', async () => {
+    const troubles: unknown[] = []
+    const { store, url } = await withBacklog((error) => troubles.push(error), SLOW_DEADLINE_MS)
+    const triggers = ['token', 'mark', 'mark_setting'].map(
+      (table) => `CREATE TRIGGER slow BEFORE DELETE ON rescind.${table}
+        FOR EACH STATEMENT EXECUTE FUNCTION slow();`,
+    )
+    await askPostgres(
+      url,
+      `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         PERFORM pg_sleep(${(SLOW_DEADLINE_MS * 0.9) / 1000}); RETURN NULL; END $$;
+       ${triggers.join('\n')}`,
+    )
+    expect(await store.commit(logging())).toBe('done')
+    const since = performance.now()
+    // Waits for the lane.
+    await store.close()
+    expect(performance.now() - since).toBeLessThan(2 * SLOW_DEADLINE_MS)
+    expect(troubles.map(String)).toEqual([expect.stringContaining('no answer in time')])
+  })
+
   test('a round that takes too long is told, and the next ones forget less until one is done', async () => {
     const troubles: unknown[] = []
     const { store, url } = await withBacklog((error) => troubles.push(error))
@@ -162,10 +185,12 @@ function logging(): Change {
 /** A store whose database has many grants that expired, each with a token, and has not forgotten any. */
 async function withBacklog(
   onTrouble: (error: unknown) => void = (error) => expect.fail(`${error}`),
+  deadlineMs?: number,
 ) {
   const url = await newDatabase()
   const clock = { ...systemClock, now: () => START }
-  const open = () => openPostgresAuthorityStore({ connectionString: url, clock, onTrouble })
+  const open = () =>
+    openPostgresAuthorityStore({ connectionString: url, clock, onTrouble, deadlineMs })
   await (await open()).close()
   await askPostgres(
     url,
