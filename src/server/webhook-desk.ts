@@ -1,4 +1,5 @@
 import { RescindError } from '../core/errors.ts'
+import type { AuthorityStore } from '../store/authority/contract.ts'
 import type { EventAside } from './webhook-cursor.ts'
 import { CALM } from './webhook-cursor.ts'
 import type { WebhookEndpoint } from './webhook-endpoint.ts'
@@ -19,6 +20,8 @@ export interface WebhookStatus {
   readonly state: 'delivering' | 'failing' | 'disabled'
   /** The position of the last event that it has, a few deliveries late. */
   readonly position: string | null
+  /** When the oldest event happened that it does not have; null when it has all. */
+  readonly waitingSince: Date | null
   readonly failures: number
   readonly nextAt: Date | null
   /** What it would not take. */
@@ -46,7 +49,10 @@ export interface WebhookDesk {
 }
 
 /** Returns the desk of some receivers; it needs no delivery under way, and disturbs none. */
-export function createWebhookDesk(endpoints: readonly WebhookEndpoint[]): WebhookDesk {
+export function createWebhookDesk(
+  store: AuthorityStore,
+  endpoints: readonly WebhookEndpoint[],
+): WebhookDesk {
   const find = (url: string): WebhookEndpoint => {
     const endpoint = endpoints.find(({ webhook }) => webhook.url === url)
     if (endpoint) return endpoint
@@ -56,7 +62,7 @@ export function createWebhookDesk(endpoints: readonly WebhookEndpoint[]): Webhoo
     )
   }
   return {
-    status: () => Promise.all(endpoints.map(statusOf)),
+    status: () => Promise.all(endpoints.map((endpoint) => statusOf(store, endpoint))),
     async enable(url) {
       await find(url).note.change((cursor) => ({ ...cursor, ...CALM, disabledAt: null }))
     },
@@ -90,11 +96,16 @@ function triedAgain(one: EventAside, why: string | undefined): EventAside {
   return why === undefined ? one : { ...one, tries: one.tries + 1, why }
 }
 
-async function statusOf({ webhook, note }: WebhookEndpoint): Promise<WebhookStatus> {
+async function statusOf(
+  store: AuthorityStore,
+  { webhook, note }: WebhookEndpoint,
+): Promise<WebhookStatus> {
   const { position, failures, nextAt, disabledAt, aside } = (await note.read()).cursor
+  const waitingSince = await store.oldestEventAt(position)
   const isFailing = failures > 0 ? 'failing' : 'delivering'
   return {
     ...{ url: webhook.url, position, failures },
+    waitingSince: waitingSince === null ? null : new Date(waitingSince),
     state: disabledAt === null ? isFailing : 'disabled',
     nextAt: failures > 0 && disabledAt === null ? new Date(nextAt) : null,
     aside: aside.map(shown),

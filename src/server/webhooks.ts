@@ -57,7 +57,7 @@ function openDesk(parts: Pick<AuthorityParts, 'store' | 'clock'>, webhooks: read
   const http = createHttp()
   const endpoints = webhooks.map((webhook) => openWebhook(parts, webhook, { http, signal }))
   return {
-    ...{ desk: createWebhookDesk(endpoints), endpoints, signal },
+    ...{ desk: createWebhookDesk(parts.store, endpoints), endpoints, signal },
     async close(ended = async () => {}) {
       stop.abort(new Error('The authority was closed.'))
       await ended()

@@ -1,15 +1,17 @@
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openReceiver } from '../server/webhook-receiver.ts'
 import { freePort } from '../support/free-port.ts'
 import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
 
-const SECRETS = { ADMIN_KEY: 'an-admin-key-that-is-long-enough' }
+const HOOK = Buffer.alloc(32, 5).toString('base64')
+const SECRETS = { ADMIN_KEY: 'an-admin-key-that-is-long-enough', HOOK: `whsec_${HOOK}` }
 
 let home: ReturnType<typeof tempHome>
 let url: string
@@ -108,6 +110,27 @@ describe.each([1, 2])('rescind serve --workers %i', (workers) => {
     expect(lines.filter(({ endpoint }) => endpoint === 'revoke')).toHaveLength(3)
     expect(lines.at(-1)).toMatchObject({ level: 'info', msg: 'stopped' })
     for (const secret of [token, client_secret, 'token=']) expect(stderr).not.toContain(secret)
+  })
+
+  test('tells how long the oldest event waits that a receiver of webhooks does not have', async () => {
+    await using receiver = await openReceiver(HOOK)
+    receiver.manner = { status: 500 }
+    const webhook = `webhooks: [{ url: "${receiver.url}", secret: "\${env:HOOK}" }]`
+    appendFileSync(join(home.path, 'rescind.yaml'), `  ${webhook}\n`)
+    await addClient('app')
+    const addedBy = Date.now()
+    await serve('--workers', String(workers))
+    const ages = async () => {
+      const latestMs = Date.now() - addedBy
+      const text = await (await fetch(metricsUrl)).text()
+      const age = metric(text, 'rescind_webhook_oldest_undelivered_seconds{receiver="1"}')
+      return { age, latest: latestMs / 1000 }
+    }
+    const { age, latest } = await ages()
+    expect(age).toBeGreaterThanOrEqual(latest)
+    expect(age).toBeLessThan(latest + 60)
+    receiver.manner = 'take'
+    await expect.poll(async () => (await ages()).age, { timeout: 20_000 }).toBe(0)
   })
 })
 

@@ -169,7 +169,7 @@ async function openServed(
   const newSession = () => `dev-${randomBytes(SESSION_BYTES).toString('base64url')}`
   const { certificateHeader: header, trustedProxies } = config
   try {
-    return await createAuthority({
+    const authority = await createAuthority({
       ...(await coreOptions(context, config, store)),
       authorize: options.devLogin ? devLogin(newSession) : undefined,
       adminKeys: config.adminKeys,
@@ -179,6 +179,8 @@ async function openServed(
       observer: metrics,
       onTrouble,
     })
+    if (config.webhooks.length > 0) metrics.watchWebhooks(authority.webhooks, context.io.clock)
+    return authority
   } catch (error) {
     await store.close()
     throw error

@@ -1,6 +1,8 @@
 import prometheus from 'prom-client'
+import type { Clock } from '../../core/clock.ts'
 import { isRescindError } from '../../core/errors.ts'
 import type { Observer } from '../../server/observer.ts'
+import type { WebhookDesk } from '../../server/webhook-desk.ts'
 
 /** From half a millisecond, one flush of a fast disk, to what a store's deadline allows. */
 const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
@@ -9,6 +11,8 @@ const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 export interface Metrics extends Observer {
   answered(endpoint: string, status: number, seconds: number): void
   trouble(error: unknown): void
+  /** Tells, whenever it is read, how long the oldest event waits that each receiver does not have. */
+  watchWebhooks(desk: Pick<WebhookDesk, 'status'>, clock: Clock): void
   /** All of this process, in the text format. */
   read(): Promise<string>
 }
@@ -60,6 +64,25 @@ export function createMetrics(): Metrics {
     },
     setAside: () => setAside.inc(),
     trouble: (error) => troubles.inc({ code: isRescindError(error) ? error.code : 'unexpected' }),
+    watchWebhooks(desk, clock) {
+      new prometheus.Gauge({
+        name: 'rescind_webhook_oldest_undelivered_seconds',
+        help: 'Age of the oldest event that the receiver of a webhook does not have.',
+        labelNames: ['receiver'],
+        registers: [registry],
+        // Every worker tells the same of all receivers.
+        aggregator: 'max',
+        async collect() {
+          this.reset()
+          // Without the store there is nothing to tell, and the other metrics are read all the same.
+          const all = await desk.status().catch(() => [])
+          for (const [nth, { waitingSince }] of all.entries()) {
+            const ageMs = waitingSince === null ? 0 : clock.now() - waitingSince.getTime()
+            this.set({ receiver: nth + 1 }, Math.max(0, ageMs) / 1000)
+          }
+        },
+      })
+    },
     read: () => registry.metrics(),
   }
 }

@@ -69,6 +69,8 @@ export interface AuthorityStore {
   listGrants(reach: Reach, now: number, after: number, limit: number): Promise<readonly GrantView[]>
   /** Lists events after a position, oldest first, in an order that never fills in behind the reader. */
   readEvents(after: string | null, limit: number): Promise<readonly EventRow[]>
+  /** When the oldest event after a position happened, also one that no reader is shown yet; null when there is none. */
+  oldestEventAt(after: string | null): Promise<number | null>
   /** Lists the events of one millisecond: that in which a token, a grant or a reach ended. */
   eventsAt(at: number, limit: number): Promise<readonly EventRow[]>
   /**

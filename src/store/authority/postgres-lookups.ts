@@ -100,6 +100,12 @@ const READ_EVENTS: Statement = {
         OR e.era < (SELECT value FROM rescind.counter WHERE name = 'era'))
     ORDER BY e.era, e.xid, e.seq LIMIT $4`,
 }
+const READ_OLDEST_EVENT: Statement = {
+  name: 'rescind_read_oldest_event',
+  text: `SELECT at FROM rescind.event e
+    WHERE (e.era, e.xid, e.seq) > ($1::bigint, $2::xid8, $3::bigint)
+    ORDER BY e.era, e.xid, e.seq LIMIT 1`,
+}
 const READ_EVENTS_AT: Statement = {
   name: 'rescind_read_events_at',
   text: `SELECT ${EVENT_COLUMNS} FROM rescind.event e WHERE e.at = $1
@@ -115,6 +121,7 @@ type Lookups = Pick<
   | 'countReach'
   | 'listGrants'
   | 'readEvents'
+  | 'oldestEventAt'
   | 'eventsAt'
   | 'readMarks'
   | 'readNote'
@@ -157,6 +164,14 @@ export function createLookups(
       rows(READ_MARKS, [keys.filter(canBeThere), born, createdAt], markRow),
     readEvents: async (after, limit) =>
       rows(READ_EVENTS, [...readPosition(after), limit], eventRow),
+    async oldestEventAt(after) {
+      const [at] = await rows(
+        READ_OLDEST_EVENT,
+        [...readPosition(after)],
+        (row) => row.at as number,
+      )
+      return at ?? null
+    },
     eventsAt: (at, limit) => rows(READ_EVENTS_AT, [at, limit], eventRow),
     async listGrants(reach, now, after, limit) {
       const { where, values } = whereReach(reach)

@@ -97,6 +97,7 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
   const allClients = prepare('SELECT id, settings, enabled, version FROM client ORDER BY id')
   const noteByKey = prepare('SELECT value, version FROM note WHERE key = ?')
   const eventsAfter = prepare(`SELECT seq, at, told FROM event WHERE seq > ? ORDER BY seq LIMIT ?`)
+  const oldestAfter = prepare('SELECT at FROM event WHERE seq > ? ORDER BY seq LIMIT 1')
   const eventsOfMoment = prepare(
     `SELECT seq, at, told FROM event WHERE at = ?1 AND seq >=
        coalesce((SELECT seq FROM event WHERE seq % 64 = 0 AND at < ?1 - ${EVENT_LAG_MS}
@@ -197,6 +198,8 @@ export function createLookups(database: DatabaseSync, recentEnds: RecentEnds) {
         .map(markRow),
     events: (after: string | null, limit: number): readonly EventRow[] =>
       eventsAfter.all(readPosition(after), limit).map(eventRow),
+    oldestEventAt: (after: string | null): number | null =>
+      (oldestAfter.one(readPosition(after))?.[0] ?? null) as number | null,
     eventsAt: (at: number, limit: number): readonly EventRow[] =>
       eventsOfMoment.all(at, limit).map(eventRow),
     listGrants(reach: Reach, now: number, after: number, limit: number): readonly GrantView[] {

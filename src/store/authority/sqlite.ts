@@ -75,6 +75,7 @@ export async function openSqliteAuthorityStore(
     listGrants: (reach, now, after, limit) =>
       read(() => lookups.listGrants(reach, now, after, limit)),
     readEvents: (after, limit) => read(() => lookups.events(after, limit)),
+    oldestEventAt: (after) => read(() => lookups.oldestEventAt(after)),
     eventsAt: (at, limit) => read(() => lookups.eventsAt(at, limit)),
     readMarks: (keys, grant) => read(() => lookups.marks(keys, grant)),
     readNote: (key) => read(() => lookups.note(key)),

@@ -85,6 +85,19 @@ export const EVENT_CHECKS: readonly Check[] = [
     },
   },
   {
+    title: 'says when the oldest event after a position happened',
+    async run({ store, other }) {
+      expect(await other.oldestEventAt(null)).toBeNull()
+      const logged = [START + 3, START + 4].map((at) => newEvent('other', { at }))
+      for (const event of logged) await store.commit({ type: 'log', events: [event] })
+      expect(await other.oldestEventAt(null)).toBe(START + 3)
+      await expect.poll(async () => (await allEvents(store)).length).toBe(2)
+      const [first, last] = await allEvents(store)
+      expect(await other.oldestEventAt(first?.position ?? null)).toBe(START + 4)
+      expect(await other.oldestEventAt(last?.position ?? null)).toBeNull()
+    },
+  },
+  {
     title: 'lists the events of a millisecond',
     async run({ store, other }) {
       const { grantId } = await startGrant(store)

@@ -31,7 +31,7 @@ const TOKENS = 1_000
 const SPENDERS = 8
 
 /** The rows of these tests are of a day in the past, and their time passes. */
-const clock: Clock = { ...systemClock, now: () => START + performance.now() }
+const clock: Clock = { ...systemClock, now: () => START + Math.floor(performance.now()) }
 
 const { missing } = await findPostgres()
 
@@ -297,6 +297,7 @@ describe.skipIf(missing !== undefined)(`a PostgreSQL that fails${missing ?? ''}`
       expect(await store.commit(endingGrant(grantId))).toBe('done')
       expect((await store.readToken(tokenId))?.grant.endedAt).toBe(START)
       expect(await store.readEvents(null, 10)).toEqual([])
+      expect(await store.oldestEventAt(null)).toBe(START)
       const [first] = await askPostgres(url, documentedQuery())
       expect(first?.query).toBe('INSERT INTO mine VALUES (1)')
       await idler.query('COMMIT')
