@@ -50,6 +50,8 @@ export const clientSettings = z.strictObject({
   jwks: z.object({ keys: z.array(z.record(z.string(), z.unknown(), JWKS), JWKS) }, JWKS).optional(),
   /** SHA-256 thumbprints of self-signed client certificates, base64url (RFC 8705 section 2.2). */
   certificates: z.array(z.string().regex(/^[\w-]{43}$/, THUMBPRINT)).default([]),
+  /** Its access tokens are good with the certificate alone that it showed for them (RFC 8705 section 3.4). */
+  certificateBoundAccessTokens: z.boolean().default(false),
   grantTypes: z.array(z.enum(GRANT_TYPES)).default(['authorization_code', 'refresh_token']),
   redirectUris: z.array(z.string().refine(isRedirectUri, REDIRECT_URI)).default([]),
   /** Origins of browser applications that may read answers (CORS). */

@@ -161,6 +161,11 @@ function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings
   if (data.authMethod === 'self_signed_tls_client_auth' && data.certificates.length === 0) {
     throw wrong('its certificates are missing')
   }
+  if (data.certificateBoundAccessTokens && data.authMethod !== 'self_signed_tls_client_auth') {
+    throw wrong(
+      'its tokens cannot be bound to a certificate, as it shows none: it uses another authMethod',
+    )
+  }
   // RFC 6749 section 4.4: confidential clients alone, and the token endpoint holds to it.
   if (isPublic(data) && data.grantTypes.includes('client_credentials')) {
     throw wrong('without a proof of who it is it cannot use client_credentials')

@@ -19,6 +19,8 @@ export interface Redemption {
   readonly redirectUri: string | null
   /** The S256 challenge of the verifier that was presented. */
   readonly challenge: string | null
+  /** The thumbprint of the certificate that the access token is to be bound to. */
+  readonly x5t?: string | undefined
   readonly asked: Asked
 }
 
@@ -43,7 +45,7 @@ export function createCodeGrants(
       return code.text
     },
     async redeem(request: Redemption): Promise<TokenAnswer | Refusal> {
-      const { code, client, redirectUri, challenge, asked } = request
+      const { code, client, redirectUri, challenge, x5t, asked } = request
       const parsed = await tokens.parse(code)
       const unknown = refuse(
         'invalid_grant',
@@ -63,7 +65,7 @@ export function createCodeGrants(
       }
       if (death !== null) return unknown
       const id = await tokens.takeIds(2)
-      const access = await accessToken(id + 1, client, grant, {})
+      const access = await accessToken(id + 1, client, grant, { x5t })
       const isRefreshable = client.grantTypes.includes('refresh_token')
       const refresh = isRefreshable ? await refreshToken(id, grant) : undefined
       const at = clock.now()

@@ -16,6 +16,7 @@ interface OwnRequest {
   readonly client: Client
   readonly scope: string
   readonly audience: string | undefined
+  readonly x5t: string | undefined
   readonly asked: Asked
 }
 
@@ -31,8 +32,8 @@ export function createOwnGrants(
 ) {
   const { newGrant, accessToken, answerOf, begin, startOf } = granting
   const ownGrants = createMemo<string, Promise<GrantRow>>(OWN_GRANTS_MAX)
-  const ownToken = async ({ client, scope, audience }: OwnRequest, grant: GrantRow) => {
-    const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience }
+  const ownToken = async ({ client, scope, audience, x5t }: OwnRequest, grant: GrantRow) => {
+    const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience, x5t }
     return accessToken(await tokens.takeIds(1), client, grant, detail)
   }
   /** Starts a client's own grant with the token that is asked for; who asks meanwhile waits for the grant. */
@@ -57,8 +58,9 @@ export function createOwnGrants(
       scope: string,
       audience?: string,
       asked: Asked = { actor: `client:${client.id}` },
+      x5t?: string,
     ): Promise<TokenAnswer> {
-      const request = { client, scope, audience, asked }
+      const request = { client, scope, audience, x5t, asked }
       for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
         const known = ownGrants.get(client.id)
         if (!known) return startOwn(request)

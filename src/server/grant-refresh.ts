@@ -12,6 +12,8 @@ export interface Rotation {
   readonly refreshToken: string
   readonly client: Client
   readonly scope: string | null
+  /** The thumbprint of the certificate that the access token is to be bound to. */
+  readonly x5t?: string | undefined
   readonly asked: Asked
 }
 
@@ -53,7 +55,7 @@ export function createRefreshing(
   }
   return {
     async rotate(request: Rotation): Promise<TokenAnswer | Refusal> {
-      const { refreshToken: text, client, scope, asked } = request
+      const { refreshToken: text, client, scope, x5t, asked } = request
       const parsed = await tokens.parse(text)
       const unknown = refuse('invalid_grant', 'The refresh token is unknown, expired or revoked.')
       if (parsed?.kind !== 'refresh') return unknown
@@ -75,7 +77,7 @@ export function createRefreshing(
         }
         const id = await tokens.takeIds(2)
         const child = (kind: 'access' | 'refresh') => tokens.childSecret(parsed.secret, kind)
-        const detail = narrowed === grant.scope ? {} : { scope: narrowed }
+        const detail = { ...(narrowed === grant.scope ? {} : { scope: narrowed }), x5t }
         const access = await accessToken(id + 1, client, grant, detail, child('access'))
         const refresh = await refreshToken(id, grant, child('refresh'))
         const at = clock.now()

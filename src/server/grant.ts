@@ -47,6 +47,7 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
     }
     return grant
   }
+  /** @throws RescindError `usage` for a client whose tokens are bound to a certificate, where none was shown */
   const accessToken = (
     id: number,
     client: Client,
@@ -54,6 +55,7 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
     detail: TokenDetail,
     secret?: Uint8Array,
   ): Promise<MadeToken> => {
+    if (client.certificateBoundAccessTokens && detail.x5t === undefined) throw unbound(client.id)
     const issuedAt = clock.now()
     const expiresAt = issuedAt + ms(lifetimes.accessToken)
     const isJwt = client.accessTokenFormat === 'jwt'
@@ -102,6 +104,13 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
   const startOf = (grant: GrantRow, cause: Cause, asked: Asked): NewEvent =>
     eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
   return { newGrant, accessToken, refreshToken, answerOf, begin, endGrant, startOf }
+}
+
+function unbound(clientId: string): RescindError {
+  return new RescindError(
+    'usage',
+    `Client "${clientId}" gets tokens that are bound to its certificate, and only the token endpoint sees that: it cannot get one here.`,
+  )
 }
 
 function grantDetail({ detail }: GrantRow): TokenDetail {

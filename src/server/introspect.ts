@@ -2,7 +2,13 @@ import type { TokenView } from '../store/authority/contract.ts'
 import type { Client } from './client-settings.ts'
 import { deathOf } from './judge.ts'
 import type { AuthorityParts } from './options.ts'
-import { detailOf, type TokenDetail, type Tokens } from './tokens.ts'
+import {
+  type Confirmation,
+  confirmationOf,
+  detailOf,
+  type TokenDetail,
+  type Tokens,
+} from './tokens.ts'
 
 /** An answer of the introspection endpoint (RFC 7662 section 2.2). */
 export type Introspection = { readonly active: false } | ActiveToken
@@ -19,6 +25,8 @@ export interface ActiveToken {
   readonly aud?: string
   readonly sid?: string
   readonly jti?: string
+  /** The token is good with this certificate alone: whoever serves resources compares it. */
+  readonly cnf?: Confirmation
 }
 
 const INACTIVE: Introspection = { active: false }
@@ -72,7 +80,8 @@ function maySee({ id, introspect }: Client, { grant }: TokenView, { aud }: Token
   return grant.clientId === id || (aud !== undefined && introspect.includes(aud))
 }
 
-function activeOf(issuer: string, view: TokenView, { scope, aud }: TokenDetail): ActiveToken {
+function activeOf(issuer: string, view: TokenView, detail: TokenDetail): ActiveToken {
+  const { scope, aud } = detail
   const { grant } = view
   const expiresAt = Math.min(view.expiresAt, grant.expiresAt)
   return {
@@ -86,5 +95,6 @@ function activeOf(issuer: string, view: TokenView, { scope, aud }: TokenDetail):
     ...(view.kind === 'access' ? { token_type: 'Bearer' as const } : {}),
     ...(aud === undefined ? {} : { aud }),
     ...(grant.sessionId === null ? {} : { sid: grant.sessionId }),
+    ...confirmationOf(detail),
   }
 }

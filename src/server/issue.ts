@@ -20,6 +20,8 @@ export interface Issuing {
     scope: string,
     audience?: string,
     asked?: Asked,
+    /** The thumbprint of the certificate that the token is to be bound to. */
+    x5t?: string,
   ): Promise<TokenAnswer>
   /** RFC 6749 section 4.1.3, RFC 7636 section 4.6. */
   redeem(request: Redemption): Promise<TokenAnswer | Refusal>

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { GrantRow, TokenRow } from '../store/authority/contract.ts'
 import type { SigningKeys } from './signing-keys.ts'
-import type { TokenDetail } from './tokens.ts'
+import { confirmationOf, type TokenDetail } from './tokens.ts'
 
 /** Access tokens as JWTs (RFC 9068), revocable like any other: `jti` is the body of an opaque token. */
 export interface JwtTokens {
@@ -31,6 +31,7 @@ export function createJwtTokens(issuer: string, keys: SigningKeys): JwtTokens {
         exp: Math.floor(row.expiresAt / 1000),
         jti,
         ...(grant.sessionId === null ? {} : { sid: grant.sessionId }),
+        ...confirmationOf(detail),
       }
       return new SignJWT(claims).setProtectedHeader({ alg, kid, typ: 'at+jwt' }).sign(privateKey)
     },

@@ -48,7 +48,10 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   }
   const cors = createCors(core.clients, core.clock)
   const endpoints = new Map<string, Handle>([
-    [paths.token, clientEndpoint(auth, cors, serveTokens(core, options.observer))],
+    [
+      paths.token,
+      clientEndpoint(auth, cors, serveTokens(core, options.certificates, options.observer)),
+    ],
     [paths.revoke, serveRevocation(core, auth, cors, options.observer)],
     [paths.introspect, serveIntrospection(core, auth, cors)],
     [paths.metadata, publicDocument(() => metadataOf(core, paths, has))],

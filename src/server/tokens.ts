@@ -14,6 +14,8 @@ export interface TokenDetail {
   readonly scope?: string | undefined
   /** Whom it is for (RFC 8707). */
   readonly aud?: string | undefined
+  /** The thumbprint of the certificate that it is bound to (RFC 8705 section 3.1). */
+  readonly x5t?: string | undefined
   /** It went out as a JWT (RFC 9068). */
   readonly jwt?: true | undefined
   /** Of a code: where it may be redeemed, and the challenge (RFC 7636). */
@@ -124,6 +126,16 @@ export function createTokens(
 /** Returns what is particular to a token. */
 export function detailOf({ detail }: Pick<TokenRow, 'detail'>): TokenDetail {
   return detail === null ? {} : (JSON.parse(detail) as TokenDetail)
+}
+
+/** A token's proof of possession, as JWTs and introspection tell it; nothing where it is bound to none. */
+export function confirmationOf({ x5t }: TokenDetail): { readonly cnf?: Confirmation } {
+  return x5t === undefined ? {} : { cnf: { 'x5t#S256': x5t } }
+}
+
+/** @see https://www.rfc-editor.org/rfc/rfc8705#section-3.1 */
+export interface Confirmation {
+  readonly 'x5t#S256': string
 }
 
 function unlessCode(presented: PresentedToken | null): PresentedToken | null {

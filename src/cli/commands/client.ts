@@ -34,6 +34,7 @@ interface AddOptions extends ClientOptions {
   readonly introspect?: string
   readonly jwks?: string
   readonly certificate?: readonly string[]
+  readonly certificateBound?: boolean
 }
 
 /** Makes `rescind client add|list|rotate-secret|disable`. */
@@ -106,6 +107,7 @@ function addingOptions(command: Command): Command {
       'SHA-256 of its certificate, base64url (repeatable)',
       many,
     )
+    .option('--certificate-bound', 'its access tokens are good with its certificate alone')
 }
 
 async function add(
@@ -151,6 +153,7 @@ function newClient(io: Io, id: string, options: AddOptions): NewClient {
     ...(jwt ? { accessTokenFormat: 'jwt' as const } : {}),
     ...(introspect === undefined ? {} : { introspect: introspection(introspect) }),
     ...(certificate === undefined ? {} : { certificates: [...certificate] }),
+    ...(options.certificateBound ? { certificateBoundAccessTokens: true } : {}),
     ...(options.jwks === undefined ? {} : { jwks: readKeys(io, options.jwks) }),
   }
 }

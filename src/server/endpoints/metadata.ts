@@ -39,6 +39,8 @@ export async function metadataOf(core: Core, paths: EndpointPaths, has: Optional
           global_token_revocation_endpoint_auth_methods_supported: ['Bearer'],
         }
       : {}),
+    // RFC 8705 section 3.3; which clients' tokens are, each client's settings say.
+    ...(has.certificates ? { tls_client_certificate_bound_access_tokens: true } : {}),
     token_endpoint_auth_methods_supported: methods,
     token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGS,
     revocation_endpoint_auth_methods_supported: methods,

@@ -1,12 +1,14 @@
 import { hash } from 'node:crypto'
 import { type Client, GRANT_TYPES, type GrantType, isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
+import type { Asked } from '../events.ts'
 import type { TokenAnswer } from '../grant.ts'
 import type { Observer } from '../observer.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { grantedResourceFlaw, resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
+import { type CertificateHeader, shownThumbprint } from '../wire/client-auth.ts'
 import type { Form } from '../wire/form.ts'
 import type { WireAnswer } from '../wire/message.ts'
 import type { ClientRequest } from './client-endpoint.ts'
@@ -19,10 +21,15 @@ const VERIFIER = /^[\w.~-]{43,128}$/
  *
  * @see https://www.rfc-editor.org/rfc/rfc6749#section-3.2
  */
-export function serveTokens(core: Core, observer?: Observer) {
+export function serveTokens(
+  core: Core,
+  certificates: CertificateHeader | undefined,
+  observer?: Observer,
+) {
   return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {
     const asked = { actor: `client:${client.id}`, request: request.id }
-    const answer = await grantFor(core, client, form, asked)
+    const shown = client.certificateBoundAccessTokens && shownThumbprint(request, certificates)
+    const answer = await grantFor(core, client, form, { asked, x5t: shown || undefined })
     if (isRefusal(answer)) return refusalAnswer(answer)
     observer?.issued(answer.refresh_token === undefined ? ['access'] : ['access', 'refresh'])
     return jsonAnswer(answer)
@@ -33,7 +40,7 @@ async function grantFor(
   core: Core,
   client: Client,
   form: Form,
-  asked: { readonly actor: string; readonly request?: string | undefined },
+  { asked, x5t }: { readonly asked: Asked; readonly x5t: string | undefined },
 ): Promise<TokenAnswer | Refusal> {
   const { issuing } = core
   const type = form.get('grant_type')
@@ -59,13 +66,16 @@ async function grantFor(
       if (verifier === undefined) return missing('code_verifier')
       const challenge = VERIFIER.test(verifier) ? challengeOf(verifier) : null
       return (
-        (await flawFor(code)) ?? issuing.redeem({ code, client, redirectUri, challenge, asked })
+        (await flawFor(code)) ??
+        issuing.redeem({ code, client, redirectUri, challenge, x5t, asked })
       )
     }
     case 'refresh_token': {
       const refreshToken = form.get('refresh_token')
       if (refreshToken === undefined) return missing('refresh_token')
-      return (await flawFor(refreshToken)) ?? issuing.rotate({ refreshToken, client, scope, asked })
+      return (
+        (await flawFor(refreshToken)) ?? issuing.rotate({ refreshToken, client, scope, x5t, asked })
+      )
     }
     case 'client_credentials': {
       if (isPublic(client)) {
@@ -75,7 +85,9 @@ async function grantFor(
       if (allowed === null) {
         return refuse('invalid_scope', 'The client may not ask for this scope.')
       }
-      return resourceFlaw(resource) ?? issuing.clientCredentials(client, allowed, resource, asked)
+      return (
+        resourceFlaw(resource) ?? issuing.clientCredentials(client, allowed, resource, asked, x5t)
+      )
     }
   }
 }

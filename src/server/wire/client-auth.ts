@@ -211,9 +211,17 @@ function hasCertificate(
   client: Client,
   certificates: CertificateHeader | undefined,
 ): boolean {
-  if (!certificates?.trustedProxies.includes(request.peer ?? request.address)) return false
-  const thumbprint = thumbprintOf(request.header(certificates.header))
+  const thumbprint = shownThumbprint(request, certificates)
   return thumbprint !== null && client.certificates.includes(thumbprint)
+}
+
+/** The thumbprint of the certificate that a trusted proxy says the client showed; null where none does. */
+export function shownThumbprint(
+  request: WireRequest,
+  certificates: CertificateHeader | undefined,
+): string | null {
+  if (!certificates?.trustedProxies.includes(request.peer ?? request.address)) return null
+  return thumbprintOf(request.header(certificates.header))
 }
 
 /** Returns the SHA-256 thumbprint of a certificate, base64url; null when the text is none. */
