@@ -1,5 +1,6 @@
 import { hash, hkdfSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { RescindError } from '../core/errors.ts'
 import type { TokenKind } from '../store/authority/contract.ts'
 
 /**
@@ -32,7 +33,11 @@ export interface ParsedToken {
 
 /** Makes and reads the texts of tokens under one key. */
 export interface TokenFormat {
-  /** Returns the keyed hash of a secret, and the text that goes out. */
+  /**
+   * Returns the keyed hash of a secret, and the text that goes out.
+   *
+   * @throws RescindError `usage` for a secret that has not 24 bytes
+   */
   write(kind: TokenKind, id: number, secret: Uint8Array): { text: string; hash: Uint8Array }
   /** Returns null for a text that no token of ours has; costs no look-up. */
   read(text: string): ParsedToken | null
@@ -109,10 +114,18 @@ function keyedHash(key: Uint8Array): KeyedHash {
   const input = Buffer.alloc(key.length + SECRET_BYTES)
   input.set(key, 0)
   return (secret) => {
+    if (secret.length !== SECRET_BYTES) throw secretTooOdd(secret.length)
     input.set(secret, key.length)
     // By way of text: a buffer that the hash makes itself is memory of its own, which costs as much again.
     return Buffer.from(hash('sha256', input, 'binary'), 'binary')
   }
+}
+
+function secretTooOdd(length: number): RescindError {
+  return new RescindError(
+    'usage',
+    `The secret of a token has ${length} bytes. Give ${SECRET_BYTES} random ones.`,
+  )
 }
 
 function keyedHashes(key: Uint8Array, purpose: string): Record<TokenKind, KeyedHash> {

@@ -66,6 +66,7 @@ export function describeBadInput(openStore: OpenStore): void {
         ['an unknown one twice', `token=a&x=1&x=2&${grant}`, {}, 400, 'invalid_request'],
         ['65 parameters', `${'x=&'.repeat(64)}token=a`, {}, 400, 'invalid_request'],
         ['NUL', `token=a%00b&${grant}`, {}, 400, 'invalid_request'],
+        ['a control character as it is', `token=a\u0001b&${grant}`, {}, 400, 'invalid_request'],
         ['a broken escape', `token=%zz&${grant}`, {}, 400, 'invalid_request'],
         ['half an escape', `token=a&${grant}&x=%`, {}, 400, 'invalid_request'],
         ['bytes that are no UTF-8', `token=%ff%fe&${grant}`, {}, 400, 'invalid_request'],

@@ -284,6 +284,23 @@ describe('a client that has proven itself before is asked for again with each re
     expect(await other.events()).toEqual(events)
     await other.close()
   })
+
+  it('a secret that was proven while it was being replaced is refused once that time is over', async () => {
+    await using world = await openEndpoints()
+    const { clock, authority } = world
+    const proof = { id: 'app', secret: await world.addClient({ id: 'app' }) }
+    const { access_token: token } = await world.issue('app')
+    await authority.clients.rotateSecret('app', 60)
+    const until = clock.now() + 60_000
+    const introspected = async (path = '/introspect') =>
+      (await world.post(path, { token }, proof)).status
+    for (let times = 0; times < 3; times += 1) expect(await introspected()).toBe(200)
+    clock.advance((until - clock.now()) / 1000)
+    for (const path of ['/introspect', '/revoke', '/introspect']) {
+      expect(await introspected(path), path).toBe(401)
+    }
+    expect(await world.isActive(token)).toEqual([true])
+  })
 })
 
 describe('RFC 9068: the jti of a JWT, which stands in logs, is no token', () => {

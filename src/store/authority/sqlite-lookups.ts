@@ -27,7 +27,7 @@ type Cells = readonly (string | number | bigint | null | Uint8Array)[]
 const KINDS: readonly TokenKind[] = ['code', 'access', 'refresh']
 const GRANT_COLUMNS =
   'g.id, g.client_id, g.user_id, g.session_id, g.scope, g.created_at, g.expires_at, g.born, g.detail, ge.at'
-/** Grants kept at hand: a few megabytes. */
+/** Grants kept at hand; up to twice as many are, some 20 MB with names of usual lengths. */
 const GRANTS_KEPT = 20_000
 /** A grant that nothing has ended; takes the moment as its one parameter. */
 const LIVE = `ge.id IS NULL AND g.expires_at > ? AND NOT EXISTS (SELECT 1 FROM mark m

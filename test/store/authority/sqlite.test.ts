@@ -84,6 +84,53 @@ describe("the authority's store in an SQLite file", () => {
     await Promise.all([store.close(), other.close()])
   })
 
+  test('an end says the same before it is moved and after, to who moved it and to the other', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    const store = await openSqliteAuthorityStore(path)
+    const other = await openSqliteAuthorityStore(path)
+    const ids = await startedWith(store, 4_100)
+    const at = Date.now()
+    const end = (tokenId: number, index: number) =>
+      store.commit({ type: 'end_token', tokenId, at: at + index, events: [] })
+    await Promise.all(ids.map(end))
+    for (const reader of [store, other, store]) {
+      for (const index of [0, 1, 3_000, 4_050, 4_099]) {
+        const ended = { state: 'revoked', at: at + index, successorId: null }
+        expect((await reader.readToken(ids[index] ?? 0))?.end).toEqual(ended)
+      }
+    }
+    await Promise.all([store.close(), other.close()])
+  })
+
+  test('a token that another process ended is forgotten with its own end, and with no other', async () => {
+    using home = tempHome()
+    const path = join(home.path, 'authority.db')
+    let now = START
+    const clock = { now: () => now, sleep: systemClock.sleep }
+    const store = await openSqliteAuthorityStore(path, { clock })
+    const other = await openSqliteAuthorityStore(path, { clock })
+    const grantId = await store.reserveIds(4)
+    const soon = grantId + 1
+    const later = [grantId + 2, grantId + 3]
+    const tokens = [
+      tokenRow(soon, grantId, { expiresAt: START + 10 }),
+      ...later.map((id) => tokenRow(id, grantId)),
+    ]
+    await store.commit({ type: 'start_grant', grant: grantRow(grantId), tokens, events: [] })
+    for (const tokenId of [soon, ...later]) {
+      await store.commit({ type: 'end_token', tokenId, at: START, events: [] })
+    }
+    now += 20
+    await other.commit({ type: 'log', events: [] })
+    expect(await other.readToken(soon)).toBeNull()
+    const fresh = await openSqliteAuthorityStore(path, { clock })
+    for (const reader of [fresh, store, other]) {
+      for (const id of later) expect((await reader.readToken(id))?.end?.state).toBe('revoked')
+    }
+    await Promise.all([store.close(), other.close(), fresh.close()])
+  })
+
   test('the ends that many short processes leave are moved as well', async () => {
     using home = tempHome()
     const path = join(home.path, 'authority.db')
@@ -265,30 +312,24 @@ describe("the authority's store in an SQLite file", () => {
     for (const sql of SQLITE_MIGRATIONS.slice(0, 2)) database.exec(sql)
     database.exec('PRAGMA user_version = 2')
     const insert = database.prepare(`INSERT INTO event VALUES (${Array(12).fill('?').join()})`)
-    insert.run(
-      7,
-      START,
-      'grant.revoked',
-      'admin',
-      'admin',
-      'shop',
-      'a"da',
-      4,
-      null,
-      null,
-      'r',
-      '{}',
-    )
+    const names = ['type', 'cause', 'actor', 'shop', 'a"da']
+    insert.run(7, START, ...names, 4, 'browser', 'fp', 'r', '{}')
     database.close()
     const store = await openSqliteAuthorityStore(path)
-    const some = { cause: 'admin', actor: 'admin', clientId: 'shop', userId: 'a"da', grantId: 4 }
     expect(await store.readEvents(null, 10)).toEqual([
       {
-        ...newEvent('grant.revoked', { ...some, request: 'r', detail: '{}' }),
-        ...{ id: 'evt_7', position: '7' },
+        ...{ id: 'evt_7', position: '7', at: START, type: 'type', cause: 'cause', actor: 'actor' },
+        ...{ clientId: 'shop', userId: 'a"da', grantId: 4, sessionId: 'browser', token: 'fp' },
+        ...{ request: 'r', detail: '{}' },
       },
     ])
     await store.close()
+    const after = new DatabaseSync(path)
+    const plan = after.prepare(
+      'EXPLAIN QUERY PLAN SELECT * FROM event WHERE seq % 64 = 0 AND at < 1',
+    )
+    expect(plan.get()?.detail).toContain('event_milestone')
+    after.close()
   })
 
   test('a damaged file is told as store_corrupt, and ends nothing but the look-up', async () => {
