@@ -1,9 +1,10 @@
 import { RescindError } from '../core/errors.ts'
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
-import type { ConnectionRow, StoredTokens } from '../store/connections.ts'
+import type { ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
+import { endSuperseded, heldTokens } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
@@ -48,10 +49,24 @@ export function createDisconnecting(parts: VaultParts) {
     signal: AbortSignal,
   ): Promise<Revoked> => {
     const shared = await store.sharing(row)
-    if (shared.length > 0) {
-      const ids = shared.map(({ id }) => id).join(', ')
-      return notAsked(`another connection lives on the same grant: ${ids}`)
+    const ids = shared.map(({ id }) => id).join(', ')
+    const isShared = shared.length > 0
+    const current = isShared
+      ? notAsked(`another connection lives on the same grant: ${ids}`)
+      : await revokeHeld(tenant, row, signal)
+    if (isShared && !tenant.traits.grantsApart) {
+      const replaced = await store.superseded(row)
+      return withReplaced(current, replaced.length === 0 ? null : LEFT_ALONE)
     }
+    const left = await endSuperseded(parts, row, (token) => send(tenant, token, signal))
+    return withReplaced(current, left.length === 0 ? null : worst(left))
+  }
+
+  const revokeHeld = async (
+    tenant: ConnectionTenant,
+    row: ConnectionRow,
+    signal: AbortSignal,
+  ): Promise<Revoked> => {
     const held = heldTokens(await store.tokens(row), tenant)
     if (held.length === 0) return notAsked('no token is held')
     const answers: RevokeAnswer[] = []
@@ -138,15 +153,6 @@ const TIME_UP = `The provider did not answer a revocation within ${REVOKE_MS / 1
 
 const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null } as const
 
-/** What must be revoked so that nothing of the grant lives on. */
-function heldTokens({ access, refresh }: StoredTokens, { traits }: ConnectionTenant): HeldToken[] {
-  const held: HeldToken[] = []
-  if (refresh) held.push({ kind: 'refresh', token: refresh })
-  const isTaken = refresh !== null && traits.revokeRefresh === 'grant'
-  if (access && !isTaken) held.push({ kind: 'access', token: access })
-  return held
-}
-
 /** All of them must be dead. */
 function worst(answers: readonly RevokeAnswer[]): Revoked {
   const bad =
@@ -160,6 +166,20 @@ function worst(answers: readonly RevokeAnswer[]): Revoked {
 /** Of a grant that nobody asked to end: there is none, or it is another connection's too. */
 function notAsked(why: string): Revoked {
   return { revokedAtProvider: 'no', why, mayLive: false }
+}
+
+/** A grant that was replaced and may live is not passed over. */
+function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
+  if (replaced === null) return current
+  const why = `of a grant that a reconnect replaced: ${replaced.why}`
+  if (current.revokedAtProvider === 'yes') return { ...replaced, why }
+  return { ...current, why: `${current.why}; ${why}`, mayLive: true }
+}
+
+const LEFT_ALONE: Revoked = {
+  revokedAtProvider: 'no',
+  why: 'the provider may end all grants of its user at once, so it was left alone',
+  mayLive: true,
 }
 
 function whyOf({ revoked, status, code }: RevokeAnswer): string {

@@ -7,7 +7,7 @@ import { expireReconnects } from './reauthorize.ts'
 import { connectionUnknown } from './refusals.ts'
 import { isSameIdentity } from './renew.ts'
 import { judgeProbe } from './taxonomy.ts'
-import { asConnection, moveTo } from './transitions.ts'
+import { asConnection, isUnrenewable, moveTo, NO_REFRESH_BEHIND } from './transitions.ts'
 import type { Vault } from './vault.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
@@ -129,7 +129,8 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     const isOther = identity && probe.identity && !isSameIdentity(identity, probe.identity)
     if (isOther) return write(row, probe, (now) => unwellChange(now, OTHER_IDENTITY))
     const knows = identity !== null || probe.identity === null
-    if (row.state === 'connected' && row.cause === null && knows && isBatched) {
+    const isWell = row.state === 'connected' && row.cause === null && !isUnrenewable(row)
+    if (isWell && knows && isBatched) {
       return { connection: vault.shown(row), probe, isQuiet: true }
     }
     return write(row, probe, (now) => {
@@ -141,7 +142,9 @@ export function createHealth(parts: VaultParts, vault: Vault) {
       const isWaiting = now.state !== 'connected' && now.state !== 'degraded'
       // Another process has begun a refresh, or it was disabled: its words count.
       if (isWaiting || now.intent !== null) return { set: { checked_at: clock.now() } }
-      const move = moveTo(now, 'connected', 'connection.healed', null)
+      const move = isUnrenewable(now)
+        ? moveTo(now, 'degraded', 'connection.degraded', NO_REFRESH_BEHIND)
+        : moveTo(now, 'connected', 'connection.healed', null)
       return { ...move, set: { ...move.set, ...set } }
     })
   }

@@ -10,6 +10,7 @@ import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, CauseCode } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { notStored, notUsable, unwell } from './refusals.ts'
+import { heldTokens } from './superseded.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection, eventOf, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -47,6 +48,7 @@ const OF_THE_PROBE: readonly (CauseCode | undefined)[] = [
  * 3. A lease ends when it was seen unchanged for its whole length, by the looker's own stopwatch: a wall
  *    clock that is wrong decides nothing. Who answers late is stored all the same, unless the tokens
  *    were replaced meanwhile: the version says so.
+ *    Then what came is kept as a replaced grant, for the disconnect.
  * 4. New tokens that cannot be stored are kept in memory and tried again; until they are stored, nobody
  *    is given any token of the connection.
  */
@@ -169,20 +171,24 @@ export function createRenewing(parts: VaultParts) {
   }
 
   const commit = async (
-    { row: { id, version } }: Held,
+    { row: { id, version, fence } }: Held,
     tenant: ConnectionTenant,
     presented: Secret,
     fresh: FreshTokens,
   ): Promise<ConnectionRow> => {
     const dueAt = clock.now() + nextCheckMs(parts.random)
     const write = async (): Promise<ConnectionRow> => {
-      const updated = await store.update(id, (row) =>
-        row.version === version && row.state !== 'revoked'
-          ? renewed(row, freshTokens(parts, tenant, presented, fresh), fresh, dueAt)
-          : null,
-      )
+      const updated = await store.update(id, (row) => {
+        if (row.state === 'revoked') return null
+        const tokens = freshTokens(parts, tenant, presented, fresh)
+        // A reconnect may have brought an access token alone: then the refresh is still ours.
+        if (row.version === version || row.fence === fence) {
+          return renewed(row, tokens, fresh, dueAt)
+        }
+        return { superseded: heldTokens(tokens, tenant) }
+      })
       if (!updated) throw new Error(`The connection ${id} is gone.`)
-      if (!updated.changed && updated.row.state === 'revoked') await putAway(tenant, fresh)
+      if (updated.row.state === 'revoked') await putAway(tenant, fresh)
       return updated.row
     }
     for (let tries = 1; ; tries += 1) {

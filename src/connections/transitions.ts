@@ -11,6 +11,27 @@ const NOTICED: readonly ConnectionEvent['type'][] = [
 /** Of these somebody was told that it broke: then the healing is told too. What heals alone is no news. */
 const TOLD_BROKEN: readonly string[] = ['reconnect_needed', 'reconnecting']
 
+/** Why a connection that works is not well: nothing renews it. */
+export const NO_REFRESH_BEHIND: Cause = {
+  code: 'no_refresh_token',
+  confidence: 'certain',
+  text: 'The provider gave no refresh token: when the access token ends, the owner must reconnect. Let the app ask for offline access.',
+}
+
+/** Says whether a connection waits for its owner: its grant is dead, or its refresh token lost. */
+export function isToldBroken({ state }: Pick<ConnectionRow, 'state'>): boolean {
+  return TOLD_BROKEN.includes(state)
+}
+
+/** Says whether a connection works until its access token ends, and no longer. */
+export function isUnrenewable({
+  refresh_fingerprint: refresh,
+  access_expires_at: endsAt,
+  cause,
+}: ConnectionRow): boolean {
+  return refresh === null && (endsAt !== null || causeIn(cause)?.code === NO_REFRESH_BEHIND.code)
+}
+
 /** Returns the change that moves a connection to a state, with the one event of it; none where it is there already. */
 export function moveTo(
   row: ConnectionRow,
@@ -31,7 +52,7 @@ export function eventOf(
   type: ConnectionEvent['type'],
   cause: Cause | null,
 ) {
-  const isHealed = type === 'connection.healed' && TOLD_BROKEN.includes(row.state)
+  const isHealed = type === 'connection.healed' && isToldBroken(row)
   const notice = isHealed || NOTICED.includes(type)
   return { type, to, cause: cause && JSON.stringify(cause), notice }
 }

@@ -2,6 +2,7 @@ import { RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity } from '../providers/connection-way.ts'
 import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
+import { createAdopting } from './adopt.ts'
 import { type Budget, createBudget } from './budget.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { Cause, Connection, ConnectionEvent, ConnectionState } from './connection.ts'
@@ -81,6 +82,8 @@ export interface Vault {
   adopt(id: string, fresh: FreshTokens): Promise<Connection>
   /** Revokes at the provider first, and keeps a tombstone either way. */
   disconnect(id: string): Promise<Disconnected>
+  /** Tokens of grants that a reconnect replaced and that may live: the disconnect revokes them too. */
+  replaced(id: string): Promise<number>
   /** Live tokens of the connection's user and app, and how many there may be; null where nobody says. */
   budget(id: string): Promise<Budget | null>
   /** The connection as it is shown now, from its row. */
@@ -93,6 +96,7 @@ export function createVault(parts: VaultParts): Vault {
   const { store, clock } = parts
   const renewing = createRenewing(parts)
   const budget = createBudget(parts)
+  const adopt = createAdopting(parts)
   const disconnecting = createDisconnecting(parts)
   const shown = (row: ConnectionRow) => asShown(row, renewing)
   const read = async (id: string): Promise<ConnectionRow> => {
@@ -201,14 +205,9 @@ export function createVault(parts: VaultParts): Vault {
       update(id, (row) => (row.state === 'revoked' ? null : failedReconnect(row, cause))),
     giveUpReconnect: (id, cause) =>
       update(id, (row) => (row.state === 'reconnecting' ? failedReconnect(row, cause) : null)),
-    async adopt(id, fresh) {
-      await update(id, (row) => {
-        if (row.state === 'revoked') throw notUsable(row)
-        return adopted(row, fresh, clock.now(), clock.now() + nextCheckMs(parts.random))
-      })
-      return shown(await budget.warn(await read(id)))
-    },
+    adopt: async (id, fresh) => shown(await budget.warn(await adopt(id, fresh))),
     disconnect: async (id) => disconnecting.disconnect(await read(id)),
+    replaced: async (id) => (await store.superseded(await read(id))).length,
     budget: async (id) => budget.count(await read(id)),
   }
 
@@ -243,23 +242,6 @@ function asShown(row: ConnectionRow, renewing: Renewing): Connection {
   if (renewing.isUnstored(row.id)) return { ...connection, state: 'degraded', cause: UNSTORED }
   const isElsewhere = row.intent !== null && !renewing.isUnderWay(row.id)
   return isElsewhere ? { ...connection, state: 'degraded', cause: UNDER_WAY } : connection
-}
-
-function adopted(row: ConnectionRow, fresh: FreshTokens, now: number, dueAt: number) {
-  const { accessToken, refreshToken, scopes, identity, facts } = fresh
-  const isDisabled = row.state === 'disabled'
-  const to: ConnectionState = isDisabled ? 'disabled' : 'connected'
-  return {
-    tokens: { access: accessToken, refresh: refreshToken, ...timesOf(fresh.expiresInS, now) },
-    set: {
-      ...{ state: to, cause: isDisabled ? row.cause : null, intent: null, intent_at: null },
-      ...{ failures: 0, fence: row.fence + 1, due_at: isDisabled ? null : dueAt },
-      ...(scopes && { scopes: JSON.stringify(scopes) }),
-      ...(identity && { identity: JSON.stringify(identity) }),
-      facts: JSON.stringify({ ...JSON.parse(row.facts), ...facts }),
-    },
-    events: [eventOf(row, to, 'connection.reconnected', null)],
-  }
 }
 
 function failedReconnect(row: ConnectionRow, cause: Cause) {

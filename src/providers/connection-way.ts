@@ -74,6 +74,11 @@ export interface ConnectionTraits {
   /** What dies with an access token, and with a refresh token. */
   readonly revokeAccess: 'token' | 'grant'
   readonly revokeRefresh: 'token' | 'grant'
+  /**
+   * Each consent of a user is a grant of its own, which a revocation ends alone. Elsewhere it may end all
+   * that the user granted to the app.
+   */
+  readonly grantsApart: boolean
   /** A second revocation of a dead token is refused: a free proof of death. */
   readonly revokesTwice: 'refused' | 'accepted'
   /** How long after its revocation an access token may still work. */

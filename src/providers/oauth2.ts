@@ -38,6 +38,8 @@ const TRAITS: ConnectionTraits = {
   ...{ rotation: 'may', replayKills: true, graceMs: 0, refreshTakesScope: false },
   // RFC 7009 section 2.1: an access token may take its grant along, a refresh token should.
   ...{ liveTokensMax: null, revokeAccess: 'token', revokeRefresh: 'grant' },
+  // Google, Discord and Connect2id end all that a user granted to an app with any token of it.
+  grantsApart: false,
   // RFC 7009 section 2.2: an invalid token is answered with 200.
   ...{ revokesTwice: 'accepted', residualMs: 0 },
 }

@@ -11,6 +11,7 @@ export const traitOptions = {
   liveTokensMax: z.int().min(1).nullable().optional(),
   revokeAccess: z.enum(['token', 'grant']).optional(),
   revokeRefresh: z.enum(['token', 'grant']).optional(),
+  grantsApart: z.boolean().optional(),
   revokesTwice: z.enum(['refused', 'accepted']).optional(),
   residualMs: z.int().min(0).optional(),
 }

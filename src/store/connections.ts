@@ -1,4 +1,4 @@
-import { type Kysely, type Selectable, sql } from 'kysely'
+import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely'
 import type { Fingerprint, Secret } from '../core/secret.ts'
 import { type ConnectionAccess, openConnectionAccess } from './connection-access.ts'
 import { type NoticeStore, openNotices } from './notices.ts'
@@ -34,6 +34,12 @@ export interface NewTokens {
   readonly renewAt: number | null
 }
 
+/** A token of a grant that a newer one replaced. */
+export interface SupersededToken {
+  readonly kind: 'access' | 'refresh'
+  readonly token: Secret
+}
+
 export interface NewConnectionEvent {
   readonly type: string
   readonly to: string
@@ -47,6 +53,8 @@ export interface NewConnectionEvent {
 export interface ConnectionChange {
   readonly set?: Partial<Omit<ConnectionRow, 'no' | 'id' | 'version' | 'created_at'>>
   readonly tokens?: NewTokens
+  /** Kept, sealed, until they are known to be dead; none that another connection lives on. */
+  readonly superseded?: readonly SupersededToken[]
   readonly events?: readonly NewConnectionEvent[]
 }
 
@@ -107,6 +115,10 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   ): Promise<{ readonly row: ConnectionRow; readonly changed: boolean } | undefined>
   /** Others that live on the same grant: they hold one of the same tokens. */
   sharing(row: ConnectionRow): Promise<readonly ConnectionRow[]>
+  /** Tokens of replaced grants of a connection that may live, and that no connection lives on. */
+  superseded(row: ConnectionRow): Promise<readonly (SupersededToken & { readonly no: number })[]>
+  /** Forgets replaced tokens that are dead. */
+  forgetSuperseded(nos: readonly number[]): Promise<void>
   /** How many live connections a tenant has for one identity. */
   countOf(tenant: string, identity: string): Promise<number>
   /** The connections of a tenant and one identity whose grant is thought to live, the oldest grant first. */
@@ -213,6 +225,23 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
             : one('access_fingerprint', '=', token),
         )
         .execute(),
+    async superseded(row) {
+      const found = await db
+        .selectFrom('superseded_token')
+        .selectAll()
+        .where('connection', '=', row.no)
+        .where(({ not }) => not(isLivedOn(sql.ref('superseded_token.fingerprint'))))
+        .orderBy('no')
+        .execute()
+      return found.map(({ no, kind, sealed }) => {
+        return { no, kind, token: parts.sealer.open(sealed, placeOfSuperseded(row)) }
+      })
+    },
+    async forgetSuperseded(nos) {
+      await parts.runMany([
+        { sql: 'DELETE FROM superseded_token WHERE no = ?', rows: nos.map((no) => [no]) },
+      ])
+    },
     async countOf(tenant, identity) {
       const { count } = await db
         .selectFrom('connection')
@@ -315,11 +344,11 @@ async function writeChange(
   parts: StoreParts,
   trx: Kysely<Schema>,
   before: ConnectionRow,
-  { set = {}, tokens, events = [] }: ConnectionChange,
+  { set = {}, tokens, superseded = [], events = [] }: ConnectionChange,
 ): Promise<ConnectionRow> {
   const now = parts.clock.now()
   const isMove = tokens !== undefined || (set.state !== undefined && set.state !== before.state)
-  if (tokens) await parts.syncKey(trx)
+  if (tokens || superseded.length > 0) await parts.syncKey(trx)
   const row = await trx
     .updateTable('connection')
     .set({
@@ -334,12 +363,43 @@ async function writeChange(
     .returningAll()
     .executeTakeFirstOrThrow()
   if (tokens) await writeTokens(parts, trx, row, tokens)
+  for (const one of superseded) await supersede(parts, trx, before, one)
   let from = before
   for (const event of events) {
     await writeEvent(trx, from, event, now)
     from = { ...before, state: event.to }
   }
   return row
+}
+
+/** After the new tokens are written: what a provider gave once more is not superseded. */
+async function supersede(
+  { sealer, fingerprint: printOf }: StoreParts,
+  trx: Kysely<Schema>,
+  before: ConnectionRow,
+  { kind, token }: SupersededToken,
+): Promise<void> {
+  const fingerprint = printOf(token)
+  const { lived } = await trx
+    .selectNoFrom(isLivedOn(sql.val(fingerprint)).as('lived'))
+    .executeTakeFirstOrThrow()
+  if (lived) return
+  const sealed = sealer.seal(token, placeOfSuperseded(before))
+  await trx
+    .insertInto('superseded_token')
+    .values({ connection: before.no, kind, fingerprint, sealed })
+    .onConflict((conflict) => conflict.columns(['connection', 'fingerprint']).doNothing())
+    .execute()
+}
+
+/** Says whether a connection that is not ended holds a token. */
+function isLivedOn(fingerprint: RawBuilder<unknown>) {
+  return sql<boolean>`EXISTS (SELECT 1 FROM connection c WHERE c.state <> 'revoked'
+    AND (c.refresh_fingerprint = ${fingerprint} OR c.access_fingerprint = ${fingerprint}))`
+}
+
+function placeOfSuperseded({ tenant, id }: Pick<ConnectionRow, 'tenant' | 'id'>) {
+  return { tenant, column: 'superseded_token.sealed', row: id }
 }
 
 function columnsOf({ fingerprint }: StoreParts, tokens: NewTokens) {

@@ -6,6 +6,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_sweep': { up: createSweep },
   '0002_connections': { up: createConnections },
   '0003_made_fingerprint': { up: addMadeFingerprint },
+  '0004_superseded_tokens': { up: createSuperseded },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -18,6 +19,10 @@ async function createConnections(db: Kysely<unknown>): Promise<void> {
 
 async function addMadeFingerprint(db: Kysely<unknown>): Promise<void> {
   for (const statement of MADE_FINGERPRINT) await sql.raw(statement).execute(db)
+}
+
+async function createSuperseded(db: Kysely<unknown>): Promise<void> {
+  for (const statement of SUPERSEDED_TABLES) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -146,4 +151,13 @@ const MADE_FINGERPRINT: readonly string[] = [
   `UPDATE connection SET made_fingerprint = refresh_fingerprint WHERE version = 1`,
   `CREATE INDEX connection_by_made ON connection (made_fingerprint)
     WHERE made_fingerprint IS NOT NULL`,
+]
+
+const SUPERSEDED_TABLES: readonly string[] = [
+  // Of grants that a newer one replaced, until the provider says that they are dead.
+  `CREATE TABLE superseded_token (
+    no INTEGER PRIMARY KEY, connection INTEGER NOT NULL REFERENCES connection ON DELETE CASCADE,
+    kind TEXT NOT NULL, fingerprint TEXT NOT NULL, sealed BLOB NOT NULL)`,
+  `CREATE UNIQUE INDEX superseded_token_by_connection ON superseded_token (connection, fingerprint)`,
+  ...sealedByKeyOf('superseded_token', 'sealed'),
 ]

@@ -40,6 +40,11 @@ const COLUMNS: readonly SealedColumn[] = [
     bound: 'c.tenant AS tenant, c.id AS row',
   })),
   {
+    ...{ table: 'superseded_token', column: 'sealed', name: 'superseded_token.sealed' },
+    join: 'JOIN connection c ON c.no = t.connection',
+    bound: 'c.tenant AS tenant, c.id AS row',
+  },
+  {
     ...{ table: 'reconnect', column: 'verifier', name: 'reconnect.verifier' },
     join: 'JOIN connection c ON c.no = t.connection',
     bound: 'c.tenant AS tenant, c.id AS row',

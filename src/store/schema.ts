@@ -104,6 +104,14 @@ export interface Schema {
     predecessor: Uint8Array | null
     predecessor_until: number | null
   }
+  /** Tokens of grants that a newer one replaced, and that may live. */
+  superseded_token: {
+    no: Generated<number>
+    connection: number
+    kind: 'access' | 'refresh'
+    fingerprint: string
+    sealed: Uint8Array
+  }
   connection_event: {
     seq: Generated<number>
     connection: number

@@ -16,6 +16,8 @@ async function fill(store: Store, count = CONNECTIONS): Promise<string[]> {
   const ids: string[] = []
   for (let n = 0; n < count; n += 1) ids.push((await addOne(store, n)).id)
   await store.credentials.put('acme', 'web', new Secret('credential'))
+  const replaced = { kind: 'refresh', token: new Secret('replaced') } as const
+  await store.connections.update(ids[0] as string, () => ({ superseded: [replaced] }))
   await store.connections.addReconnect(
     ...([
       ids[0] as string,
@@ -48,6 +50,9 @@ async function expectAllThere(store: Store, ids: readonly string[]) {
     expect([access?.reveal(), refresh?.reveal()]).toEqual([`at${n}`, `rt${n}`])
     expect(store.connections.access(id)?.access?.reveal()).toBe(`at${n}`)
   }
+  const first = await store.connections.read(ids[0] as string)
+  const superseded = await store.connections.superseded(first!)
+  expect(superseded.map(({ token }) => token.reveal())).toEqual(['replaced'])
 }
 
 /** Ids of the keys that anything in the file is sealed with. */
@@ -57,7 +62,8 @@ function keysIn(home: string): string[] {
     .prepare(
       `SELECT DISTINCT lower(hex(substr(sealed, 2, 4))) AS id FROM (
         SELECT access AS sealed FROM connection_token UNION ALL SELECT refresh FROM connection_token
-        UNION ALL SELECT sealed FROM credential UNION ALL SELECT verifier FROM reconnect)`,
+        UNION ALL SELECT sealed FROM credential UNION ALL SELECT verifier FROM reconnect
+        UNION ALL SELECT sealed FROM superseded_token)`,
     )
     .all()
   return rows.map(({ id }) => String(id))
@@ -107,7 +113,7 @@ describe('vault rotate-key', () => {
     const ids = await fill(store)
     const before = await store.connections.read(ids[3] as string)
     const { keyId, resealed } = await store.rotateKey()
-    expect(resealed).toBe(CONNECTIONS * 2 + 2)
+    expect(resealed).toBe(CONNECTIONS * 2 + 3)
     expect(keysIn(home.path)).toEqual([keyId])
     await expectAllThere(store, ids)
     expect(await store.connections.takeReconnect(new Secret('state'))).toMatchObject({
@@ -244,6 +250,7 @@ describe('vault rotate-key', () => {
       'UPDATE connection_token SET refresh = ?',
       'UPDATE credential SET sealed = ?',
       'UPDATE reconnect SET verifier = ?',
+      'UPDATE superseded_token SET sealed = ?',
     ]) {
       expect(() => raw.prepare(sql).run(sealed)).toThrow(/sealed with a retired key/)
     }

@@ -65,6 +65,7 @@ describe('opening', () => {
       { name: '0001_sweep' },
       { name: '0002_connections' },
       { name: '0003_made_fingerprint' },
+      { name: '0004_superseded_tokens' },
     ])
   })
 

@@ -170,7 +170,8 @@ const show =
     const connection = await vault.get(id)
     const events = await vault.events(id)
     const budget = await vault.budget(id)
-    output.result({ connection, events, budget })
+    const replaced = await vault.replaced(id)
+    output.result({ connection, events, budget, replaced })
     const { owner, tenant, provider, scopes, identity, version } = connection
     output.say(`${output.color.bold(id)}  ${shownName(owner)}, at ${tenant} (${provider})`)
     tell(context, connection)
@@ -183,6 +184,10 @@ const show =
     )
     if (budget)
       output.say(`budget    ${budget.live} of ${budget.max} live tokens of this user and app`)
+    if (replaced > 0)
+      output.say(
+        `older     ${formatCounted(replaced, 'token')} of replaced grants may live at the provider: disconnect revokes them too`,
+      )
     for (const { at, type, cause } of events.slice(-EVENTS_SHOWN)) {
       output.say(
         `${new Date(at).toISOString()}  ${type.padEnd(24)} ${cause ? visible(cause.text) : ''}`,

@@ -38,6 +38,8 @@ const TRAITS: ConnectionTraits = {
   // An access token ends alone; a refresh token with its access tokens, and a second time is a 400:
   // developer.salesforce.com/docs/platform/mobile-sdk/guide/oauth-revoking-tokens.html
   ...{ revokeAccess: 'token', revokeRefresh: 'grant', revokesTwice: 'refused' },
+  // Each code is exchanged for an approval of its own, with a row of its own in the list of tokens.
+  grantsApart: true,
   // Open: the lag between a revocation and the first 401.
   residualMs: 0,
 }

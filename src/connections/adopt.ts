@@ -1,0 +1,94 @@
+import type { FreshTokens } from '../providers/connection-way.ts'
+import type { ConnectionChange, ConnectionRow, StoredTokens } from '../store/connections.ts'
+import { nextCheckMs } from './check-times.ts'
+import type { ConnectionState } from './connection.ts'
+import { connectionUnknown, notUsable } from './refusals.ts'
+import { isSameIdentity, timesOf } from './renew.ts'
+import { endSuperseded, heldTokens } from './superseded.ts'
+import { asConnection, eventOf, isToldBroken, NO_REFRESH_BEHIND } from './transitions.ts'
+import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
+
+/** The owner waits for the page: what is not revoked by then is kept, for the disconnect. */
+const REVOKE_MS = 5_000
+
+/**
+ * Replaces the tokens of a connection by those of a new grant, under the same id.
+ *
+ * 1. A refresh token is never overwritten with nothing: where the answer has none, the one of before
+ *    stays, unless it is dead or may be another person's.
+ * 2. A replaced grant that may live is kept, sealed, in the transaction that replaces it. Where the
+ *    provider keeps a user's grants apart it is revoked then; elsewhere its end could take the new one along.
+ */
+export function createAdopting(parts: VaultParts) {
+  const { store, clock, http } = parts
+  return async (id: string, fresh: FreshTokens): Promise<ConnectionRow> => {
+    for (;;) {
+      const before = await store.read(id)
+      if (!before) throw await connectionUnknown(store, id)
+      const tenant = parts.tenantOf(before.tenant)
+      const held = await store.tokens(before)
+      const updated = await store.update(id, (row) => {
+        if (row.state === 'revoked') throw notUsable(row)
+        // Renewed in between: what is replaced is read again.
+        if (row.version !== held.version) return null
+        const now = clock.now()
+        return adopted(row, held, fresh, { tenant, now, dueAt: now + nextCheckMs(parts.random) })
+      })
+      if (!updated?.changed) continue
+      if (tenant.traits.grantsApart) {
+        const signal = AbortSignal.timeout(REVOKE_MS)
+        await endSuperseded(parts, updated.row, (token) =>
+          tenant.way.revoke(tenant.app, token, { http, signal }),
+        )
+      }
+      return updated.row
+    }
+  }
+}
+
+interface Adopting {
+  readonly tenant: ConnectionTenant
+  readonly now: number
+  readonly dueAt: number
+}
+
+function adopted(
+  row: ConnectionRow,
+  held: StoredTokens,
+  fresh: FreshTokens,
+  { tenant, now, dueAt }: Adopting,
+): ConnectionChange {
+  const { accessToken, expiresInS, scopes, identity, facts } = fresh
+  const isKept = keepsRefresh(row, held, fresh)
+  const refresh = isKept ? held.refresh : fresh.refreshToken
+  const isBare = refresh === null && (expiresInS !== null || held.refresh !== null)
+  const cause = isBare ? NO_REFRESH_BEHIND : null
+  const isDisabled = row.state === 'disabled'
+  const to: ConnectionState = isDisabled ? 'disabled' : isBare ? 'degraded' : 'connected'
+  return {
+    tokens: { access: accessToken, refresh, ...timesOf(expiresInS, now) },
+    superseded: isKept || isOver(row) ? [] : heldTokens(held, tenant),
+    set: {
+      ...{ state: to, cause: isDisabled ? row.cause : cause && JSON.stringify(cause) },
+      // Of a refresh token that stays it is still to be found out what became of its refresh.
+      ...(!isKept && { intent: null, intent_at: null, fence: row.fence + 1 }),
+      ...{ failures: 0, due_at: isDisabled ? null : dueAt },
+      ...(scopes && { scopes: JSON.stringify(scopes) }),
+      ...(identity && { identity: JSON.stringify(identity) }),
+      facts: JSON.stringify({ ...JSON.parse(row.facts), ...facts }),
+    },
+    events: [eventOf(row, to, 'connection.reconnected', cause)],
+  }
+}
+
+function keepsRefresh(row: ConnectionRow, held: StoredTokens, fresh: FreshTokens): boolean {
+  if (fresh.refreshToken !== null || held.refresh === null) return false
+  const { identity: before } = asConnection(row)
+  const isSame = before && fresh.identity && isSameIdentity(before, fresh.identity)
+  return isSame === true && row.intent !== 'lost' && !isToldBroken(row)
+}
+
+/** The provider has said that the grant is dead. One whose token was lost may live. */
+function isOver(row: ConnectionRow): boolean {
+  return isToldBroken(row) && row.intent !== 'lost'
+}

@@ -1,0 +1,309 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createReauthorizing } from '../../src/connections/reauthorize.ts'
+import { Secret } from '../../src/core/secret.ts'
+import type { TenantConfig } from '../../src/providers/provider.ts'
+import { startRawServer } from '../cli/raw-server.ts'
+import { tempHome } from '../support/temp-home.ts'
+import { type ConnectionWorld, openConnectionWorld, openVault } from './world.ts'
+
+interface Grant {
+  readonly user: string
+  readonly refresh: string | null
+  readonly access: Set<string>
+  alive: boolean
+}
+
+/** What the next code is worth. */
+interface Code {
+  readonly refresh?: boolean
+  readonly user?: string
+  readonly expiresInS?: number | null
+}
+
+interface ServerOptions {
+  readonly first?: Code
+  /** Google’s way: a revocation ends all that the user granted to the app. */
+  readonly together?: boolean
+  readonly options?: Readonly<Record<string, unknown>>
+}
+
+/** A server whose codes are worth what a test says, and a connection that its first code filled. */
+async function open({ first = {}, together = false, options = {} }: ServerOptions = {}) {
+  const grants: Grant[] = []
+  const codes: Code[] = []
+  const down = new Set<string>()
+  let made = 0
+  const of = (token: string | null) =>
+    grants.find(({ refresh, access }) => refresh === token || access.has(token ?? ''))
+  const accessFor = (grant: Grant) => {
+    made += 1
+    grant.access.add(`at-${made}`)
+    return `at-${made}`
+  }
+  const server = await startRawServer(({ path, headers, body }, response) => {
+    const form = new URLSearchParams(body)
+    const say = (status: number, json: unknown) => {
+      response.writeHead(status, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(json))
+    }
+    if (down.has(path)) return say(503, {})
+    if (path.startsWith('/.well-known/')) {
+      const names = ['authorization', 'token', 'userinfo', 'revocation']
+      const endpoints = names.map((name) => [`${name}_endpoint`, `${server.url}/${name}`])
+      return say(200, { issuer: server.url, ...Object.fromEntries(endpoints) })
+    }
+    if (path === '/userinfo') {
+      const grant = of((headers.authorization ?? '').slice('Bearer '.length))
+      if (grant?.alive) return say(200, { sub: grant.user })
+      response.setHeader('www-authenticate', 'Bearer error="invalid_token"')
+      return say(401, {})
+    }
+    if (path === '/revocation') {
+      const grant = of(form.get('token'))
+      const isRefresh = grant?.refresh === form.get('token')
+      const reached = together ? grants.filter(({ user }) => user === grant?.user) : [grant]
+      if (isRefresh || together) for (const one of reached) if (one) one.alive = false
+      return say(200, {})
+    }
+    const presented = form.get('refresh_token')
+    if (presented !== null) {
+      const grant = of(presented)
+      if (!grant?.alive) return say(400, { error: 'invalid_grant' })
+      return say(200, { access_token: accessFor(grant), token_type: 'bearer', expires_in: 600 })
+    }
+    const { refresh = true, user = 'ada', expiresInS = 600 } = codes.shift() ?? {}
+    const grant: Grant = {
+      ...{ user, alive: true, access: new Set<string>() },
+      refresh: refresh ? `rt-${grants.length + 1}` : null,
+    }
+    grants.push(grant)
+    say(200, {
+      ...{ access_token: accessFor(grant), token_type: 'bearer' },
+      ...(expiresInS !== null && { expires_in: expiresInS }),
+      ...(grant.refresh !== null && { refresh_token: grant.refresh }),
+    })
+  })
+  const home = tempHome()
+  const tenant: TenantConfig = {
+    ...{ name: 'own', provider: 'oauth2', url: server.url, login: {}, options: {} },
+    app: {
+      ...{ clientId: 'app', clientSecret: null, redirectUri: 'http://127.0.0.1/cb', scopes: [] },
+      options: { rotation: 'never', ...options },
+    },
+  }
+  const process = await openVault({ home: home.path, tenants: [tenant] })
+  onTestFinished(async () => {
+    await process[Symbol.asyncDispose]()
+    await server.close()
+    home[Symbol.dispose]()
+  })
+  const { vault } = process
+  const service = createReauthorizing(process.parts, vault, { accept: ['another_person'] })
+  const { id } = await service.create({ tenant: 'own', owner: 'acme' })
+  const reconnect = async (code: Code = {}) => {
+    codes.push(code)
+    const { state } = await service.link(id)
+    const answer = { state: state.reveal(), code: new Secret('code'), error: null, iss: null }
+    expect(await service.callback(answer)).toMatchObject({ kind: 'reconnected' })
+    return vault.get(id)
+  }
+  await reconnect(first)
+  const refresh = async () => (await vault.tokens(id)).refresh?.reveal() ?? null
+  const alive = () => grants.map(({ alive: lives }) => lives)
+  const revokes = () => server.requests.filter(({ path }) => path === '/revocation').length
+  return { ...process, id, down, reconnect, refresh, alive, revokes, grants }
+}
+
+describe('section 5.4: never overwrite with nothing, in a reconnect too', () => {
+  test('an answer without a refresh token keeps the one of the same person, which disconnect ends', async () => {
+    const { reconnect, refresh, vault, id, alive } = await open()
+    expect(await reconnect({ refresh: false })).toMatchObject({ state: 'connected', cause: null })
+    expect(await refresh()).toBe('rt-1')
+    expect((await vault.renew(id)).state).toBe('connected')
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()[0]).toBe(false)
+  })
+
+  test('after invalid_grant the old one stays away, and what is there is said: no refresh token', async () => {
+    const { reconnect, refresh, vault, health, id, grants, revokes } = await open()
+    grants[0]!.alive = false
+    await expect(vault.renew(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+    const told = { state: 'degraded', cause: { code: 'no_refresh_token', confidence: 'certain' } }
+    expect(await reconnect({ refresh: false })).toMatchObject(told)
+    expect(await refresh()).toBeNull()
+    expect((await vault.events(id)).at(-1)).toMatchObject({
+      ...{ type: 'connection.reconnected', to: 'degraded', cause: told.cause },
+    })
+    expect((await vault.accessToken(id)).token.isEmpty).toBe(false)
+    // A probe shows that it works now, and not that it will.
+    for (const _ of ['once', 'twice']) {
+      expect((await health.check(id)).connection).toMatchObject(told)
+    }
+    expect(revokes()).toBe(0)
+    expect(await reconnect()).toMatchObject({ state: 'connected', cause: null })
+    expect((await health.check(id)).connection).toMatchObject({ state: 'connected', cause: null })
+  })
+
+  test('another person who is accepted does not get the refresh token of the one before', async () => {
+    const { reconnect, refresh, vault, id, alive } = await open()
+    expect(await reconnect({ refresh: false, user: 'bob' })).toMatchObject({ state: 'degraded' })
+    expect(await refresh()).toBeNull()
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()[0]).toBe(false)
+  })
+
+  test.each([
+    ['an access token that ends', 600, 'degraded no_refresh_token'],
+    ['one that has no end', null, 'connected'],
+  ])('a first grant of %s alone: %s seconds, %s', async (_title, expiresInS, expected) => {
+    const { vault, health, id } = await open({ first: { refresh: false, expiresInS } })
+    const { connection } = await health.check(id)
+    for (const { state, cause } of [await vault.get(id), connection]) {
+      expect(`${state} ${cause?.code ?? ''}`.trim()).toBe(expected)
+    }
+  })
+})
+
+describe('a grant that a reconnect replaced', () => {
+  test('where a revocation may reach the new one (Google), it is left alone until the disconnect', async () => {
+    const { reconnect, vault, id, alive, revokes } = await open({ together: true })
+    await reconnect()
+    expect([alive(), revokes()]).toEqual([[true, true], 0])
+    expect((await vault.renew(id)).state).toBe('connected')
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false])
+  })
+
+  test('disconnect ends each of them, and says what may live', async () => {
+    const { reconnect, vault, store, id, alive, down } = await open()
+    await reconnect()
+    await reconnect()
+    const file = await store.connections.superseded((await store.connections.read(id))!)
+    expect(file.map(({ kind, token }) => [kind, token.reveal()])).toEqual([
+      ['refresh', 'rt-1'],
+      ['refresh', 'rt-2'],
+    ])
+    expect(await vault.replaced(id)).toBe(2)
+    down.add('/revocation')
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'no', mayLive: true })
+    down.clear()
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'yes', mayLive: false })
+    expect(alive()).toEqual([false, false, false])
+  })
+
+  test('beside a grant that another connection lives on it is left alone, and said to live', async () => {
+    const { reconnect, vault, id, alive, revokes } = await open()
+    await reconnect()
+    const { refresh: refreshToken } = await vault.tokens(id)
+    const twin = await vault.create({ tenant: 'own', owner: 'b', accessToken: null, refreshToken })
+    expect(await vault.disconnect(id)).toMatchObject({
+      ...{ revokedAtProvider: 'no', mayLive: true },
+      why: expect.stringMatching(new RegExp(`${twin.id}; of a grant that a reconnect replaced`)),
+    })
+    expect([alive(), revokes()]).toEqual([[true, true], 0])
+    await vault.disconnect(twin.id)
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false])
+  })
+
+  test('where grants stand apart it is revoked at once; what fails then waits for the next time', async () => {
+    const { reconnect, alive, down, vault, id } = await open({ options: { grantsApart: true } })
+    await reconnect()
+    expect(alive()).toEqual([false, true])
+    down.add('/revocation')
+    await reconnect()
+    down.clear()
+    expect(alive()).toEqual([false, true, true])
+    await reconnect()
+    expect(alive()).toEqual([false, false, false, true])
+    expect((await vault.renew(id)).state).toBe('connected')
+  })
+})
+
+/** Another grant of the same user, as a reconnect brings it. */
+function newGrant({ org }: ConnectionWorld) {
+  const { userId } = org.credentials.admin
+  const { refreshToken, deleteToken } = org.addGrant({
+    userId,
+    appId: org.credentials.tool.clientId,
+  })
+  const fresh = {
+    ...{ accessToken: new Secret('at'), refreshToken: new Secret(refreshToken) },
+    ...{ expiresInS: null, scopes: null, identity: null, facts: {} },
+  }
+  return { fresh, deleteToken }
+}
+
+describe('Salesforce: each code is a grant of its own', () => {
+  test('five reconnects leave one grant', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    const made = [deleteToken]
+    for (let nth = 0; nth < 5; nth += 1) {
+      const { fresh, deleteToken: next } = newGrant(world)
+      made.push(next)
+      await world.vault.adopt(id, fresh)
+    }
+    expect(made.map((one) => world.org.truth.isAlive(one))).toEqual([
+      ...[false, false, false, false, false, true],
+    ])
+    expect((await world.vault.renew(id)).state).toBe('connected')
+  })
+
+  test('one that another connection lives on is left alone', async () => {
+    await using world = await openConnectionWorld({ appOptions: { rotation: 'off' } })
+    const { id, deleteToken } = await world.connect()
+    const twin = await world.vault.create({
+      ...{ tenant: world.tenant.name, owner: 'twin', accessToken: null },
+      refreshToken: (await world.vault.tokens(id)).refresh,
+    })
+    await world.vault.adopt(id, newGrant(world).fresh)
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    expect((await world.vault.renew(twin.id)).state).toBe('connected')
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+  })
+
+  test('one that a crash left behind is ended by the disconnect', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    // Committed, and not revoked.
+    const dying = await world.again({
+      wrap: (store) => ({ ...store, superseded: () => Promise.reject(new Error('killed')) }),
+    })
+    await expect(dying.vault.adopt(id, newGrant(world).fresh)).rejects.toThrow('killed')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
+
+  test('a refresh token that stays is renewed by the refresh that was under way', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { identity, version } = (await world.health.check(id)).connection
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
+    const renewing = world.vault.renew(id, version)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    await world.vault.adopt(id, { ...newGrant(world).fresh, refreshToken: null, identity })
+    expect((await renewing).version).toBe(version + 2)
+    const row = await world.store.connections.read(id)
+    expect(row).toMatchObject({ intent: null, state: 'connected' })
+    expect(await world.store.connections.superseded(row!)).toEqual([])
+    expect((await world.vault.renew(id)).state).toBe('connected')
+  })
+
+  test('what a refresh brings after the reconnect dies with the disconnect', async () => {
+    await using world = await openConnectionWorld({ appOptions: { grantsApart: false } })
+    const { id, deleteToken } = await world.connect()
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
+    const renewing = world.vault.accessToken(id)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    await world.vault.adopt(id, newGrant(world).fresh)
+    await renewing
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    const row = await world.store.connections.read(id)
+    expect(await world.store.connections.superseded(row!)).toHaveLength(2)
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
+})
