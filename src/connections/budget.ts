@@ -10,6 +10,8 @@ const COUNT_MS = 5_000
 export interface Budget {
   readonly live: number
   readonly max: number
+  /** Whether the provider counted: without it, `live` is the least that there is. */
+  readonly complete: boolean
 }
 
 /**
@@ -31,12 +33,13 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
     // The token that asked lives: none at all is the count of another app.
     if (told === 0 && held.length < traits.liveTokensMax) return null
     // What we hold ourselves is the least that there is.
-    return { live: Math.max(told ?? 0, held.length), max: traits.liveTokensMax, held }
+    const live = Math.max(told ?? 0, held.length)
+    return { live, max: traits.liveTokensMax, complete: (told ?? 0) > 0, held }
   }
   return {
     async count(row: ConnectionRow): Promise<Budget | null> {
       const seen = await look(row)
-      return seen && { live: seen.live, max: seen.max }
+      return seen && { live: seen.live, max: seen.max, complete: seen.complete }
     },
     /** Tells that the next token evicts one, or that this one has. A count that cannot be had warns of nothing. */
     async warn(row: ConnectionRow): Promise<ConnectionRow> {
@@ -56,14 +59,27 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
   }
 }
 
-/** Says whether one more grant ends the oldest. */
-export function isSpent({ live, max }: Budget): boolean {
+/** Says whether one more grant ends the oldest, as far as is known. */
+export function isSpent({ live, max }: Pick<Budget, 'live' | 'max'>): boolean {
   return live >= max
 }
 
-/** Says in words what one more grant does, where none is left. */
-export function budgetText({ live, max }: Budget): string {
-  return `${live} of ${max} tokens of this user and app live: one more, and the provider ends the oldest.`
+/** Says whether one more grant ends the oldest; null where nobody counted. */
+export function evictsOldest(budget: Budget): boolean | null {
+  return isSpent(budget) || (budget.complete ? false : null)
+}
+
+/** Says how many live, in words. */
+export function countText({ live, max, complete }: Budget): string {
+  return `${complete ? '' : 'at least '}${live} of ${max}`
+}
+
+/** Says in words what one more grant does, where none is left, or nobody knows. */
+export function budgetText(budget: Budget): string {
+  const count = countText(budget).replace('at', 'At')
+  return isSpent(budget)
+    ? `${count} tokens of this user and app live: one more, and the provider ends the oldest.`
+    : `${count} tokens are known here, and the provider did not count them: one more may end the oldest.`
 }
 
 function evictedText(held: number, max: number, id: string): string {

@@ -276,17 +276,24 @@ describe('rescind connection', () => {
     const { run, add } = await open()
     const { id } = await add()
     const first = await run(['connection', 'link', id, '--json'])
-    expect(first.json.budget).toEqual({ live: 1, max: 5, evictsOldest: false })
+    expect(first.json.budget).toEqual({ live: 1, max: 5, complete: false, evictsOldest: null })
     expect(first.stderr).not.toMatch(/tokens of this user/)
+    expect(first.stderr).toMatch(
+      /^At least 1 of 5 tokens are known here, .* may end the oldest\.$/m,
+    )
+    const shown = await run(['connection', 'show', id])
+    expect(shown.stdout).toMatch(/^budget +at least 1 of 5 live tokens .* did not count them$/m)
     for (const owner of ['b', 'c', 'd', 'e']) await add(owner)
     const words =
       '5 of 5 tokens of this user and app live: one more, and the provider ends the oldest.'
     const linked = await run(['connection', 'link', id, '--json'])
     expect(linked.stderr).toContain(words)
-    expect(linked.json.budget).toEqual({ live: 5, max: 5, evictsOldest: true })
+    expect(linked.json.budget).toEqual({ live: 5, max: 5, complete: false, evictsOldest: true })
     expect((await run(['connection', 'check', id])).stderr).toContain(words)
     const all = await run(['connection', 'check', '--json'])
-    expect(all.json.budgets).toEqual([{ connection: expect.any(String), live: 5, max: 5 }])
+    expect(all.json.budgets).toEqual([
+      { connection: expect.any(String), live: 5, max: 5, complete: false },
+    ])
     // The five are of one user and app: it is said once.
     expect(all.stderr.split(words)).toHaveLength(2)
     const invited = await run(['connection', 'invite', '--owner', 'new', '--json'])

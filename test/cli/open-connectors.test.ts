@@ -117,11 +117,11 @@ describe('rescind open-connectors reauthorize', () => {
       return { budget: JSON.parse(stdout).budget, stderr }
     }
     const first = await reauthorize()
-    expect(first.budget).toEqual({ live: 1, max: 5 })
+    expect(first.budget).toEqual({ live: 1, max: 5, complete: false })
     expect(first.stderr).not.toMatch(/ends the oldest/)
     for (const name of ['b', 'c', 'd', 'e']) await estate.makeInstance(name)
     const { budget, stderr } = await reauthorize()
-    expect(budget).toEqual({ live: 5, max: 5 })
+    expect(budget).toEqual({ live: 5, max: 5, complete: false })
     expect(stderr).toMatch(/5 of 5 tokens of this user.*the oldest\.\n.*^http\S+authorize/ms)
   })
 

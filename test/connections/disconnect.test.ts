@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { type Budget, budgetText, evictsOldest } from '../../src/connections/budget.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { type ConnectionWorld, openConnectionWorld } from './world.ts'
 
@@ -113,6 +114,16 @@ describe('one refresh token that rotates, two connections', () => {
 })
 
 describe('section 0, 7: the budget of live tokens', () => {
+  test.each<[string, Budget, boolean | null, RegExp]>([
+    ['counted, and room', { live: 3, max: 5, complete: true }, false, /^3 of 5/],
+    ['counted, and none left', { live: 5, max: 5, complete: true }, true, /^5 of 5 .* ends the/],
+    ['not counted', { live: 3, max: 5, complete: false }, null, /^At least 3 of 5 .* may end the/],
+    ['the least is all', { live: 5, max: 5, complete: false }, true, /^At least 5 .* ends the/],
+  ])('%s: says of one more grant what is known', (_title, budget, evicts, words) => {
+    expect(evictsOldest(budget)).toBe(evicts)
+    expect(budgetText(budget)).toMatch(words)
+  })
+
   test('the fifth token of a user and app warns that one more ends the oldest', async () => {
     await using world = await openConnectionWorld({ appOptions: { appName: 'Rescind' } })
     const { userId } = world.org.credentials.admin
@@ -153,7 +164,7 @@ describe('section 0, 7: the budget of live tokens', () => {
     }
     await world.health.check(id)
     const counted = await world.vault.budget(id)
-    expect(counted?.max).toBe(5)
+    expect(counted).toMatchObject({ max: 5, complete: true })
     expect(counted!.live).toBeGreaterThanOrEqual(4)
   })
 
@@ -162,6 +173,6 @@ describe('section 0, 7: the budget of live tokens', () => {
     const { id } = await world.connect()
     await world.health.check(id)
     world.org.setFaults([{ kind: 'hang', on: 'query' }])
-    expect(await world.vault.budget(id)).toEqual({ live: 1, max: 5 })
+    expect(await world.vault.budget(id)).toEqual({ live: 1, max: 5, complete: false })
   }, 20_000)
 })

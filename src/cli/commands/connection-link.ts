@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { budgetText, isSpent } from '../../connections/budget.ts'
+import { budgetText, evictsOldest } from '../../connections/budget.ts'
 import { showLink } from '../../connections/http/shapes.ts'
 import type { Invitation } from '../../connections/reauthorize.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
@@ -53,7 +53,7 @@ export function inviteCommand(io: Io): Command {
 function tellLink({ output }: Context, id: string, link: Invitation): void {
   const { url, expiresAt: until, budget } = showLink(link)
   output.result({ connection: id, url, expiresAt: until, budget })
-  if (link.budget && isSpent(link.budget)) output.note(budgetText(link.budget))
+  if (link.budget && evictsOldest(link.budget) !== false) output.note(budgetText(link.budget))
   output.say(
     `Send this to the owner of ${id}, and to nobody else. It is good once, until ${until}:`,
   )

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type Budget, budgetText, isSpent } from '../../connections/budget.ts'
+import { type Budget, budgetText, countText, isSpent } from '../../connections/budget.ts'
 import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
 import type { Checked } from '../../connections/health.ts'
 import { formatCounted } from '../../core/counts.ts'
@@ -183,7 +183,9 @@ const show =
       `tokens    version ${version}, access ${connection.accessFingerprint ?? 'none'}, refresh ${connection.refreshFingerprint ?? 'none'}`,
     )
     if (budget)
-      output.say(`budget    ${budget.live} of ${budget.max} live tokens of this user and app`)
+      output.say(
+        `budget    ${countText(budget)} live tokens of this user and app${budget.complete ? '' : ': the provider did not count them'}`,
+      )
     if (replaced > 0)
       output.say(
         `older     ${formatCounted(replaced, 'token')} of replaced grants may live at the provider: disconnect revokes them too`,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isSpent } from '../budget.ts'
+import { evictsOldest } from '../budget.ts'
 import type { Cause, Connection, ConnectionEvent } from '../connection.ts'
 import { isPrintable, OWNER_LENGTH_MAX, TAG, TAGS_MAX } from '../names.ts'
 import type { Invitation, ReconnectOutcome } from '../reauthorize.ts'
@@ -87,7 +87,14 @@ export const linkShape = z.strictObject({
     .describe('Where the owner consents. Who has it can bring a grant: send it to the owner alone'),
   expiresAt: moment,
   budget: z
-    .strictObject({ live: z.int(), max: z.int(), evictsOldest: z.boolean() })
+    .strictObject({
+      live: z.int(),
+      max: z.int(),
+      complete: z
+        .boolean()
+        .describe('False where the provider did not count: at least so many live'),
+      evictsOldest: z.boolean().nullable().describe('Null where it is not known'),
+    })
     .nullable()
     .describe(
       'Live tokens of this user and app before the new grant, and whether that one ends the oldest; null where nobody says',
@@ -180,7 +187,7 @@ export function showEvent(event: ConnectionEvent): z.output<typeof eventShape> {
 }
 
 export function showLink({ url, expiresAt, budget }: Invitation): z.output<typeof linkShape> {
-  const shown = budget && { ...budget, evictsOldest: isSpent(budget) }
+  const shown = budget && { ...budget, evictsOldest: evictsOldest(budget) }
   return { url, expiresAt: textOf(expiresAt), budget: shown }
 }
 

@@ -37,7 +37,7 @@ export async function countGrants(
       ? ((await tenant.way.countLive?.(tenant.app, owner, access, { http, signal })) ?? 0)
       : 0
   const held = told >= max ? 0 : await countInstances(instance, owner, { client, signal })
-  return { live: Math.max(told, held + (lives ? 1 : 0)), max }
+  return { live: Math.max(told, held + (lives ? 1 : 0)), max, complete: told > 0 }
 }
 
 /** Other instances of the same element and person: what the account itself holds. */

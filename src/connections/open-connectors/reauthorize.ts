@@ -4,7 +4,7 @@ import type { Fingerprinter } from '../../core/secret.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
-import { type Budget, budgetText, isSpent } from '../budget.ts'
+import { type Budget, budgetText, countText, isSpent } from '../budget.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
@@ -99,7 +99,7 @@ export async function reauthorizeInstance(
     if (isRescindError(error)) return null
     throw error
   })
-  wish.step('budget', budget ? `${budget.live} of ${budget.max} live` : 'not known')
+  wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
   if (budget && isSpent(budget)) wish.warn?.(budgetText(budget))
   const consented = await askCode(found, wish, means)
   await remember(found.id, wish.identity, means)
