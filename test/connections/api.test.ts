@@ -192,6 +192,16 @@ describe('wrong input gets one clear sentence', () => {
       'owner has 200 characters at most.',
     ],
     [
+      'too many tags',
+      { tenant: 'org', owner: 'a', tags: Array(21).fill('t') },
+      'There are more than 20 tags.',
+    ],
+    [
+      'a tenant with a long name',
+      { tenant: 'x'.repeat(65), owner: 'a' },
+      'tenant has 64 characters at most.',
+    ],
+    [
       'a tag that is none',
       { tenant: 'org', owner: 'a', tags: ['a b'] },
       'A tag has 1 to 64 letters, digits and the signs . : _ -',
@@ -202,10 +212,26 @@ describe('wrong input gets one clear sentence', () => {
     expect(answer.text).not.toContain('/home/')
   })
 
+  test.each<[string, unknown, string]>([
+    ['an empty state', { state: '' }, 'state must not be empty.'],
+    ['an empty code', { state: 's', code: '' }, 'code must not be empty.'],
+    ['a long error', { state: 's', error: 'x'.repeat(201) }, 'error has 200 characters at most.'],
+    ['a long iss', { state: 's', iss: 'x'.repeat(4_097) }, 'iss has 4096 characters at most.'],
+    ['an unknown key', { state: 's', x: 1 }, 'Known keys are state, code, error and iss.'],
+  ])('POST /code: %s', async (_title, body, message) => {
+    expect(await call('POST', '/code', body)).toMatchObject({
+      ...{ status: 400, body: { error: { message } } },
+    })
+  })
+
   test.each<[string, string]>([
     ['?limit=0', 'limit must be a number from 1 to 500.'],
     ['?limit=501', 'limit must be a number from 1 to 500.'],
-    ['?after=1', 'id must be the id of a connection.'],
+    ['?limit=abc', 'limit must be a number from 1 to 500.'],
+    ['?limit=1.5', 'limit must be a number from 1 to 500.'],
+    ['?after=1', 'after must be the id of a connection.'],
+    ['?after=con_zzzz', 'after must be the id of a connection.'],
+    [`?tenant=${'x'.repeat(65)}`, 'tenant has 64 characters at most.'],
     ['?after=con_0000000000', 'after must be a connection of this list.'],
     [
       '?state=dead',

@@ -29,11 +29,18 @@ const EVENT_TYPES = [
 ] as const satisfies readonly ConnectionEvent['type'][]
 
 const moment = z.iso.datetime()
-const connectionId = z.string().regex(/^con_[0-9a-z]{10}$/, 'id must be the id of a connection.')
+const idOf = (name: string) =>
+  z.string().regex(/^con_[0-9a-z]{10}$/, `${name} must be the id of a connection.`)
+const connectionId = idOf('id')
 const eventId = z.string().regex(/^cev_\d{1,15}$/, 'after must be the id of an event.')
 const tag = z
   .string('tags must be words.')
   .regex(TAG, 'A tag has 1 to 64 letters, digits and the signs . : _ -')
+
+const text = (name: string, lengthMax: number) =>
+  z.string(`${name} must be a text.`).max(lengthMax, `${name} has ${lengthMax} characters at most.`)
+const filled = (name: string, lengthMax: number) =>
+  text(name, lengthMax).min(1, `${name} must not be empty.`)
 
 const causeShape = z.strictObject({
   code: z.enum(CAUSES),
@@ -122,41 +129,39 @@ export const errorShape = z.strictObject({
 
 export const newConnectionShape = z.strictObject(
   {
-    tenant: z.string('tenant must be the name of a tenant.').max(64),
-    owner: z
-      .string('owner must be a text.')
-      .min(1, 'owner must not be empty.')
-      .max(OWNER_LENGTH_MAX, `owner has ${OWNER_LENGTH_MAX} characters at most.`)
+    tenant: z
+      .string('tenant must be the name of a tenant.')
+      .max(64, 'tenant has 64 characters at most.'),
+    owner: filled('owner', OWNER_LENGTH_MAX)
       .refine((text) => text.trim() !== '', 'owner must not be empty.')
       .refine(isPrintable, 'owner must be printable.'),
-    tags: z.array(tag, 'tags must be a list of words.').max(TAGS_MAX).default([]),
+    tags: z
+      .array(tag, 'tags must be a list of words.')
+      .max(TAGS_MAX, `There are more than ${TAGS_MAX} tags.`)
+      .default([]),
   },
   'Known keys are tenant, owner and tags.',
 )
 
 export const codeShape = z.strictObject(
   {
-    state: z.string('state must be a text.').min(1).max(CODE_LENGTH_MAX),
-    code: z.string('code must be a text.').min(1).max(CODE_LENGTH_MAX).optional(),
-    error: z.string('error must be a text.').min(1).max(200).optional(),
-    iss: z.string('iss must be a text.').max(CODE_LENGTH_MAX).optional(),
+    state: filled('state', CODE_LENGTH_MAX),
+    code: filled('code', CODE_LENGTH_MAX).optional(),
+    error: filled('error', 200).optional(),
+    iss: text('iss', CODE_LENGTH_MAX).optional(),
   },
   'Known keys are state, code, error and iss.',
 )
 
-const limit = z.coerce
-  .number()
-  .int()
-  .min(1, `limit must be a number from 1 to ${PAGE_MAX}.`)
-  .max(PAGE_MAX, `limit must be a number from 1 to ${PAGE_MAX}.`)
-  .default(PAGE_DEFAULT)
+const LIMIT = `limit must be a number from 1 to ${PAGE_MAX}.`
+const limit = z.coerce.number(LIMIT).int(LIMIT).min(1, LIMIT).max(PAGE_MAX, LIMIT)
 
 export const listQuery = z.strictObject(
   {
-    after: connectionId.optional(),
-    limit,
-    tenant: z.string().max(64).optional(),
-    owner: z.string().max(OWNER_LENGTH_MAX).optional(),
+    after: idOf('after').optional(),
+    limit: limit.default(PAGE_DEFAULT),
+    tenant: text('tenant', 64).optional(),
+    owner: text('owner', OWNER_LENGTH_MAX).optional(),
     state: z.enum(STATES, `state must be one of ${STATES.join(', ')}.`).optional(),
     tag: tag.optional(),
   },
@@ -164,7 +169,7 @@ export const listQuery = z.strictObject(
 )
 
 export const eventsQuery = z.strictObject(
-  { after: eventId.default('cev_0'), limit },
+  { after: eventId.default('cev_0'), limit: limit.default(PAGE_DEFAULT) },
   'Known parameters are after and limit.',
 )
 
