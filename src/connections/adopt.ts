@@ -3,7 +3,7 @@ import type { ConnectionChange, ConnectionRow, StoredTokens } from '../store/con
 import { nextCheckMs } from './check-times.ts'
 import type { ConnectionState } from './connection.ts'
 import { connectionUnknown, notUsable } from './refusals.ts'
-import { isSameIdentity, timesOf } from './renew.ts'
+import { isSameIdentity, knownIdentity, timesOf } from './renew.ts'
 import { endSuperseded, heldTokens } from './superseded.ts'
 import { asConnection, eventOf, isToldBroken, NO_REFRESH_BEHIND } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -63,6 +63,7 @@ function adopted(
   const refresh = isKept ? held.refresh : fresh.refreshToken
   const isBare = refresh === null && (expiresInS !== null || held.refresh !== null)
   const cause = isBare ? NO_REFRESH_BEHIND : null
+  const { identity: before } = asConnection(row)
   const isDisabled = row.state === 'disabled'
   const to: ConnectionState = isDisabled ? 'disabled' : isBare ? 'degraded' : 'connected'
   return {
@@ -74,7 +75,7 @@ function adopted(
       ...(!isKept && { intent: null, intent_at: null, fence: row.fence + 1 }),
       ...{ failures: 0, due_at: isDisabled ? null : dueAt },
       ...(scopes && { scopes: JSON.stringify(scopes) }),
-      ...(identity && { identity: JSON.stringify(identity) }),
+      ...(identity && { identity: JSON.stringify(knownIdentity(before, identity)) }),
       facts: JSON.stringify({ ...JSON.parse(row.facts), ...facts }),
     },
     events: [eventOf(row, to, 'connection.reconnected', cause)],

@@ -1,11 +1,11 @@
 import { isRescindError } from '../core/errors.ts'
-import type { ProbeAnswer } from '../providers/connection-way.ts'
+import type { Identity, ProbeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
 import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, Connection } from './connection.ts'
 import { expireReconnects } from './reauthorize.ts'
 import { connectionUnknown } from './refusals.ts'
-import { isSameIdentity } from './renew.ts'
+import { isSameIdentity, knownIdentity } from './renew.ts'
 import { judgeProbe } from './taxonomy.ts'
 import { asConnection, isUnrenewable, moveTo, NO_REFRESH_BEHIND } from './transitions.ts'
 import type { Vault } from './vault.ts'
@@ -128,13 +128,17 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     const { identity } = asConnection(row)
     const isOther = identity && probe.identity && !isSameIdentity(identity, probe.identity)
     if (isOther) return write(row, probe, (now) => unwellChange(now, OTHER_IDENTITY))
-    const knows = identity !== null || probe.identity === null
+    const knows = isKnown(identity, probe.identity)
     const isWell = row.state === 'connected' && row.cause === null && !isUnrenewable(row)
     if (isWell && knows && isBatched) {
       return { connection: vault.shown(row), probe, isQuiet: true }
     }
     return write(row, probe, (now) => {
-      const found = probe.identity && now.identity === null && JSON.stringify(probe.identity)
+      const before = asConnection(now).identity
+      const found =
+        probe.identity && !isKnown(before, probe.identity)
+          ? JSON.stringify(knownIdentity(before, probe.identity))
+          : null
       const set = {
         ...{ failures: 0, checked_at: clock.now(), due_at: clock.now() + nextCheckMs(random) },
         ...(found && { identity: found }),
@@ -177,6 +181,11 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     /** Takes back connections whose owner never came; returns how many. */
     expire,
   }
+}
+
+/** Says whether a probe tells nothing new of whom a grant is of. */
+function isKnown(before: Identity | null, found: Identity | null): boolean {
+  return found === null || (before !== null && knownIdentity(before, found).name === before.name)
 }
 
 export type Health = ReturnType<typeof createHealth>

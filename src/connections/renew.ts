@@ -368,6 +368,12 @@ export function isSameIdentity(a: Identity, b: Identity): boolean {
   return a.user === b.user && a.org === b.org
 }
 
+/** What is known of whom a grant is of: a name outlives an answer that has none. */
+export function knownIdentity(before: Identity | null, found: Identity): Identity {
+  const isNameless = found.name === null && before !== null && isSameIdentity(before, found)
+  return isNameless ? { ...found, name: before.name } : found
+}
+
 const IN_DOUBT =
   'The answer to a refresh was lost, and whether its token is spent is not known. The provider is asked again.'
 

@@ -217,6 +217,37 @@ describe('rescind connection', () => {
     expect(receiver.taken.length).toBe(1)
   })
 
+  test('add of a token that is good for nothing: exit 5, and what to do', async () => {
+    const { run } = await open()
+    const args = ['connection', 'add', '--owner', 'a', '--refresh-token-env', 'RT']
+    const ran = await run(args, { RT: 'garbage-that-no-org-gave' })
+    expect(ran.exitCode).toBe(5)
+    expect(ran.stdout).toMatch(/^Added con_\w+, of a\.\nstate +reconnect_needed\n/)
+    expect(ran.stdout).toMatch(/Let its owner consent: rescind connection link con_\w+\./)
+    expect(ran.stdout).not.toContain('garbage')
+  })
+
+  test('list: a store that is empty is not one of which nothing fits', async () => {
+    const { run, add } = await open()
+    expect((await run(['connection', 'list', '--owner', 'nobody'])).stdout).toMatch(
+      /no connection yet/,
+    )
+    await add()
+    const none = await run(['connection', 'list', '--owner', 'nobody'])
+    expect(none.stdout).toBe(
+      'No connection fits what was asked for. List them all with: rescind connection list\n',
+    )
+  })
+
+  test('show says who it is once', async () => {
+    const { org, run, add } = await open()
+    const { id } = await add()
+    const { userId, username } = org.credentials.admin
+    const identity = /^identity +(.*)$/m
+    const who = async () => identity.exec((await run(['connection', 'show', id])).stdout)?.[1]
+    expect(await who()).toBe(`${username} (${userId}), ${org.organizationId}`)
+  })
+
   test.each<[string, readonly string[], number, RegExp]>([
     ['an unknown connection', ['show', 'con_nobody'], 2, /no connection "con_nobody"\. List them/],
     ['an unknown state', ['list', '--state', 'dead'], 2, /no such --state\. Known: connected, /],

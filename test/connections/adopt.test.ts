@@ -164,6 +164,24 @@ describe('section 5.4: never overwrite with nothing, in a reconnect too', () => 
   })
 })
 
+describe('what is told of a new grant', () => {
+  test('a name that a probe shows is written, and outlives an answer without one', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { user, org, name } = (await world.health.check(id)).connection.identity!
+    expect(name).toMatch(/@/)
+    const nameless = { user, org, name: null }
+    const { fresh } = newGrant(world)
+    const adopted = await world.vault.adopt(id, { ...fresh, identity: nameless })
+    expect(adopted.identity).toEqual({ user, org, name })
+    const bare = await world.vault.create({
+      ...{ tenant: 'org', owner: 'b', accessToken: null, identity: nameless },
+      refreshToken: newGrant(world).fresh.refreshToken,
+    })
+    expect((await world.health.check(bare.id)).connection.identity).toEqual({ user, org, name })
+  })
+})
+
 describe('a grant that a reconnect replaced', () => {
   test('where a revocation may reach the new one (Google), it is left alone until the disconnect', async () => {
     const { reconnect, vault, id, alive, revokes } = await open({ together: true })

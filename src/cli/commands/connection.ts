@@ -7,6 +7,7 @@ import { EXIT, RescindError } from '../../core/errors.ts'
 import { shownName, visible } from '../../core/screen-text.ts'
 import type { Secret } from '../../core/secret.ts'
 import { renderTextTable } from '../../core/text-table.ts'
+import type { Identity } from '../../providers/connection-way.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 import { type OpenVault, openVault } from '../open-vault.ts'
@@ -117,6 +118,16 @@ async function add(context: Context, open: OpenVault, options: AddOptions): Prom
   output.result({ connection })
   output.say(`Added ${id}, of ${shownName(owner)}.`)
   tell(context, connection)
+  if (connection.state === 'connected') return
+  io.exitCode = EXIT.notProven
+  output.say(whatToDo(connection))
+}
+
+/** Of a connection that was added and is not well. */
+function whatToDo({ id, state }: Connection): string {
+  return state === 'reconnect_needed'
+    ? `Its token is good for nothing. Let its owner consent: rescind connection link ${id}. Or end it: rescind connection disconnect ${id}, and add it with another token.`
+    : `It is kept. When the cause is mended, check it again: rescind connection check ${id}`
 }
 
 async function readTokens(io: Io, options: AddOptions) {
@@ -148,7 +159,7 @@ async function list(context: Context, { vault }: OpenVault, options: ListOptions
   for await (const connection of vault.list(filter)) connections.push(connection)
   output.result({ connections })
   if (connections.length === 0) {
-    output.say('There is no such connection. Add one with: rescind connection add --owner NAME')
+    output.say((await hasAny(vault)) ? NONE_FITS : NONE_YET)
     return
   }
   const columns = [
@@ -161,6 +172,15 @@ async function list(context: Context, { vault }: OpenVault, options: ListOptions
     cause === null ? '' : cause.code,
   ])
   output.say(renderTextTable(columns, rows, { columns: output.columns }))
+}
+
+const NONE_YET = 'There is no connection yet. Add one with: rescind connection add --owner NAME'
+const NONE_FITS =
+  'No connection fits what was asked for. List them all with: rescind connection list'
+
+async function hasAny(vault: OpenVault['vault']): Promise<boolean> {
+  for await (const _ of vault.list()) return true
+  return false
 }
 
 const show =
@@ -176,9 +196,7 @@ const show =
     output.say(`${output.color.bold(id)}  ${shownName(owner)}, at ${tenant} (${provider})`)
     tell(context, connection)
     output.say(`scopes    ${scopes.join(' ') || 'not known'}`)
-    const who =
-      identity && `${shownName(identity.name ?? identity.user)} (${identity.user}), ${identity.org}`
-    output.say(`identity  ${who ?? 'not known'}`)
+    output.say(`identity  ${identity ? whoIs(identity) : 'not known'}`)
     output.say(
       `tokens    version ${version}, access ${connection.accessFingerprint ?? 'none'}, refresh ${connection.refreshFingerprint ?? 'none'}`,
     )
@@ -279,6 +297,12 @@ const setEnabled =
     context.output.say(context.output.color.bold(id))
     tell(context, connection)
   }
+
+/** The name of whom a grant is of, and the id where that says more. */
+function whoIs({ user, org, name }: Identity): string {
+  const shown = name === null || name === user ? user : `${shownName(name)} (${user})`
+  return `${shown}, ${org}`
+}
 
 function tellChange({ output }: Context, { connection }: Checked): void {
   output.note(lineOf(connection))
