@@ -64,6 +64,7 @@ function adopted(
   const isBare = refresh === null && (expiresInS !== null || held.refresh !== null)
   const cause = isBare ? NO_REFRESH_BEHIND : null
   const { identity: before } = asConnection(row)
+  const isFirst = held.access === null && held.refresh === null
   const isDisabled = row.state === 'disabled'
   const to: ConnectionState = isDisabled ? 'disabled' : isBare ? 'degraded' : 'connected'
   return {
@@ -78,7 +79,7 @@ function adopted(
       ...(identity && { identity: JSON.stringify(knownIdentity(before, identity)) }),
       facts: JSON.stringify({ ...JSON.parse(row.facts), ...facts }),
     },
-    events: [eventOf(row, to, 'connection.reconnected', cause)],
+    events: [eventOf(row, to, isFirst ? 'connection.connected' : 'connection.reconnected', cause)],
   }
 }
 

@@ -98,6 +98,7 @@ export interface ConnectionEvent {
     | 'connection.revoked'
     | 'connection.refreshed'
     | 'connection.budget_low'
+    | 'connection.connected'
   readonly from: ConnectionState | null
   readonly to: ConnectionState
   readonly cause: Cause | null

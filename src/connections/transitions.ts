@@ -7,6 +7,7 @@ import type { Cause, Connection, ConnectionEvent, ConnectionState } from './conn
 const NOTICED: readonly ConnectionEvent['type'][] = [
   ...(['connection.needs_reauth', 'connection.disabled', 'connection.revoked'] as const),
   ...(['connection.reconnected', 'connection.enabled', 'connection.budget_low'] as const),
+  'connection.connected',
 ]
 /** Of these somebody was told that it broke: then the healing is told too. What heals alone is no news. */
 const TOLD_BROKEN: readonly string[] = ['reconnect_needed', 'reconnecting']

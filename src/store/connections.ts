@@ -260,7 +260,7 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         .where('state', 'in', ['connected', 'degraded', 'disabled'])
         .where(isOf(identity))
         .orderBy(sql`(SELECT max(seq) FROM connection_event WHERE connection = connection.no
-          AND type IN ('connection.created', 'connection.reconnected'))`)
+          AND type IN ('connection.created', 'connection.connected', 'connection.reconnected'))`)
         .orderBy('no')
         .execute(),
     events: (id, after = 0) =>

@@ -165,6 +165,16 @@ describe('section 5.4: never overwrite with nothing, in a reconnect too', () => 
 })
 
 describe('what is told of a new grant', () => {
+  test('the first is connected, each one after it reconnected; both go to receivers', async () => {
+    const { reconnect, vault, store, id } = await open()
+    await reconnect()
+    const types = (await vault.events(id)).map(({ type }) => type.slice('connection.'.length))
+    expect(types).toEqual(['created', 'reconnecting', 'connected', 'reconnected'])
+    await store.connections.fanOut([{ receiver: 'r', from: 0 }], 0)
+    const [told] = await store.connections.claimNotices(['r'], Date.now(), Date.now() + 1, 9)
+    expect(told?.type).toBe('connection.connected')
+  })
+
   test('a name that a probe shows is written, and outlives an answer without one', async () => {
     await using world = await openConnectionWorld()
     const { id } = await world.connect()

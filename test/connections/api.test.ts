@@ -47,7 +47,7 @@ describe('the HTTP API of connections', () => {
     expect((await call('POST', `/${id}/reconnect-link`)).status).toBe(409)
     const { events } = (await call('GET', `/${id}/events`)).body
     expect(events.map(({ type }: { type: string }) => type.slice(11))).toEqual([
-      ...['created', 'reconnecting', 'reconnected', 'disabled', 'enabled', 'revoked'],
+      ...['created', 'reconnecting', 'connected', 'disabled', 'enabled', 'revoked'],
     ])
   })
 
