@@ -99,6 +99,8 @@ export interface ConnectionEvent {
     | 'connection.refreshed'
     | 'connection.budget_low'
     | 'connection.connected'
+    | 'connection.tagged'
+    | 'connection.untagged'
   readonly from: ConnectionState | null
   readonly to: ConnectionState
   readonly cause: Cause | null

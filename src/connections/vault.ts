@@ -66,6 +66,8 @@ export interface Vault {
   /** Renews the tokens now, unless they are newer than `stale`. */
   renew(id: string, stale?: number): Promise<Connection>
   tokens(id: string): Promise<HeldTokens>
+  /** Gives a connection a tag, or takes it away. @throws RescindError `connection_unknown`, `usage` */
+  setTag(id: string, tag: string, isOn: boolean): Promise<Connection>
   disable(id: string): Promise<Connection>
   /** Ends a disabling: `degraded` until a check says more. */
   enable(id: string): Promise<Connection>
@@ -177,6 +179,17 @@ export function createVault(parts: VaultParts): Vault {
       const { access, refresh } = await store.tokens(await read(id))
       return { access, refresh }
     },
+    setTag: (id, tag, isOn) =>
+      update(id, (row) => {
+        const { owner, tags, state } = asConnection(row)
+        const without = tags.filter((one) => one !== tag)
+        const after = isOn ? [...without, tag] : without
+        checkNames({ owner, tags: isOn ? after : [tag] })
+        if (after.length === tags.length) return null
+        const type = isOn ? 'connection.tagged' : 'connection.untagged'
+        const event = eventOf(row, state, type, taggedByUs(tag, isOn))
+        return { set: { tags: JSON.stringify(after) }, events: [event] }
+      }),
     disable: (id) =>
       update(id, (row) => {
         if (row.state === 'revoked') throw notUsable(row)
@@ -248,6 +261,11 @@ function failedReconnect(row: ConnectionRow, cause: Cause) {
   const type = 'connection.reconnect_failed'
   if (row.state === 'reconnecting') return moveTo(row, 'reconnect_needed', type, cause)
   return { events: [eventOf(row, row.state as ConnectionState, type, cause)] }
+}
+
+function taggedByUs(tag: string, isOn: boolean): Cause {
+  const text = isOn ? `It was tagged ${tag} by us.` : `Its tag ${tag} was taken away by us.`
+  return { code: 'by_us', confidence: 'certain', text }
 }
 
 const BY_US: Cause = { code: 'by_us', confidence: 'certain', text: 'It was disabled by us.' }

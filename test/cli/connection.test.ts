@@ -248,6 +248,22 @@ describe('rescind connection', () => {
     expect(await who()).toBe(`${username} (${userId}), ${org.organizationId}`)
   })
 
+  test('tag: one line of history each, and none for what is so already', async () => {
+    const { run, add } = await open()
+    const { id } = await add()
+    for (const args of [['gold'], ['gold'], ['drill', '--remove'], ['none', '--remove']]) {
+      expect((await run(['connection', 'tag', id, ...args])).exitCode).toBe(0)
+    }
+    const { json } = await run(['connection', 'show', id, '--json'])
+    expect(json.connection.tags).toEqual(['gold'])
+    const types = json.events.map(({ type }: { type: string }) => type)
+    expect(types.slice(-2)).toEqual(['connection.tagged', 'connection.untagged'])
+    expect(types.filter((type: string) => type.endsWith('tagged'))).toHaveLength(2)
+    expect((await run(['connection', 'show', id])).stdout).toMatch(/^tags +gold$/m)
+    const bad = await run(['connection', 'tag', id, 'a b'])
+    expect([bad.exitCode, bad.stderr]).toEqual([2, expect.stringMatching(/A tag has 1 to 64/)])
+  })
+
   test.each<[string, readonly string[], number, RegExp]>([
     ['an unknown connection', ['show', 'con_nobody'], 2, /no connection "con_nobody"\. List them/],
     ['an unknown state', ['list', '--state', 'dead'], 2, /no such --state\. Known: connected, /],

@@ -390,7 +390,9 @@ describe('a drill that revokes nothing', () => {
     const refused = await run('drill', untagged, ...FORM, '--out', join(home, 'no-tag'))
     expect([refused.exitCode, refused.stderr]).toEqual([
       4,
-      expect.stringMatching(/is not tagged drill-target/),
+      expect.stringMatching(
+        /is not tagged drill-target.* Tag it: rescind connection tag con_\w+ drill-target/,
+      ),
     ])
     await run('connection', 'disconnect', untagged)
     expect(org.truth.counts().alive).toBe(before)

@@ -39,9 +39,13 @@ interface ListOptions extends TenantOptions {
   readonly tag?: string
 }
 
+interface TagOptions extends TenantOptions {
+  readonly remove?: boolean
+}
+
 type Work = (context: Context, vault: OpenVault) => Promise<void>
 
-/** Makes `rescind connection add|list|show|check|watch|disconnect|enable|disable`, and the groups below it. */
+/** Makes `rescind connection add|list|show|check|watch|tag|disconnect|enable|disable`, and the groups below it. */
 export function connectionCommand(io: Io): Command {
   const command = new Command('connection').description(
     'OAuth connections that are kept and healed',
@@ -86,6 +90,16 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(one('enable', 'use a connection again', setEnabled(true)))
   command.addCommand(
     one('disable', 'use a connection no more, until it is enabled', setEnabled(false)),
+  )
+  command.addCommand(
+    withTenantOptions(new Command('tag'))
+      .argument('<id>', 'the connection: con_…')
+      .argument('<tag>', 'a word to find it by: drill-target')
+      .description('give a connection a tag')
+      .option('--remove', 'take the tag away')
+      .action((id: string, word: string, options: TagOptions) =>
+        run(options, tag(id, word, !options.remove)),
+      ),
   )
   command.addCommand(inviteCommand(io))
   command.addCommand(linkCommand(io))
@@ -192,9 +206,10 @@ const show =
     const budget = await vault.budget(id)
     const replaced = await vault.replaced(id)
     output.result({ connection, events, budget, replaced })
-    const { owner, tenant, provider, scopes, identity, version } = connection
+    const { owner, tenant, provider, tags, scopes, identity, version } = connection
     output.say(`${output.color.bold(id)}  ${shownName(owner)}, at ${tenant} (${provider})`)
     tell(context, connection)
+    if (tags.length > 0) output.say(`tags      ${tags.join(' ')}`)
     output.say(`scopes    ${scopes.join(' ') || 'not known'}`)
     output.say(`identity  ${identity ? whoIs(identity) : 'not known'}`)
     output.say(
@@ -285,6 +300,14 @@ const disconnect =
         'Its grant may live on. Run the command again to try it again: the token is kept, sealed, until the provider says yes. Or end the grant at the provider.',
       )
     }
+  }
+
+const tag =
+  (id: string, word: string, isOn: boolean): Work =>
+  async ({ output }, { vault }) => {
+    const connection = await vault.setTag(id, word, isOn)
+    output.result({ connection })
+    output.say(`${id} is tagged ${connection.tags.join(', ') || 'with nothing'}.`)
   }
 
 const setEnabled =

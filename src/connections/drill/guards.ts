@@ -5,6 +5,7 @@ import type { Identity } from '../../providers/connection-way.ts'
 import type { DrillContext, Mode } from './context.ts'
 import { emulatorControl, isEmulator } from './emulator.ts'
 import { callThrough, identityText, whoseGrant } from './look.ts'
+import type { PlatformHabits } from './platform.ts'
 import { countLive } from './steps/before.ts'
 import { lookAtLink } from './steps/reconnect.ts'
 
@@ -70,7 +71,7 @@ export const GUARDS: readonly Guard[] = [
       return tags.includes(DRILL_TAG)
         ? good(`The connection ${id} is tagged ${DRILL_TAG}.`)
         : bad(
-            `The connection ${id} is not tagged ${DRILL_TAG}: only what was set apart for it is ever drilled.`,
+            `The connection ${id} is not tagged ${DRILL_TAG}: only what was set apart for it is ever drilled.${howToTag(platform.habits, id)}`,
           )
     },
   },
@@ -166,6 +167,10 @@ export const GUARDS: readonly Guard[] = [
     },
   },
 ]
+
+function howToTag({ tagCommand }: PlatformHabits, id: string): string {
+  return tagCommand === null ? '' : ` Tag it: ${tagCommand} ${id} ${DRILL_TAG}`
+}
 
 /** A real server may have an address of this machine, as by a tunnel: it is asked whether it is an emulator. */
 async function whyNotSimulated({ direct, lab }: DrillContext): Promise<string | undefined> {

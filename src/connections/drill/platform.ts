@@ -45,6 +45,8 @@ export interface Platform {
 
 /** What differs between platforms by design, as data. */
 export interface PlatformHabits {
+  /** The command that tags a connection, without its id and the tag; null where another program does. */
+  readonly tagCommand: string | null
   /** Refreshes that one dead grant may cost before the platform gives up. */
   readonly refreshAttemptsMax: number
   /** Refreshes that its scheduled check makes of a connection that is well. */

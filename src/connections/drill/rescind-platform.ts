@@ -30,6 +30,7 @@ export interface RescindPlatformOptions {
 
 /** One refresh, and no more: then the owner is asked. */
 const HABITS: PlatformHabits = {
+  tagCommand: 'rescind connection tag',
   refreshAttemptsMax: 1,
   refreshesOfCheck: 0,
   signsNotices: true,

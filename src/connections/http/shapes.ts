@@ -26,7 +26,7 @@ const EVENT_TYPES = [
   ...(['connection.reconnecting', 'connection.healed', 'connection.reconnected'] as const),
   ...(['connection.disabled', 'connection.enabled', 'connection.revoked'] as const),
   ...(['connection.refreshed', 'connection.budget_low', 'connection.reconnect_failed'] as const),
-  'connection.connected',
+  ...(['connection.connected', 'connection.tagged', 'connection.untagged'] as const),
 ] as const satisfies readonly ConnectionEvent['type'][]
 
 const moment = z.iso.datetime()

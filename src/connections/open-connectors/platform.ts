@@ -134,6 +134,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
 
 /** Five refreshes, then the instance is disabled, and a mail says so: SAP Help, "Automatic Disabling of Instances". */
 const HABITS: PlatformHabits = {
+  tagCommand: null,
   refreshAttemptsMax: 5,
   refreshesOfCheck: 1,
   signsNotices: false,

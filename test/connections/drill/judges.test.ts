@@ -23,7 +23,13 @@ const rules = (depth: DrillRules['depth'] = 'refresh'): DrillRules => ({
   limits: LIMITS,
   traits: salesforceConnection.traits,
   habits: {
-    ...{ refreshAttemptsMax: 1, refreshesOfCheck: 0, signsNotices: true, tellsHealing: true },
+    ...{
+      tagCommand: null,
+      refreshAttemptsMax: 1,
+      refreshesOfCheck: 0,
+      signsNotices: true,
+      tellsHealing: true,
+    },
     ...{ deathNotices: ['needs_reauth'], usesPkce: true, tellsCause: true },
   },
   ...{ consentHosts: ['org.example'], clientId: 'client', redirectUri: 'https://us/callback' },
