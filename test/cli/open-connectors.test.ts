@@ -1,8 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { makeInstance } from '../../examples/demo/instance.ts'
 import type { Instance } from '../../src/connections/open-connectors/instance.ts'
 import { type Estate, startEstate } from '../connections/open-connectors/estate.ts'
+import { openDrillHome } from '../support/drill-home.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
@@ -175,6 +177,69 @@ describe('rescind open-connectors reauthorize', () => {
     const ran = await run(...args)
     expect(ran.stderr).toMatch(words)
     expect(ran.exitCode).toBe(exitCode)
+  })
+})
+
+describe('the budget of an instance whose own grant is dead', () => {
+  const SPENT =
+    /5 of 5 tokens of this user and app live: one more, and the provider ends the oldest/
+  const UNKNOWN =
+    /At least 0 of 5 tokens are known here, .* did not count them: one more may end the oldest/
+  test.each([
+    ['the org is asked by a connection of the same person', {}, 5, true, '5 of 5 live', SPENT],
+    [
+      'where the org cannot be asked, what the vault holds counts',
+      { appName: null },
+      ...([5, false, 'at least 5 of 5 live', SPENT] as const),
+    ],
+    [
+      'where the name of the app is another one, none is no count',
+      { appName: 'Another' },
+      ...([5, false, 'at least 5 of 5 live', SPENT] as const),
+    ],
+    [
+      'where nobody can be asked, none is not said to be all',
+      null,
+      ...([0, false, 'at least 0 of 5 live', UNKNOWN] as const),
+    ],
+  ] as const)('%s', async (_title, wish, live, complete, step, warning) => {
+    const drills = await openDrillHome(31)
+    try {
+      // With the instance's own six: the oldest, that of the instance, is ended.
+      for (let more = 0; more < 4; more += 1) await drills.addConnection()
+      const config = JSON.parse(drills.config(wish ?? {}))
+      if (wish === null) delete config.tenants
+      writeFileSync(join(drills.home, 'rescind.yaml'), JSON.stringify(config))
+      const { username } = drills.org.credentials.limited
+      const form = ['--form-field', `username=${username}`, '--form-field-env', 'password=PASSWORD']
+      const args = ['open-connectors', 'reauthorize', drills.instance, ...form, '--json']
+      const { json, stderr, exitCode } = await drills.run(args)
+      expect(exitCode, stderr).toBe(0)
+      const texts = json.steps.map((one: { step: string; text: string }) => [one.step, one.text])
+      expect(Object.fromEntries(texts)).toMatchObject({
+        dead: expect.stringMatching(/^the provider refuses/),
+        budget: step,
+      })
+      expect(json.budget).toEqual({ live, max: 5, complete })
+      expect(stderr).toMatch(warning)
+    } finally {
+      await drills.close()
+    }
+  })
+
+  it('another instance of the same person asks as well', async () => {
+    const drills = await openDrillHome(31)
+    try {
+      const second = String(await makeInstance(drills.org, drills.account))
+      const { username } = drills.org.credentials.limited
+      const form = ['--form-field', `username=${username}`, '--form-field-env', 'password=PASSWORD']
+      const args = ['reauthorize', second, '--revoke', 'refresh', ...form, '--json']
+      const { json, stderr } = await drills.run(['open-connectors', ...args])
+      expect(json.budget).toEqual({ live: 2, max: 5, complete: true })
+      expect(stderr).not.toMatch(/ 5 tokens/)
+    } finally {
+      await drills.close()
+    }
   })
 })
 

@@ -14,6 +14,9 @@ import { type CliOptions, type Ran, rescind } from './run-cli.ts'
 const CALLBACK = 'http://127.0.0.1:4711/callback'
 
 export interface ConfigWish {
+  readonly appName?: string | null
+  /** Other tenants beside the org. */
+  readonly tenants?: object
   readonly user?: string
   readonly userSecret?: string
 }
@@ -29,6 +32,8 @@ export interface DrillHome {
   /** A connection of the home's own vault. */
   readonly connection: string
   config(more?: ConfigWish): string
+  /** Keeps one more grant of the same user in the vault. */
+  addConnection(): Promise<string>
   /** Everything that must stand in no output. */
   secrets(): readonly string[]
   /** Runs a command line; no secret may be in what it says. */
@@ -56,17 +61,22 @@ export async function openDrillHome(seed: number): Promise<DrillHome> {
     return ran
   }
   const instance = String(await makeInstance(org, account))
-  const added = await run(
-    [
-      ...['connection', 'add', '--owner', 'acme', '--tag', 'drill-target'],
-      ...['--refresh-token-env', 'GRANT', '--json'],
-    ],
-    { env: { ...env, GRANT: await redeem(org, await askForCode(org, account)) } },
-  )
-  const connection = added.json.id ?? added.json.connection.id
-  await run(['connection', 'check', connection])
+  const addConnection = async (): Promise<string> => {
+    const added = await run(
+      [
+        ...['connection', 'add', '--owner', 'acme', '--tag', 'drill-target'],
+        ...['--refresh-token-env', 'GRANT', '--json'],
+      ],
+      { env: { ...env, GRANT: await redeem(org, await askForCode(org, account)) } },
+    )
+    const id = added.json.id ?? added.json.connection.id
+    await run(['connection', 'check', id])
+    return id
+  }
+  const connection = await addConnection()
   return {
     ...{ org, account, home, env, instance, connection, config, secrets, run },
+    addConnection,
     async close() {
       await account.close()
       await org.close()
@@ -77,6 +87,7 @@ export async function openDrillHome(seed: number): Promise<DrillHome> {
 
 function configOf(org: SalesforceOrg, account: OpenConnectorsAccount, more: ConfigWish): string {
   const { connected, limited } = org.credentials
+  const { appName = 'Data Sync', tenants = {} } = more
   return JSON.stringify({
     tenants: {
       org: {
@@ -85,9 +96,10 @@ function configOf(org: SalesforceOrg, account: OpenConnectorsAccount, more: Conf
         app: {
           ...{ clientId: connected.clientId, clientSecret: '${env:CLIENT_SECRET}' },
           ...{ redirectUri: CALLBACK, scopes: ['api', 'id', 'refresh_token'] },
-          options: { appName: 'Data Sync', rotation: 'never' },
+          options: { ...(appName && { appName }), rotation: 'never' },
         },
       },
+      ...tenants,
     },
     openConnectors: {
       url: account.apiUrl,

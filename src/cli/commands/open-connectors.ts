@@ -26,6 +26,7 @@ import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { many } from '../option-values.ts'
 import { type CommonOptions, withCommonOptions } from '../output.ts'
+import { tenantsOfClient } from '../tenants-of-client.ts'
 
 interface OpenConnectorsOptions extends CommonOptions {
   readonly config?: string
@@ -164,9 +165,9 @@ async function reauthorize(
   instance: number,
   options: ReauthorizeOptions,
 ): Promise<void> {
-  const { output, io, http } = context
+  const { output, io } = context
   const { client, means } = openClient(context, options)
-  const { fingerprint, grantOwners: owners } = await context.store()
+  const { fingerprint, grantOwners: owners, connections } = await context.store()
   const steps: { readonly step: ReauthorizeStep; readonly text: string }[] = []
   const done = await reauthorizeInstance(
     {
@@ -181,17 +182,13 @@ async function reauthorize(
         output.say(`${STEP_TITLES[step].padEnd(16)}${text}`)
       },
     },
-    { ...means, http, client, fingerprint, owners, tenantOf: tenantOf(context), signal: io.signal },
+    {
+      ...{ ...means, client, fingerprint, owners, connections, signal: io.signal },
+      tenantsOf: (clientId) => tenantsOfClient(context.config, clientId).map(connectionTenant),
+    },
   )
   output.result({ ...done, steps })
   output.say(closingWords(done))
-}
-
-function tenantOf({ config }: Context) {
-  return (clientId: string) => {
-    const tenant = [...config.tenants.values()].find(({ app }) => app?.clientId === clientId)
-    return tenant && connectionTenant(tenant)
-  }
 }
 
 /** A test user's forms are walked without a browser; a person is shown the link. */

@@ -1,6 +1,8 @@
 import type { Http } from '../../core/http.ts'
+import type { Fingerprinter, Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import { findProvider } from '../../providers/registry.ts'
+import type { ConnectionStore } from '../../store/connections.ts'
 import type { Budget } from '../budget.ts'
 import { isSameIdentity } from '../renew.ts'
 import type { ConnectionTenant } from '../vault-parts.ts'
@@ -10,13 +12,26 @@ import { appOf } from './requests.ts'
 
 /** In an account of more instances, those of one person are not looked for to the end. */
 const LOOKED_AT_MAX = 500
+/** A provider that does not count by then is not waited for. */
+const COUNT_MS = 5_000
 
 export interface BudgetMeans {
   readonly client: OpenConnectorsClient
   readonly http: Http
-  /** The tenant of the same app, where `rescind.yaml` has one: it may ask the provider itself. */
-  readonly tenantOf?: ((clientId: string) => ConnectionTenant | undefined) | undefined
+  readonly fingerprint: Fingerprinter
+  /** The tenants of the same app, where `rescind.yaml` has some: they may ask the provider itself. */
+  readonly tenantsOf?: ((clientId: string) => readonly ConnectionTenant[]) | undefined
+  /** Our own vault, which may hold grants of the same person and app. */
+  readonly connections?: Pick<ConnectionStore, 'grantsOf' | 'access'> | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** A grant of the same person and app, by whose token the provider may be asked. */
+interface Held {
+  /** One grant may be held twice. */
+  readonly grant: string
+  readonly access: Secret | null
+  readonly tenants: readonly ConnectionTenant[]
 }
 
 /** Counts the grants of an instance's person and app that live before a new one; null where nobody says who it is. */
@@ -24,37 +39,82 @@ export async function countGrants(
   instance: Instance,
   owner: Identity | null,
   lives: boolean,
-  { client, http, tenantOf, signal }: BudgetMeans,
+  means: BudgetMeans,
 ): Promise<Budget | null> {
   if (owner === null) return null
-  const tenant = tenantOf?.(appOf(client.settings, instance.elementKey).apiKey)
+  const { client, tenantsOf, fingerprint } = means
+  const tenants = tenantsOf?.(appOf(client.settings, instance.elementKey).apiKey) ?? []
   // Who an instance is of is known of Salesforce alone.
-  const max = (tenant?.traits ?? findProvider('salesforce').connection?.traits)?.liveTokensMax
+  const max = (tenants[0]?.traits ?? findProvider('salesforce').connection?.traits)?.liveTokensMax
   if (max === null || max === undefined) return null
-  const { access } = tokensOf(instance)
-  const told =
-    tenant && lives && access
-      ? ((await tenant.way.countLive?.(tenant.app, owner, access, { http, signal })) ?? 0)
-      : 0
-  const held = told >= max ? 0 : await countInstances(instance, owner, { client, signal })
-  return { live: Math.max(told, held + (lives ? 1 : 0)), max, complete: told > 0 }
+  const instances = [
+    ...(lives ? [instance] : []),
+    ...(await otherInstances(instance, owner, means)),
+  ].map((one) => ({ ...grantOf(one, fingerprint), tenants }))
+  const held = [...instances, ...(await heldInVault(owner, tenants, means))]
+  const told = await askProvider(held, owner, means)
+  // What is held is the least that there is.
+  const least = new Set(held.map(({ grant }) => grant)).size
+  return { live: Math.max(told ?? 0, least), max, complete: told !== null }
+}
+
+function grantOf(instance: Instance, fingerprint: Fingerprinter): Omit<Held, 'tenants'> {
+  const { access, refresh } = tokensOf(instance)
+  return { grant: refresh ? fingerprint(refresh) : `instance ${instance.id}`, access }
+}
+
+async function heldInVault(
+  owner: Identity,
+  tenants: readonly ConnectionTenant[],
+  { connections }: BudgetMeans,
+): Promise<readonly Held[]> {
+  const held: Held[] = []
+  for (const tenant of connections ? tenants : []) {
+    for (const row of (await connections?.grantsOf(tenant.name, JSON.stringify(owner))) ?? []) {
+      const isUsed = row.state === 'connected' || row.state === 'degraded'
+      const access = isUsed ? connections?.access(row.id)?.access : undefined
+      const grant = row.refresh_fingerprint ?? row.id
+      held.push({ grant, access: access ?? null, tenants: [tenant] })
+    }
+  }
+  return held
+}
+
+/** Asks by one living grant after the other: the one that gets a new grant may be dead. */
+async function askProvider(
+  held: readonly Held[],
+  owner: Identity,
+  { http, signal }: BudgetMeans,
+): Promise<number | null> {
+  const late = AbortSignal.timeout(COUNT_MS)
+  const means = { http, signal: signal ? AbortSignal.any([signal, late]) : late }
+  for (const { access, tenants } of held) {
+    for (const { way, app } of access ? tenants : []) {
+      const told = access && (await way.countLive?.(app, owner, access, means).catch(() => null))
+      // The token that asked lives: none at all is the count of another app.
+      if (told) return told
+    }
+  }
+  return null
 }
 
 /** Other instances of the same element and person: what the account itself holds. */
-async function countInstances(
+async function otherInstances(
   { id: own, elementKey }: Instance,
   owner: Identity,
-  { client, signal }: Pick<BudgetMeans, 'client' | 'signal'>,
-): Promise<number> {
-  let [count, looked] = [0, 0]
+  { client, signal }: BudgetMeans,
+): Promise<readonly Instance[]> {
+  const others: Instance[] = []
+  let looked = 0
   for await (const listed of client.list(signal)) {
     if (listed.id === own || listed.disabled === true) continue
     if (listed.elementKey !== null && listed.elementKey !== elementKey) continue
     looked += 1
     if (looked > LOOKED_AT_MAX) break
     const answer = identityOf(listed) ? null : await client.get(listed.id, signal)
-    const identity = identityOf(answer?.ok ? answer.value : listed)
-    if (identity && isSameIdentity(identity, owner)) count += 1
+    const shown = answer?.ok ? answer.value : listed
+    const identity = identityOf(shown)
+    if (identity && isSameIdentity(identity, owner)) others.push(shown)
   }
-  return count
+  return others
 }

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { isRescindError, RescindError } from '../../core/errors.ts'
-import type { Fingerprinter } from '../../core/secret.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
-import { type Budget, budgetText, countText, isSpent } from '../budget.ts'
+import { type Budget, budgetText, countText, evictsOldest } from '../budget.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
 import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
@@ -52,7 +51,7 @@ export interface ReauthorizeWish {
   consent(link: ReconnectLink): Promise<Callback>
   /** Is told of each step, in words without secrets. */
   step(name: ReauthorizeStep, text: string): void
-  /** Is told where the new grant ends another one, before it is asked for. */
+  /** Is told where the new grant ends another one, or may, before it is asked for. */
   warn?(text: string): void
 }
 
@@ -73,7 +72,6 @@ export interface Reauthorized {
 }
 
 export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
-  readonly fingerprint: Fingerprinter
   /** Remembers the right person from before a new grant is applied until it is found to be theirs. */
   readonly owners?: GrantOwners | undefined
 }
@@ -100,7 +98,7 @@ export async function reauthorizeInstance(
     throw error
   })
   wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
-  if (budget && isSpent(budget)) wish.warn?.(budgetText(budget))
+  if (budget && evictsOldest(budget) !== false) wish.warn?.(budgetText(budget))
   const consented = await askCode(found, wish, means)
   await remember(found.id, wish.identity, means)
   const applied = await applyOrAgain(consented, wish, means)
