@@ -318,6 +318,12 @@ describe('a drill that revokes nothing', () => {
   test.each<[string, () => readonly string[], number, RegExp]>([
     ['an unknown connection', () => ['con_nothing000'], 2, /There is no connection/],
     [
+      'the number of an instance, without the platform',
+      () => [instance],
+      2,
+      /no connection "\d+" in our own vault.* A number names an instance .* add --via open-connectors/,
+    ],
+    [
       'an unknown instance',
       () => ['999', '--via', 'open-connectors'],
       2,
@@ -465,6 +471,20 @@ describe('a drill that revokes nothing', () => {
       expect.stringMatching(/cannot be reached \(no answer\).*Nothing was revoked/s),
     ])
     expect(existsSync(join(home, 'no-provider'))).toBe(false)
+  })
+
+  test.each([
+    ['the one of its element’s app is taken', { clientId: 'another' }, 4, /not on the list/],
+    ['two of the same app are chosen between', {}, 2, /Say which tenant with --tenant/],
+  ])('an instance with several tenants: %s', async (_name, app, exit, said) => {
+    const { org: known } = JSON.parse(config()).tenants
+    const another = { ...known, app: { ...known.app, ...app }, url: 'https://another.example' }
+    const file = 'more.yaml'
+    const wish = { user: '005somebodyelse', tenants: { another } }
+    writeFileSync(join(home, file), config(wish))
+    const via = ['--via', 'open-connectors', '--config', file]
+    const ran = await run('drill', instance, ...via, ...FORM, '--out', join(home, 'no-tenant'))
+    expect([ran.exitCode, ran.stderr]).toEqual([exit, expect.stringMatching(said)])
   })
 
   test('with several tenants, a drill that was stopped is resumed at the one that it began with', async () => {

@@ -151,7 +151,9 @@ async function drill(
   }
   const id = newId('drl')
   const http = httpOf(context, options)
-  await using target = await openTargetFor(context, http, { connection, via, mode })
+  await using target = await openTargetFor(context, http, {
+    ...{ connection, via, mode, tenant: options.tenant },
+  })
   const place = resolve(context.io.cwd, options.out ?? `rescind-drill-${id}`)
   const { folder, forsake } = makeFolder(place)
   try {

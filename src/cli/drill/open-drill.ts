@@ -33,12 +33,13 @@ import { createSealer } from '../../store/sealing.ts'
 import { openHomeKey } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { openVault } from '../open-vault.ts'
+import { tenantsOfClient } from '../tenants-of-client.ts'
 
 export interface DrillTarget {
   readonly connection: string
   readonly via: 'rescind' | 'open-connectors'
   readonly mode: Mode
-  /** Of a drill that is gone on with; else the one that the command line names, or the only one. */
+  /** Of a drill that is gone on with, or named by the command line. */
   readonly tenant?: string | undefined
   /** A process that died may have left a fault in force: it is taken away before anything is asked. */
   readonly isHurt?: boolean
@@ -87,6 +88,7 @@ async function openOurs(
       return { ...tenant, way }
     },
   }
+  if (/^\d+$/.test(connection)) throw numberOfInstance(connection)
   // What can fail comes before the inbox: nobody would close that, and the process would not end.
   const { tenant: name } = await createVault(counted).get(connection)
   const { way, app } = base.parts.tenantOf(name)
@@ -118,6 +120,13 @@ async function openOurs(
   }
 }
 
+function numberOfInstance(number: string): RescindError {
+  return new RescindError(
+    'connection_unknown',
+    `There is no connection "${number.slice(0, 60)}" in our own vault, whose ids begin with con_. A number names an instance of Open Connectors: add --via open-connectors.`,
+  )
+}
+
 async function openInstance(
   context: Context,
   http: Http,
@@ -139,7 +148,7 @@ async function openInstance(
   if (isHurt && account && (await isEmulator(account))) await account.tell('calm', {})
   const { elementKey } = orThrow(await client.get(instance), 'show the instance')
   const element = appOf(settings, elementKey)
-  const tenant = context.tenant(named)
+  const tenant = tenantBehind(context, element.apiKey, named)
   const direct = directWay(context, http, tenant, {
     clientId: element.apiKey,
     clientSecret: element.apiSecret,
@@ -166,6 +175,12 @@ async function openInstance(
     secrets: [settings.userSecret, settings.organizationSecret],
     close: async () => {},
   }
+}
+
+/** The tenant that is named, else the only one of the element's app, else the only one. */
+function tenantBehind(context: Context, clientId: string, named: string | undefined): TenantConfig {
+  const [only, ...more] = tenantsOfClient(context.config, clientId)
+  return context.tenant(named ?? (more.length === 0 ? only?.name : undefined))
 }
 
 type AppOfElement = Pick<DirectWay['app'], 'clientId' | 'clientSecret' | 'redirectUri' | 'scopes'>
