@@ -8,6 +8,7 @@ import { browserConsent } from '../../src/connections/drill/consent/browser.ts'
 import { renderDrillHtml } from '../../src/connections/drill/report/html.ts'
 import { renderDrillJunit } from '../../src/connections/drill/report/junit.ts'
 import { readReport } from '../../src/connections/drill/report/model.ts'
+import { type TracedCall, traceLine } from '../../src/connections/open-connectors/trace.ts'
 import { drill, openAccountWorld, openVaultWorld, story } from '../connections/drill/world.ts'
 import { HOSTILE_NAMES } from '../sweep/report/sample-model.ts'
 import { chromiumPath, launchChromium, withoutChromium } from './chromium.ts'
@@ -32,11 +33,22 @@ describe.skipIf(chromiumPath === null)(`a drill in a browser${withoutChromium}`,
       const { username, password } = world.user
       const pictures: number[] = []
       const keepPicture = (png: Uint8Array) => void pictures.push(png.length)
-      const consent = await browserConsent({ fields: { username, password } }, { keepPicture })
+      const calls: string[] = []
+      const trace = (call: TracedCall) => void calls.push(traceLine(call))
+      const consent = await browserConsent(
+        { fields: { username, password } },
+        { keepPicture, trace },
+      )
       const drilled = await drill(world, { depth: 'refresh', platform: world.platform, consent })
       await consent.close()
       expect(drilled.verdict, story(drilled)).toBe('passed')
       expect(pictures.length).toBeGreaterThan(1)
+      // A denial, then a consent: each the login and two forms, and the callback is no call.
+      const page = /^GET http\S+\/authorize\?\S*state=…\S* → 200 · \d+ ms$/
+      const login = /^POST http\S+\/authorize → 200 · \d+ ms$/
+      const form = /^POST http\S+\/authorize → 302 · \d+ ms$/
+      const visit = [page, login, form]
+      expect(calls).toEqual([...visit, ...visit].map((one) => expect.stringMatching(one)))
       expect(drilled.step(9)?.evidence).toMatchObject({
         how: 'browser',
         denial: { error: 'access_denied', applied: false },

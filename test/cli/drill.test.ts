@@ -68,6 +68,9 @@ describe.concurrent('rescind drill', () => {
         'report.html',
         'report.json',
       ])
+      // The login and its form, of the denial and of the consent.
+      expect(ran.stderr.match(/GET http\S+\/authorize\?\S*state=…\S* → 200/g)).toHaveLength(2)
+      expect(ran.stderr.match(/POST http\S+\/authorize\S* → 302/g)).toHaveLength(2)
       refuseSecrets(everythingIn(out), secrets())
       const junit = readFileSync(join(out, 'junit.xml'), 'utf8')
       expect(junit).toMatch(/tests="26" failures="0" errors="0" skipped="\d"/)

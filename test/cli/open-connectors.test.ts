@@ -90,6 +90,67 @@ describe('rescind open-connectors reauthorize', () => {
     }
   })
 
+  it('the whole path by commands: made, revoked, dead, logged in, applied, alive, deleted; each call traced', async () => {
+    const { username, password } = estate.org.credentials.admin
+    env.OC_PASSWORD = password
+    const form = [
+      '--form-field',
+      `username=${username}`,
+      '--form-field-env',
+      'password=OC_PASSWORD',
+    ]
+    const steps = [
+      ['create', 'sfdc', '--name', 'By command', '--tag', 'drill-target', ...form],
+      ['reauthorize', 'ID', '--revoke', 'refresh', ...form],
+      ['delete', 'ID', '--confirm'],
+    ]
+    let id = ''
+    let said = ''
+    const calls: string[] = []
+    for (const args of steps) {
+      const ran = await run(...args.map((one) => (one === 'ID' ? id : one)), '--trace')
+      expect(ran.exitCode, ran.stderr).toBe(0)
+      id ||= /Instance (\d+) "By command" is made, and works/.exec(ran.stdout)?.[1] ?? ''
+      said += ran.stdout + ran.stderr
+      const lines = ran.stderr.split('\n').filter((line) => / → /.test(line))
+      calls.push(...lines.map((line) => line.replace(/http\S+?(api-v2|services)/, '')))
+    }
+    const login = [
+      /^GET \/elements\/sfdc\/oauth\/url\?.*apiSecret=….*state=…/,
+      /^GET \/oauth2\/authorize\?.*state=…/,
+      /^POST \/oauth2\/authorize → 200/,
+      /^POST \/oauth2\/authorize → 302/,
+    ]
+    const PROBE = /^GET \/hubs\/crm\/accounts\?pageSize=1 → 200/
+    expect(calls).toEqual(
+      [
+        ...[...login, /^POST \/instances → 200/],
+        ...[`GET /instances/${id} → 200`, PROBE],
+        ...[`GET /instances/${id} → 200`, /^POST \/oauth2\/revoke → 200/],
+        ...[/^GET \/hubs\/crm\/accounts\?pageSize=1 → 401/, /^GET \/instances → 200/],
+        ...[...login, `GET /instances/${id} → 200`],
+        ...[/^PATCH \/instances → 200/, `GET /instances/${id} → 200`, PROBE],
+        ...[
+          `GET /instances/${id} → 200`,
+          `DELETE /instances/${id} → 200`,
+          `GET /instances/${id} → 404`,
+        ],
+      ].map((line) =>
+        typeof line === 'string' ? expect.stringContaining(line) : expect.stringMatching(line),
+      ),
+    )
+    expect(said).toMatch(/Deleted instance \d+ "By command" of sfdc: it is not there any more/)
+    expect(said).toMatch(/may live on at the provider/)
+    for (const secret of [
+      ...estate.account.truth.secrets(),
+      ...estate.org.truth.secrets(),
+      password,
+    ]) {
+      if (secret.length > 3) expect(said).not.toContain(secret)
+    }
+    expect(said).not.toMatch(/[?&](code|state|apiSecret)=(?!…)/)
+  })
+
   it('logs a test user in by the forms of the login, and is told where a PATCH failed', async () => {
     const { username, password } = estate.org.credentials.admin
     env.OC_PASSWORD = password
@@ -240,6 +301,43 @@ describe('the budget of an instance whose own grant is dead', () => {
     } finally {
       await drills.close()
     }
+  })
+})
+
+describe('rescind open-connectors create, delete', () => {
+  it('a denial makes no instance', async () => {
+    const args = ['create', 'sfdc', '--name', 'Denied', '--no-browser']
+    const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    await visitLink(child, { deny: true })
+    const { code, stderr } = await child.done
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/The owner, or the provider, refused/),
+    ])
+    expect((await run('list', '--json')).json.instances).toHaveLength(1)
+  })
+
+  it('without --confirm nothing is deleted', async () => {
+    const { stdout, json, exitCode } = await run('delete', String(instance.id), '--json')
+    expect([exitCode, json?.deleted, stdout]).toEqual([0, false, expect.any(String)])
+    expect((await run('delete', String(instance.id))).stdout).toMatch(
+      /Would delete instance \d+ "Acme" of sfdc\. Nothing was changed; do it with --confirm/,
+    )
+    expect((await run('list', '--json')).json.instances).toHaveLength(1)
+  })
+
+  test.each<[string, string[], RegExp]>([
+    [
+      'an element of no name',
+      ['create', 'nope', '--name', 'x'],
+      /no element "nope".*Known there: sfdc/,
+    ],
+    ['no name', ['create', 'sfdc'], /--name/],
+    ['an unknown instance', ['delete', '99', '--confirm'], /Check the id/],
+    ['an instance that is no number', ['delete', 'abc'], /is a number/],
+  ])('%s', async (_title, args, words) => {
+    const ran = await run(...args)
+    expect([ran.exitCode, ran.stderr]).toEqual([2, expect.stringMatching(words)])
   })
 })
 

@@ -30,7 +30,8 @@ import { renderDrillJson } from '../../connections/drill/report/json.ts'
 import { renderDrillJunit } from '../../connections/drill/report/junit.ts'
 import { type DrillReport, headlineOf, readReport } from '../../connections/drill/report/model.ts'
 import { renderDrillEnd, renderRecord } from '../../connections/drill/report/terminal.ts'
-import { tracedHttp } from '../../connections/drill/traced-http.ts'
+import { type TracedCall, traceLine } from '../../connections/open-connectors/trace.ts'
+import { tracedHttp } from '../../connections/open-connectors/traced-http.ts'
 import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'
 import { traitsOf } from '../../providers/connection-way.ts'
 import { newId } from '../../store/store.ts'
@@ -202,10 +203,13 @@ async function consentOf(
   context: Context,
   http: Context['http'],
   { platform }: OpenTarget,
-  { consent: how, folder }: { readonly consent?: Consent['how']; readonly folder: string },
+  options: RunOptions & { readonly folder: string },
 ): Promise<Consent & AsyncDisposable> {
+  const { consent: how, folder } = options
   const keepPicture = (png: Uint8Array) => writeReport(join(folder, 'consent.png'), png)
-  const consent = await openConsent(context, http, { how, platform, keepPicture })
+  const consent = await openConsent(context, http, {
+    ...{ how, platform, keepPicture, trace: traceOf(context, options) },
+  })
   return { ...consent, [Symbol.asyncDispose]: consent.close }
 }
 
@@ -434,8 +438,13 @@ function verify(context: Context, file: string, { key }: VerifyOptions): void {
   output.say(`Signed by ${check.keyId}${key === undefined ? `, ${whose}` : ''}.`)
 }
 
-function httpOf({ http, io, output }: Context, { trace }: RunOptions): Context['http'] {
-  return trace ? tracedHttp(http, io.clock.now, (line) => output.note(`    ${line}`)) : http
+function traceOf({ output }: Context, { trace }: RunOptions) {
+  return trace ? (call: TracedCall) => output.note(`    ${traceLine(call)}`) : undefined
+}
+
+function httpOf(context: Context, options: RunOptions): Context['http'] {
+  const trace = traceOf(context, options)
+  return trace ? tracedHttp(context.http, context.io.clock, trace) : context.http
 }
 
 /** Makes a folder, and gives the way to take it away again where nothing came into it. */

@@ -21,6 +21,7 @@ import { createNotices } from '../../connections/notices.ts'
 import { createOpenConnectorsClient, orThrow } from '../../connections/open-connectors/client.ts'
 import { openConnectorsPlatform } from '../../connections/open-connectors/platform.ts'
 import { appOf } from '../../connections/open-connectors/requests.ts'
+import type { TracedCall } from '../../connections/open-connectors/trace.ts'
 import { createReauthorizing } from '../../connections/reauthorize.ts'
 import { createVault } from '../../connections/vault.ts'
 import { connectionTenant, type VaultParts } from '../../connections/vault-parts.ts'
@@ -215,6 +216,8 @@ export interface ConsentWish {
   readonly how: 'browser' | 'form' | 'link' | undefined
   readonly platform: Platform
   readonly keepPicture: (png: Uint8Array) => void
+  /** Sees the pages that a browser asks for: it goes its own way out. */
+  readonly trace?: ((call: TracedCall) => void) | undefined
 }
 
 /**
@@ -224,12 +227,12 @@ export interface ConsentWish {
 export async function openConsent(
   context: Context,
   http: Http,
-  { how, platform, keepPicture }: ConsentWish,
+  { how, platform, keepPicture, trace }: ConsentWish,
 ): Promise<Consent> {
   const { consent } = context.config.drill()
   const fields = revealed(consent.fields)
   const user = { fields, allow: consent.allow, deny: consent.deny }
-  const browser = { program: consent.browser, keepPicture }
+  const browser = { program: consent.browser, keepPicture, trace }
   const wanted = how ?? consent.how ?? (await bestWay(context, Object.keys(fields).length > 0))
   switch (wanted) {
     case 'browser':

@@ -92,7 +92,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
       const mails = (await mailbox?.since(since)) ?? []
       return mails.filter((mail) => isAbout(mail, id)).map(noticeOf)
     },
-    reconnectLink: async (signal) => linkFor(client, await read(signal), signal),
+    reconnectLink: async (signal) => linkFor(client, (await read(signal)).elementKey ?? '', signal),
     async applyCallback(link, callback, signal) {
       const code = takeCode(link, callback, client)
       if (code === null) return { ok: false, route: 'callback', cause: 'by_owner' }

@@ -107,7 +107,7 @@ export async function reauthorizeInstance(
   await enableIfNeeded(applied.instance, wish, means)
   const changes = await checkGrant(found, applied.instance, wish, means)
   await means.owners?.forget(client.settings.url, found.id)
-  await confirmAlive(applied.instance, wish, means)
+  await confirmAlive(applied.instance, means, (text) => wish.step('alive', text))
   const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
   const isCompared = wish.identity !== null && identityOf(applied.instance) !== null
   return {
@@ -154,13 +154,17 @@ function idsOf({ org, user }: Identity): string {
 /** Makes the link at which the owner of an instance consents, with a one-time state of its own. */
 export async function linkFor(
   client: OpenConnectorsClient,
-  instance: Instance,
+  element: string,
   signal?: AbortSignal,
 ): Promise<ReconnectLink> {
   const state = new Secret(randomBytes(STATE_BYTES).toString('base64url'))
-  const element = instance.elementKey ?? ''
   const url = orThrow(await client.consentUrl(element, state, signal), 'give a consent URL')
   return { url, state, redirectUri: client.settings.callbackUrl }
+}
+
+/** Says where a link leads, without what is secret in it. */
+export function linkText({ url, redirectUri }: ReconnectLink): string {
+  return `at ${new URL(url).host}, back to ${redirectUri}, with a state of ours`
 }
 
 function tellInstance(found: Instance, wish: ReauthorizeWish, means: ReauthorizeMeans): void {
@@ -231,11 +235,8 @@ async function askConsent(
   wish: ReauthorizeWish,
   { client, signal }: ReauthorizeMeans,
 ): Promise<Secret> {
-  const link = await linkFor(client, instance, signal)
-  wish.step(
-    'link',
-    `at ${new URL(link.url).host}, back to ${link.redirectUri}, with a state of ours`,
-  )
+  const link = await linkFor(client, instance.elementKey ?? '', signal)
+  wish.step('link', linkText(link))
   const code = codeIn(await wish.consent(link), link.state, client.settings.switches)
   wish.step('consent', 'a code came, with our state')
   return code
@@ -324,15 +325,19 @@ async function checkGrant(
   )
 }
 
-async function confirmAlive(
+/**
+ * Calls through an instance that has a new grant.
+ *
+ * @throws RescindError `reconnect_failed`
+ */
+export async function confirmAlive(
   instance: Instance,
-  wish: ReauthorizeWish,
-  means: ReauthorizeMeans,
+  { client, signal }: Pick<ReauthorizeMeans, 'client' | 'signal'>,
+  tell: (text: string) => void,
 ): Promise<void> {
-  const { client, signal } = means
   const { probePath } = appOf(client.settings, instance.elementKey)
   const answer = await client.call(instance, probePath, signal)
-  if (answer.ok) return wish.step('alive', `a call through the instance: ${answer.status}`)
+  if (answer.ok) return tell(`a call through the instance: ${answer.status}`)
   const { cause } = await diagnose(client, instance, answer.failure, signal)
   throw new RescindError(
     'reconnect_failed',

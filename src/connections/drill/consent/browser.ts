@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { RescindError } from '../../../core/errors.ts'
+import { type TracedCall, traceableUrl } from '../../open-connectors/trace.ts'
 import type { ReconnectLink } from '../platform.ts'
 import {
   type Consent,
@@ -25,6 +26,8 @@ export interface BrowserWish {
   readonly program?: string | undefined
   /** Takes the picture of the page on which the decision is made. */
   readonly keepPicture?: ((png: Uint8Array, decision: Decision) => void) | undefined
+  /** Sees each page that is asked for. */
+  readonly trace?: ((call: TracedCall) => void) | undefined
 }
 
 /** Returns why no browser can be used here, in one sentence; undefined where one can. */
@@ -114,6 +117,7 @@ async function walk(context: BrowserContext, wish: Walk): Promise<ConsentVisit> 
   const page = await context.newPage()
   page.setDefaultTimeout(PAGE_MS_MAX)
   const callback = await takeCallback(page, link.redirectUri)
+  if (wish.wish.trace) tracePages(page, link.redirectUri, wish.wish.trace)
   let pages = 0
   let picture: Uint8Array | undefined
   await page.goto(link.url, { waitUntil: 'domcontentloaded' }).catch(ignoreIfTaken(callback))
@@ -158,6 +162,17 @@ async function takeCallback(page: Page, redirectUri: string): Promise<Taken> {
       .finally(resolve)
   })
   return taken
+}
+
+/** What a page loads beside itself is the browser's affair; the callback is answered here, and no call. */
+function tracePages(page: Page, redirectUri: string, trace: (call: TracedCall) => void): void {
+  page.on('response', (response) => {
+    const request = response.request()
+    if (!request.isNavigationRequest() || request.url().startsWith(redirectUri)) return
+    const ms = Math.max(0, Math.round(request.timing().responseStart))
+    const call = { method: request.method(), status: response.status(), requestId: null, ms }
+    trace({ ...call, url: traceableUrl(request.url()) })
+  })
 }
 
 function ignoreIfTaken(taken: Taken) {
