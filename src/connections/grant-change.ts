@@ -28,6 +28,13 @@ export function compareGrants(before: GrantFacts, after: GrantFacts): readonly G
   return changes
 }
 
+/** The cause of a connection whose new grant was refused for these changes. */
+export function causeOfChanges(
+  changes: readonly GrantChange[],
+): 'scopes_lost' | 'identity_changed' {
+  return changes.every((change) => change === 'fewer_scopes') ? 'scopes_lost' : 'identity_changed'
+}
+
 /** Says in words what changed, for the person who may accept it. */
 export function describeChange(change: GrantChange): string {
   switch (change) {

@@ -6,7 +6,13 @@ import type { FreshTokens, Identity, TokenAnswer } from '../providers/connection
 import type { Budget } from './budget.ts'
 import type { Cause, CauseCode, Connection } from './connection.ts'
 import type { ReconnectLink } from './drill/platform.ts'
-import { compareGrants, describeChange, type GrantChange, type GrantFacts } from './grant-change.ts'
+import {
+  causeOfChanges,
+  compareGrants,
+  describeChange,
+  type GrantChange,
+  type GrantFacts,
+} from './grant-change.ts'
 import { checkNames } from './names.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection } from './transitions.ts'
@@ -281,11 +287,8 @@ function refusedCode(answer: TokenAnswer): Failed {
 }
 
 function changedCause(changes: readonly GrantChange[]): Cause {
-  const code = changes.every((change) => change === 'fewer_scopes')
-    ? 'scopes_lost'
-    : 'identity_changed'
   const what = changes.map(describeChange).join(', and ')
-  return cause(code, 'certain', `The last reconnect was refused: ${what}.`)
+  return cause(causeOfChanges(changes), 'certain', `The last reconnect was refused: ${what}.`)
 }
 
 function cause(code: CauseCode, confidence: Cause['confidence'], text: string): Cause {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
 import { systemClock } from '../../src/core/clock.ts'
+import { openStore } from '../../src/store/store.ts'
 import { type DrillHome, openDrillHome } from '../support/drill-home.ts'
 import { checkKilledDrill } from '../support/drill-kill9.ts'
 import { rescind, spawnRescind } from '../support/run-cli.ts'
@@ -273,6 +274,23 @@ describe.concurrent('rescind drill', () => {
     const switches = await (await fetch(`${account.url}/__emulator/switches`)).json()
     expect(switches).toMatchObject({ pageSize: 200, secretsInAnswers: 'clear' })
   }, 120_000)
+
+  test('an instance whose wrong grants were refused is its owner’s again, and nobody else is remembered', async (context) => {
+    const { run, account, home, instance } = await openHome(context)
+    const faults = ['wrong-person', 'fewer-scopes'].flatMap((one) => ['--inject', one])
+    const args = ['drill', instance, '--via', 'open-connectors', ...faults, ...FORM]
+    const ran = await run(...args, '--out', join(home, 'wrong-grants'), '--json')
+    expect(
+      ran.json.faults.map(({ verdict, why }: Record<string, string>) => [verdict, why]),
+    ).toEqual([
+      ['pass', 'Refused (changed, identity_changed); still disabled.'],
+      ['pass', 'Refused (changed, scopes_lost); still disabled.'],
+    ])
+    expect(ran.exitCode, ran.stderr).toBe(0)
+    const store = await openStore({ home, clock: systemClock })
+    context.onTestFinished(() => store.close())
+    expect(await store.grantOwners.read(account.apiUrl, Number(instance))).toBeNull()
+  }, 60_000)
 
   test('without a Chromium it says so, and the consent goes by the forms', async (context) => {
     const { run, home, connection, config } = await openHome(context)

@@ -46,10 +46,14 @@ const write = (text: string) => writeFileSync(join(home.path, 'rescind.yaml'), t
 const run = (...args: string[]) => rescind(['open-connectors', ...args], { home: home.path, env })
 
 /** Waits for the link that the command prints, and visits it as a browser does. */
-async function visitLink(child: Child, how: Parameters<Estate['consentAt']>[1] = {}) {
+async function visitLink(
+  child: Child,
+  { scope, ...how }: Parameters<Estate['consentAt']>[1] & { readonly scope?: string } = {},
+) {
   await expect.poll(() => child.stderr(), { timeout: 10_000 }).toMatch(/^http.*authorize/m)
-  const link = /^http\S+authorize\S+/m.exec(child.stderr())?.[0] ?? ''
-  return (await fetch(await estate.consentAt(link, how))).status
+  const link = new URL(/^http\S+authorize\S+/m.exec(child.stderr())?.[0] ?? '')
+  if (scope !== undefined) link.searchParams.set('scope', scope)
+  return (await fetch(await estate.consentAt(link.href, how))).status
 }
 
 describe('rescind open-connectors reauthorize', () => {
@@ -211,6 +215,24 @@ describe('rescind open-connectors reauthorize', () => {
     expect(texts).toMatch(new RegExp(`since a wrong grant; the right owner is .*/${userId}`))
     expect(texts).toMatch(/disabled the instance: .* rescind for the grant of a wrong person/)
   })
+
+  it('fewer scopes are refused, and again where the instance itself shows no more since', async () => {
+    const args = ['reauthorize', String(instance.id), '--no-browser', '--json']
+    const reauthorize = async (scope?: string) => {
+      const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+      await visitLink(child, scope === undefined ? {} : { scope })
+      const { code, stdout } = await child.done
+      return [code, JSON.parse(stdout).error?.message]
+    }
+    const refused = [
+      3,
+      expect.stringMatching(/fewer scopes were granted than before\. It was disabled/),
+    ]
+    expect(await reauthorize('api refresh_token')).toEqual(refused)
+    expect(await reauthorize('api refresh_token')).toEqual(refused)
+    expect(estate.account.truth.instance(instance.id)?.disabled).toBe(true)
+    expect(await reauthorize()).toEqual([0, undefined])
+  }, 20_000)
 
   test.each<[string, string[], number, RegExp]>([
     ['an instance that is no number', ['reauthorize', 'abc'], 2, /is a number/],

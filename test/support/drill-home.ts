@@ -51,6 +51,7 @@ export async function openDrillHome(seed: number): Promise<DrillHome> {
     USER_SECRET: account.credentials.userSecret,
     ORGANIZATION_SECRET: account.credentials.organizationSecret,
     PASSWORD: org.credentials.limited.password,
+    STRANGER: org.credentials.admin.password,
   }
   const config = (more: ConfigWish = {}) => configOf(org, account, more)
   writeFileSync(join(home, 'rescind.yaml'), config())
@@ -86,7 +87,7 @@ export async function openDrillHome(seed: number): Promise<DrillHome> {
 }
 
 function configOf(org: SalesforceOrg, account: OpenConnectorsAccount, more: ConfigWish): string {
-  const { connected, limited } = org.credentials
+  const { connected, limited, admin } = org.credentials
   const { appName = 'Data Sync', tenants = {} } = more
   return JSON.stringify({
     tenants: {
@@ -115,7 +116,10 @@ function configOf(org: SalesforceOrg, account: OpenConnectorsAccount, more: Conf
     },
     drill: {
       users: [more.user ?? limited.userId],
-      consent: { fields: { username: limited.username, password: '${env:PASSWORD}' } },
+      consent: {
+        fields: { username: limited.username, password: '${env:PASSWORD}' },
+        stranger: { username: admin.username, password: '${env:STRANGER}' },
+      },
     },
   })
 }

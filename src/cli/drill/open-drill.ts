@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { openReauthorize } from '../../connections/drill/account-lab.ts'
 import { browserConsent, whyNoBrowser } from '../../connections/drill/consent/browser.ts'
 import type { Consent } from '../../connections/drill/consent/consent.ts'
 import { formConsent } from '../../connections/drill/consent/form.ts'
@@ -114,7 +115,10 @@ async function openOurs(
     witness: provider && emulatorWitness(provider),
     lab:
       provider && simulated
-        ? { provider, account: null, stranger: strangerOf(context, http), vault: simulated.lab }
+        ? {
+            ...{ provider, account: null, reauthorize: null, vault: simulated.lab },
+            stranger: strangerOf(context, http),
+          }
         : null,
     secrets: [inbox.receiver.secret, ...configured.map(({ secret }) => secret)],
     close: () => inbox.close(),
@@ -156,9 +160,9 @@ async function openInstance(
     redirectUri: settings.callbackUrl,
     scopes: element.scope?.split(/[\s,]+/) ?? [],
   })
-  const { fingerprint } = await context.store()
+  const { fingerprint, grantOwners: owners } = await context.store()
   const platform = openConnectorsPlatform({
-    ...{ client, instance, fingerprint, http, clock },
+    ...{ client, instance, fingerprint, owners, http, clock },
     ...(account && {
       mailbox: emulatorMailbox(account),
       nightly: async () => void (await account.tell('night', {})),
@@ -170,6 +174,7 @@ async function openInstance(
     lab: account && {
       provider: emulatorControl(direct.app.url, http),
       account,
+      reauthorize: openReauthorize({ client, http, clock, fingerprint, owners }),
       stranger: strangerOf(context, http),
       vault: null,
     },

@@ -12,6 +12,7 @@ import type { Consent } from './consent/consent.ts'
 import type { EmulatorControl } from './emulator.ts'
 import type { NoticeInbox } from './notice-inbox.ts'
 import type {
+  Applied,
   Callback,
   Depth,
   HeldTokens,
@@ -112,10 +113,19 @@ export interface DrillLab {
   readonly provider: EmulatorControl
   /** Of an emulated account; null where our own vault is drilled. */
   readonly account: EmulatorControl | null
+  /** The re-authentication of an instance of it as the command does it, which compares the grants; else null. */
+  readonly reauthorize: Reauthorize | null
   /** Another person who logs in; null where none is known. */
   readonly stranger: Consent | null
   readonly vault: VaultLab | null
 }
+
+/** Gives an instance what comes from a link to the callback. */
+export type Reauthorize = (
+  instance: string,
+  consent: (link: ReconnectLink) => Promise<Callback>,
+  signal?: AbortSignal,
+) => Promise<Applied>
 
 /** Our own vault from within. */
 export interface VaultLab {

@@ -41,12 +41,7 @@ function injection(row: Row): Injection {
       const { lab } = context
       if (lab === null)
         throw new RescindError('drill_refused', 'Faults take emulators: use --mode simulated.')
-      const isMissing =
-        (only === 'vault' && lab.vault === null) || (only === 'account' && lab.account === null)
-      if (isMissing) {
-        const where = only === 'vault' ? 'our own vault' : 'Open Connectors'
-        return { seen: {}, judgement: skip(`It is a fault of ${where} alone.`) }
-      }
+      if (only && lab[only.where] === null) return { seen: {}, judgement: skip(only.why) }
       try {
         const { seen, judgement } = await row.run(context, lab)
         return { seen: seen as Seen, judgement }

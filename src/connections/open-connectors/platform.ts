@@ -1,5 +1,6 @@
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Fingerprinter, Secret } from '../../core/secret.ts'
+import type { GrantOwners } from '../../store/grant-owners.ts'
 import type { CauseCode, ConnectionState } from '../connection.ts'
 import type {
   Applied,
@@ -19,7 +20,7 @@ import { refreshTimeMs } from './configuration.ts'
 import { checkState, codeIn } from './consent.ts'
 import { type Diagnosis, diagnose } from './diagnose.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
-import { linkFor } from './reauthorize.ts'
+import { forgetIfRight, linkFor } from './reauthorize.ts'
 import { appOf } from './requests.ts'
 import { revokeAtProvider } from './revoke-at-provider.ts'
 import type { OpenConnectorsMeans } from './traced-send.ts'
@@ -42,6 +43,8 @@ export interface OpenConnectorsPlatformOptions extends OpenConnectorsMeans {
   readonly client: OpenConnectorsClient
   readonly instance: number
   readonly fingerprint: Fingerprinter
+  /** Who is right, as a re-authentication remembers it from before a wrong grant. */
+  readonly owners?: GrantOwners | undefined
   /** Without one no notice can be seen: the platform has no webhook for a lost grant. */
   readonly mailbox?: Mailbox | undefined
   /** Starts the platform's nightly refresh; there is no call for it, an emulator has one. */
@@ -101,6 +104,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
       if (applied.ok) {
         route = firstRoute(client)
         id = applied.instance.id
+        await forgetIfRight(applied.instance, options)
         return { ok: true, route: applied.route, cause: null }
       }
       route = nextRoute(client, applied.route) ?? route

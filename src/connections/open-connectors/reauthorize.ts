@@ -5,7 +5,12 @@ import type { Identity } from '../../providers/connection-way.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
 import { type Budget, budgetText, countText, evictsOldest } from '../budget.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
-import { compareGrants, describeChange, type GrantChange } from '../grant-change.ts'
+import {
+  compareGrants,
+  describeChange,
+  type GrantChange,
+  type GrantFacts,
+} from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
 import { type BudgetMeans, countGrants } from './budget.ts'
@@ -71,6 +76,16 @@ export interface Reauthorized {
   readonly refreshTokenChanged: boolean
 }
 
+/** The new grant is somebody else's, or of fewer scopes: the instance was disabled. */
+export class ChangedGrant extends RescindError {
+  readonly changes: readonly GrantChange[]
+
+  constructor(message: string, changes: readonly GrantChange[]) {
+    super('reconnect_refused', message)
+    this.changes = changes
+  }
+}
+
 export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
   /** Remembers the right person from before a new grant is applied until it is found to be theirs. */
   readonly owners?: GrantOwners | undefined
@@ -89,7 +104,8 @@ export async function reauthorizeInstance(
 ): Promise<Reauthorized> {
   const { client, signal } = means
   const found = orThrow(await client.get(asked.instance, signal), 'show the instance')
-  const wish = { ...asked, identity: await rightOwner(found, asked, means) }
+  const right = await rightGrant(found, asked, means)
+  const wish = { ...asked, identity: right.identity }
   tellInstance(found, wish, means)
   const lives = await killAndLook(found, wish, means)
   const budget = await countGrants(found, wish.identity, lives, means).catch((error) => {
@@ -100,12 +116,12 @@ export async function reauthorizeInstance(
   wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
   if (budget && evictsOldest(budget) !== false) wish.warn?.(budgetText(budget))
   const consented = await askCode(found, wish, means)
-  await remember(found.id, wish.identity, means)
+  await remember(found.id, right, means)
   const applied = await applyOrAgain(consented, wish, means)
   const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
-  const changes = await checkGrant(found, applied.instance, wish, means)
+  const changes = await checkGrant(right, applied.instance, wish, means)
   await means.owners?.forget(client.settings.url, found.id)
   await confirmAlive(applied.instance, means, (text) => wish.step('alive', text))
   const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
@@ -119,32 +135,55 @@ export async function reauthorizeInstance(
   }
 }
 
-/** Since a wrong grant the instance itself shows somebody else: who was right before it counts. */
-async function rightOwner(
+function factsOf(instance: Instance): GrantFacts {
+  return { identity: identityOf(instance), scopes: scopesOf(instance) }
+}
+
+/** Since a wrong grant the instance itself shows somebody else, or fewer scopes: what was right before it counts. */
+async function rightGrant(
   found: Instance,
-  { identity, step }: ReauthorizeWish,
+  { identity: named, step }: ReauthorizeWish,
   { owners, client }: ReauthorizeMeans,
-): Promise<Identity | null> {
-  const shown = identityOf(found)
-  if (identity) return identity
+): Promise<GrantFacts> {
+  const shown = factsOf(found)
   const text = await owners?.read(client.settings.url, found.id)
-  if (!text) return shown
-  const right = JSON.parse(text) as Identity
-  if (shown !== null && !isSameIdentity(shown, right)) {
+  if (!text) return { ...shown, identity: named ?? shown.identity }
+  const { owner, scopes = shown.scopes } = remembered(text)
+  if (named) return { identity: named, scopes }
+  if (shown.identity !== null && !isSameIdentity(shown.identity, owner)) {
     step(
       'instance',
-      `shows ${idsOf(shown)} since a wrong grant; the right owner is ${idsOf(right)}`,
+      `shows ${idsOf(shown.identity)} since a wrong grant; the right owner is ${idsOf(owner)}`,
     )
   }
-  return right
+  return { identity: owner, scopes }
+}
+
+/** Those of a store of old have no scopes. */
+function remembered(text: string) {
+  const { scopes, ...owner } = JSON.parse(text) as Identity & Partial<GrantFacts>
+  return { owner, scopes }
+}
+
+/** Forgets who is right where an instance, however it came to its grant, is theirs again. */
+export async function forgetIfRight(
+  instance: Instance,
+  { owners, client }: Pick<ReauthorizeMeans, 'owners' | 'client'>,
+): Promise<void> {
+  const text = await owners?.read(client.settings.url, instance.id)
+  if (!text) return
+  const { owner, scopes = [] } = remembered(text)
+  if (compareGrants({ identity: owner, scopes }, factsOf(instance)).length > 0) return
+  await owners?.forget(client.settings.url, instance.id)
 }
 
 async function remember(
   instance: number,
-  identity: Identity | null,
+  { identity, scopes }: GrantFacts,
   { owners, client }: ReauthorizeMeans,
 ): Promise<void> {
-  if (identity) await owners?.write(client.settings.url, instance, JSON.stringify(identity))
+  if (identity === null) return
+  await owners?.write(client.settings.url, instance, JSON.stringify({ ...identity, scopes }))
 }
 
 function idsOf({ org, user }: Identity): string {
@@ -305,23 +344,22 @@ function notApplied({ id }: Instance, route: Route, why: string): RescindError {
 
 /** A grant of somebody else must not go on under this instance: it is disabled, and that is said. */
 async function checkGrant(
-  before: Instance,
+  right: GrantFacts,
   after: Instance,
   wish: ReauthorizeWish,
   { client, signal }: ReauthorizeMeans,
 ): Promise<readonly GrantChange[]> {
-  const facts = (one: Instance) => ({ identity: identityOf(one), scopes: scopesOf(one) })
-  const identity = wish.identity ?? null
-  const changes = compareGrants({ ...facts(before), identity }, facts(after))
+  const changes = compareGrants(right, factsOf(after))
   const refused = changes.filter((change) => !wish.accept.includes(change))
   if (refused.length === 0) return changes
   const disabled = await client.disable(after, signal)
   const end = disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
   // From now on the instance shows the wrong person.
-  const right = identity === null ? '' : ` with --identity=${idsOf(identity)}`
-  throw new RescindError(
-    'reconnect_refused',
-    `Instance ${after.id} has a new grant, but ${refused.map(describeChange).join(', and ')}. ${end}. Re-authenticate it as the right account${right}, or accept this one with --accept-change=${refused[0]}.`,
+  const named = right.identity === null ? '' : ` with --identity=${idsOf(right.identity)}`
+  const what = refused.map(describeChange).join(', and ')
+  throw new ChangedGrant(
+    `Instance ${after.id} has a new grant, but ${what}. ${end}. Re-authenticate it as the right account${named}, or accept this one with --accept-change=${refused[0]}.`,
+    refused,
   )
 }
 

@@ -11,6 +11,7 @@ import {
   startOpenConnectors,
   startSalesforce,
 } from '../../../emulators/index.ts'
+import { openReauthorize } from '../../../src/connections/drill/account-lab.ts'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
 import { formConsent } from '../../../src/connections/drill/consent/form.ts'
 import type {
@@ -229,6 +230,7 @@ export async function openAccountWorld(
     lab: {
       provider: emulatorControl(org.url, http),
       account: control,
+      reauthorize: openReauthorize({ client, http, clock: systemClock, fingerprint }),
       stranger: world.other,
       vault: null,
     },
@@ -391,6 +393,7 @@ export async function openVaultWorld(
     lab: {
       provider: emulatorControl(app.url, http),
       account: null,
+      reauthorize: null,
       stranger: world.other,
       vault: { ...lab, connection },
     },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
-import type { DrillContext, VaultLab } from '../../../src/connections/drill/context.ts'
+import type { DrillContext, Reauthorize, VaultLab } from '../../../src/connections/drill/context.ts'
 import { INJECTION_NAMES, injectionsOf } from '../../../src/connections/drill/injections.ts'
 import type {
   Applied,
@@ -24,6 +24,7 @@ import {
 interface Wrong {
   readonly platform?: Partial<Platform>
   readonly vault?: Partial<VaultLab>
+  readonly reauthorize?: Reauthorize
   readonly consent?: Consent
 }
 
@@ -40,12 +41,12 @@ async function judgedOf(world: OrgWorld & { platform: Platform }, name: string, 
   return { verdict: record?.verdict, why: record?.why }
 }
 
-function spoilt(context: DrillContext, { platform, vault, consent }: Wrong): DrillContext {
+function spoilt(context: DrillContext, { platform, vault, consent, ...more }: Wrong): DrillContext {
   const { lab } = context
   return {
     ...context,
     platform: { ...context.platform, ...platform },
-    lab: lab && { ...lab, vault: lab.vault && { ...lab.vault, ...vault } },
+    lab: lab && { ...lab, ...more, vault: lab.vault && { ...lab.vault, ...vault } },
     consent: consent ?? context.consent,
   }
 }
@@ -676,6 +677,52 @@ const ACCOUNT: readonly AccountRow[] = [
     /calls still go well|owner is not asked/,
   ],
   ['provider-timeout', 'answers from a cache', {}, () => ({ platform: CACHED }), NOT_STRUCK],
+  ...['wrong-person', 'fewer-scopes'].flatMap((fault): readonly AccountRow[] => [
+    [
+      fault,
+      'takes it',
+      {},
+      ({ platform }) => ({
+        reauthorize: async (_instance, consent) => {
+          const link = await platform.reconnectLink()
+          return platform.applyCallback(link, await consent(link))
+        },
+      }),
+      /It was taken/,
+    ],
+    [
+      fault,
+      'refuses it for something else',
+      {},
+      ({ lab }) => ({
+        reauthorize: async (...args) => {
+          await lab?.reauthorize?.(...args)
+          return LATE
+        },
+      }),
+      /refused as late, and not as/,
+    ],
+    [
+      fault,
+      'refuses it, and does not disable',
+      {},
+      ({ lab, platform }) => ({
+        reauthorize: async (...args) => {
+          const answer = await lab?.reauthorize?.(...args)
+          await platform.enable()
+          return answer ?? LATE
+        },
+      }),
+      /Something was kept of it/,
+    ],
+  ]),
+  [
+    'callback-twice',
+    'takes it twice',
+    {},
+    ({ platform }) => applies(2, platform, async () => TAKEN),
+    /It was taken twice/,
+  ],
   [
     'code-expired',
     'takes the code',

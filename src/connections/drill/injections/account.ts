@@ -13,13 +13,15 @@ import {
   settled,
 } from './row.ts'
 
+const OF_ACCOUNT = { where: 'account', why: 'It is a fault of Open Connectors alone.' } as const
+
 /** What goes wrong on the platform, where that is Open Connectors. */
 export const ACCOUNT_FAULTS: readonly Row[] = [
   {
     name: 'five-failures',
     how: 'The grant is dead, and the platform refreshes until it gives up.',
     mustEnd: 'Disabled, with one mail; enabling and a new grant bring it back.',
-    only: 'account',
+    only: OF_ACCOUNT,
     async run(context) {
       const since = context.clock.now()
       const noticed = await noticesFromNow(context)
@@ -60,7 +62,7 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     name: 'masked-secret-in-put',
     how: 'The platform shows secrets masked and stores what it is sent; PATCH fails, so that PUT must do it.',
     mustEnd: 'The mask is never sent back: refreshes work after the PUT.',
-    only: 'account',
+    only: OF_ACCOUNT,
     async run(context, { account }) {
       const control = need(account)
       await kill(context)
@@ -97,7 +99,7 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     name: 'second-page',
     how: 'The platform lists one instance a page.',
     mustEnd: 'All others are seen.',
-    only: 'account',
+    only: OF_ACCOUNT,
     async run(context, { account }) {
       const control = need(account)
       const { instances } = await control.ask<{ instances: number }>('counts')
@@ -125,7 +127,7 @@ export const ACCOUNT_FAULTS: readonly Row[] = [
     name: 'platform-refuses-us',
     how: 'The platform answers 401 to all, as after a reset of its secrets.',
     mustEnd: 'Our own fault: not the provider’s, and the owner is never asked.',
-    only: 'account',
+    only: OF_ACCOUNT,
     async run(context, { account }) {
       const fault = { kind: 'unauthorized_401', on: 'any' }
       const { outcome: call, struck } = await underFaults(need(account), [fault], () =>

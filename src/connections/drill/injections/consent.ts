@@ -23,14 +23,15 @@ const CODE_REFUSED = [
   'PUT, malformed_answer',
 ]
 const USED = ['used']
+const NOT_USED =
+  'Refused: the grant is not kept, or the connection disabled where the platform has taken it.'
 
 /** What goes wrong when the owner consents. */
 export const CONSENT_FAULTS: readonly Row[] = [
   {
     name: 'wrong-person',
     how: 'Another person consents at the link.',
-    mustEnd: 'Refused: the grant is not kept.',
-    only: 'vault',
+    mustEnd: NOT_USED,
     async run(context, lab) {
       const { stranger } = lab
       if (stranger === null) {
@@ -40,19 +41,21 @@ export const CONSENT_FAULTS: readonly Row[] = [
         }
       }
       const come = (link: ReconnectLink) => visit(context, stranger, link)
-      return refusedConsent(context, lab, { as: ['changed, identity_changed'], come })
+      return refusedConsent(context, lab, {
+        ...{ as: ['changed, identity_changed'], isCompared: true, come },
+      })
     },
   },
   {
     name: 'fewer-scopes',
     how: 'The owner grants fewer scopes than before.',
-    mustEnd: 'Refused: the grant is not kept.',
+    mustEnd: NOT_USED,
     // The new grant is refused, and not revoked, for the connection of the same person might die of it.
     leaves: () => 1,
-    only: 'vault',
     run: (context, lab) =>
       refusedConsent(context, lab, {
         as: ['changed, scopes_lost'],
+        isCompared: true,
         come(link) {
           const url = new URL(link.url)
           const scopes = (url.searchParams.get('scope') ?? '').split(' ')
@@ -140,8 +143,9 @@ export const CONSENT_FAULTS: readonly Row[] = [
     name: 'callback-twice',
     how: 'The same callback comes twice.',
     mustEnd: 'The second is refused; what the first one brought stays.',
-    only: 'vault',
-    async run(context) {
+    async run(context, { vault }) {
+      // Who keeps no list of states has the provider refuse the code.
+      const as = vault === null ? CODE_REFUSED : USED
       await kill(context)
       const first = await consentAndApply(context)
       const second = await applied(context, first.link, first.callback)
@@ -150,7 +154,7 @@ export const CONSENT_FAULTS: readonly Row[] = [
         [
           !first.applied.ok && 'The first was refused.',
           second.ok && 'It was taken twice.',
-          !USED.includes(refusalText(second)) && refusedElse(second, USED),
+          !as.includes(refusalText(second)) && refusedElse(second, as),
           !after.call?.ok && 'What the first one brought is gone.',
         ],
         `The second is refused (${second.route}), and the connection is well.`,

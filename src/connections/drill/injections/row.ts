@@ -3,7 +3,7 @@ import { isRescindError, RescindError } from '../../../core/errors.ts'
 import { Secret } from '../../../core/secret.ts'
 import type { ConnectionTraits, HeldToken } from '../../../providers/connection-way.ts'
 import type { Consent } from '../consent/consent.ts'
-import type { DrillContext, DrillLab } from '../context.ts'
+import type { DrillContext, DrillLab, Reauthorize } from '../context.ts'
 import { codesPresented } from '../emulator.ts'
 import { callThrough, type SeenCall, until } from '../look.ts'
 import type { Applied, Callback, Notice, PlatformSnapshot, ReconnectLink } from '../platform.ts'
@@ -31,8 +31,8 @@ export interface Row {
   readonly mustEnd: string
   /** How many grants nobody holds afterwards, at most; none without it. */
   readonly leaves?: (traits: ConnectionTraits) => number
-  /** Where it can be injected; elsewhere it is skipped. */
-  readonly only?: 'vault' | 'account'
+  /** Where it can be injected; elsewhere it is skipped, and that is why. */
+  readonly only?: { readonly where: 'vault' | 'account'; readonly why: string }
   run(
     context: DrillContext,
     lab: DrillLab,
@@ -168,6 +168,8 @@ export interface RefusedConsent {
   readonly as: readonly string[]
   /** Whether the code reaches the provider, and is refused there. */
   readonly isPresented?: boolean
+  /** The grant itself must be refused, which a platform may have taken before it is compared. */
+  readonly isCompared?: boolean
   /** What comes to the callback. */
   come(link: ReconnectLink): Promise<Callback | null>
 }
@@ -175,20 +177,25 @@ export interface RefusedConsent {
 /** A consent that must not be taken: the grant is dead before, and dead it stays. */
 export async function refusedConsent(
   context: DrillContext,
-  { provider }: DrillLab,
-  { as, isPresented, come }: RefusedConsent,
+  lab: DrillLab,
+  { as, isPresented, isCompared = false, come }: RefusedConsent,
 ) {
   const { platform, clock } = context
   await kill(context)
   const before = await settled(context, 'dead')
   const held = await platform.snapshot()
-  const link = await newLink(context)
-  const callback = await come(link)
   const since = clock.now()
-  const answer = await applied(context, link, callback)
-  const presented = await codesPresented(provider, since)
+  const { callback, answer } =
+    isCompared && lab.reauthorize
+      ? await applyCompared(context, lab.reauthorize, { instance: held.id, come })
+      : await applyPlainly(context, come)
+  const presented = await codesPresented(lab.provider, since)
   const after = await look(context)
-  const isKept = holdsOthers(held, await platform.snapshot())
+  const holds = holdsOthers(held, await platform.snapshot())
+  const isPutAway = isCompared && lab.reauthorize !== null && after.state === 'disabled'
+  const isKept = holds && !isPutAway
+  // What nobody uses must not live on.
+  if (holds && isPutAway) await kill(context)
   const said = refusalText(answer)
   const judgement = failFirst(
     [
@@ -212,6 +219,30 @@ export async function refusedConsent(
     `Refused (${said}); still ${after.state}.`,
   )
   return { seen: { before, answer, presented, after }, judgement }
+}
+
+type Come = RefusedConsent['come']
+
+async function applyPlainly(context: DrillContext, come: Come) {
+  const link = await newLink(context)
+  const callback = await come(link)
+  return { callback, answer: await applied(context, link, callback) }
+}
+
+/** By the command of the platform, which compares what it has taken with what was before. */
+async function applyCompared(
+  { keepOut, signal }: DrillContext,
+  reauthorize: Reauthorize,
+  { instance, come }: { readonly instance: string; readonly come: Come },
+) {
+  let callback: Callback | null = null
+  const visit = async (link: ReconnectLink) => {
+    keepOut(link.state)
+    callback = await come(link)
+    return callback ?? { code: null, state: null, error: 'no_answer' }
+  }
+  const answer = await reauthorize(instance, visit, signal)
+  return { callback: callback as Callback | null, answer }
 }
 
 function holdsOthers(before: PlatformSnapshot, after: PlatformSnapshot): boolean {

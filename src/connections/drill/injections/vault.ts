@@ -35,7 +35,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     how: 'New tokens cannot be written, four times in a row.',
     mustEnd:
       'It fails closed: no token is given out, it is not shown as well; and it is well when writes work again.',
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'The platform’s store is its own: no call lets a write of it fail.',
+    },
     async run(context, { vault }) {
       const lab = need(vault)
       await revokeAccess(context)
@@ -66,7 +69,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     mustEnd:
       'Never a lost token that is shown as well: without rotation it heals, with it the owner is asked.',
     leaves: ifRotated,
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'The platform’s processes are its own: none can be ended between an answer and its write.',
+    },
     async run(context, { vault }) {
       const lab = need(vault)
       await revokeAccess(context)
@@ -101,7 +107,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     name: 'parallel-refreshes',
     how: `${PARALLEL} refreshes at once from each of two vaults on one store.`,
     mustEnd: 'Exactly one reaches the provider, and all get its tokens.',
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'No page says whether calls at once share one refresh.',
+    },
     async run(context, { vault }) {
       const lab = need(vault)
       const since = context.clock.now()
@@ -132,7 +141,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     name: 'lock-holder-outlives-ttl',
     how: 'The token endpoint takes longer than the lease of a refresh; another vault takes over.',
     mustEnd: 'The late answer is stored all the same: the connection is alive.',
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'No page says how long the platform waits for a refresh of another process of its own.',
+    },
     async run(context, { provider, vault }) {
       const lab = need(vault)
       const fault = onToken('slow', { ms: lab.leaseMs * 2 })
@@ -158,7 +170,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     name: 'clock-skew',
     how: 'A vault whose clock is an hour ahead works on the connection, and one an hour behind.',
     mustEnd: 'It stays well.',
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'The platform’s clock is its own: no call sets it.',
+    },
     async run(context, { vault }) {
       const lab = need(vault)
       const since = context.clock.now()
@@ -184,7 +199,10 @@ export const VAULT_FAULTS: readonly Row[] = [
     name: 'receiver-down',
     how: 'The receiver of the webhooks is down when the connection dies.',
     mustEnd: 'The notice comes when it is up again: once.',
-    only: 'vault',
+    only: {
+      where: 'vault',
+      why: 'The platform tells by mail, and not to a receiver that could be down.',
+    },
     async run(context, { vault }) {
       const { inbox } = need(vault)
       const { platform, memory } = context
