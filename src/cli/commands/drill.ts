@@ -407,6 +407,7 @@ function resultOf(made: DrillReport, files: Readonly<Record<string, string>>) {
     verdict: end?.verdict ?? 'died',
     failedAt: end?.failedAt ?? null,
     failedFaults: end?.failedFaults ?? [],
+    notJudged: end?.notJudged ?? [],
     why: end?.why ?? null,
     isBack: end?.isBack ?? null,
     stands: end?.stands ?? null,

@@ -89,12 +89,13 @@ function openRun(options: DrillOptions): Run {
   const { evidence, journal, resumed } = options
   const memory: DrillMemory = resumed?.memory ?? emptyMemory(options.context.clock.now())
   const secrets = resumed?.secrets ?? { old: null, link: null, callback: null }
-  // What was told of the death went to the inbox of the process that died.
-  const isInboxLost = resumed !== undefined && memory.revokedAt !== null
   const { platform } = options.context
+  // What was told of the death went to the process that died.
+  const isLost =
+    resumed !== undefined && memory.revokedAt !== null && platform.receiver === 'of_process'
   const context: DrillContext = {
     ...options.context,
-    platform: isInboxLost ? { ...platform, hasReceiver: false } : platform,
+    platform: isLost ? { ...platform, receiver: 'lost' } : platform,
     memory,
     secrets,
     keepOut: (...some: readonly (Secret | null)[]) => evidence.keepOut(...some),
@@ -400,7 +401,8 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
     cut,
   ].filter((one) => typeof one === 'string')
   const verdict = complaints.length === 0 ? 'passed' : 'failed'
-  const why = complaints.length === 0 ? 'All steps passed.' : complaints.join(' ')
+  const notJudged = notJudgedIn(run)
+  const why = complaints.length === 0 ? passedText(notJudged) : complaints.join(' ')
   const { memory } = run.context
   const { revokedAt, deadAt, accessSurvives, healedAlone, reconnected } = memory
   const isRevoked = revokedAt !== null && (deadAt !== null || accessSurvives)
@@ -408,9 +410,24 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const isOver = isMended || !isRevoked || (await isHealedUnseen(run.context))
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isWell(run.context)) && isOver
-  write(run, endOf(run, { verdict, failedAt, failedFaults, why, isBack }))
+  write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack }))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }
+}
+
+/** Steps of which nothing is known; those of a reconnect are none where it healed by itself. */
+function notJudgedIn({ judged, context }: Run): readonly number[] {
+  const isNeedless = (no: number) =>
+    context.memory.healedAlone && no >= LINK_STEP && no <= APPLY_STEP
+  return [...judged]
+    .filter(([no, { verdict }]) => verdict === 'skipped' && !isNeedless(no))
+    .map(([no]) => no)
+}
+
+function passedText(notJudged: readonly number[]): string {
+  return notJudged.length === 0
+    ? 'All steps passed.'
+    : `All steps passed that were judged; not judged: ${notJudged.join(', ')}.`
 }
 
 function endOf(
@@ -419,6 +436,7 @@ function endOf(
     readonly verdict: string
     readonly failedAt: number | null
     readonly failedFaults: readonly string[]
+    readonly notJudged: readonly number[]
     readonly why: string
     /** By a call at the end. */
     readonly isBack: boolean
@@ -426,7 +444,7 @@ function endOf(
 ) {
   const { memory, rules } = context
   // What was not judged is no number of the drill's: a resumed one may have seen a part of what was told.
-  const isToldJudged = judged.get(NOTICE_STEP)?.verdict !== 'skipped'
+  const isToldJudged = !end.notJudged.includes(NOTICE_STEP)
   const since = (at: number | null) =>
     at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
   return {

@@ -13,8 +13,7 @@ export interface Platform {
   readonly name: 'rescind' | 'open-connectors'
   /** How it behaves by its own documentation: what a drill may expect of it. */
   readonly habits: PlatformHabits
-  /** Its notices can come to a receiver of the drill's. */
-  readonly hasReceiver: boolean
+  readonly receiver: Receiver
   /** Reads the connection without using it. */
   snapshot(signal?: AbortSignal): Promise<PlatformSnapshot>
   /** One call through the platform to the provider, as a customer's job would make it. */
@@ -42,6 +41,12 @@ export interface Platform {
   /** One call through another connection, as a job of its owner's would make it. */
   callOther(id: string, signal?: AbortSignal): Promise<PlatformCall>
 }
+
+/**
+ * What of the drill's gets a platform's notices: one that keeps them, whatever becomes of this process;
+ * one that ends with it; one that ended with a process that died; or none.
+ */
+export type Receiver = 'kept' | 'of_process' | 'lost' | 'none'
 
 /** What differs between platforms by design, as data. */
 export interface PlatformHabits {

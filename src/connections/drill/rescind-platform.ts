@@ -80,7 +80,7 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
   return {
     name: 'rescind',
     habits: HABITS,
-    hasReceiver: true,
+    receiver: 'of_process',
     snapshot: async () => snapshotOf(await vault.get(id)),
     call: () => call(id),
     async control() {

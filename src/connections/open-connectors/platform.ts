@@ -80,7 +80,7 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
   return {
     name: 'open-connectors',
     habits: HABITS,
-    hasReceiver: mailbox !== undefined,
+    receiver: mailbox === undefined ? 'none' : 'kept',
     snapshot: async (signal) => snapshotOf(await read(signal), fingerprint),
     call,
     async control(signal) {

@@ -83,13 +83,13 @@ const notice = {
   cause: 'revoked_or_expired',
 } as const
 const told = {
-  hasReceiver: true,
+  receiver: 'kept',
   state: 'reconnect_needed',
   healed: false,
   notices: [notice],
   notifyMs: 5,
   duplicates: 0,
-}
+} as const
 
 describe('judges, by hand-made evidence', () => {
   test.each([
@@ -259,11 +259,20 @@ describe('judges, by hand-made evidence', () => {
     [
       '7 in the history, and nobody receives',
       noticeStep.judge(
-        { ...told, hasReceiver: false, notices: [{ ...notice, signatureGood: null }] },
+        { ...told, receiver: 'none', notices: [{ ...notice, signatureGood: null }] },
         rules(),
       ),
       'skipped',
       /receives webhooks/,
+    ],
+    [
+      '7 in the history, and the process died that received',
+      noticeStep.judge(
+        { ...told, receiver: 'lost', notices: [{ ...notice, signatureGood: null }] },
+        rules(),
+      ),
+      'skipped',
+      /went to the process that died/,
     ],
     ['7 told once', noticeStep.judge(told, rules()), 'pass', /One notice/],
     [

@@ -1,6 +1,10 @@
+import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import type { DrillListener } from '../../../src/connections/drill/drill.ts'
 import type { Platform } from '../../../src/connections/drill/platform.ts'
+import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
+import { headlineOf, readReport } from '../../../src/connections/drill/report/model.ts'
+import { renderDrillEnd } from '../../../src/connections/drill/report/terminal.ts'
 import {
   type Drilled,
   drill,
@@ -128,6 +132,29 @@ describe.concurrent('what was permitted at the beginning is asked for again', ()
   })
 })
 
+describe.concurrent('what the platform keeps of its notices is judged after a resume', () => {
+  test('told in time, it passes with its number', async () => {
+    const world = await openAccountWorld()
+    await stopIn(world, 6)
+    const resumed = await resume(world, { platform: world.platform })
+    expect([resumed.verdict, skippedOf(resumed)], story(resumed)).toEqual(['passed', []])
+    expect(resumed.step(7)?.why).toMatch(/^One notice, .* after the revocation\.$/)
+    expect(resumed.records.at(-1)).toMatchObject({
+      ...{ why: 'All steps passed.', notJudged: [] },
+      numbers: { notifyMs: expect.any(Number), duplicateNotices: 0 },
+    })
+  })
+
+  test('told too late, it fails there', async () => {
+    const world = await openAccountWorld()
+    await stopIn(world, 6)
+    const { platform } = world
+    const resumed = await resume(world, { platform, limits: { notifyMs: 1 } })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 7])
+    expect(resumed.step(7)?.why).toMatch(/to tell anybody, and at most 1 ms is allowed/)
+  })
+})
+
 test('what was told and could not be judged after a resume is no number of the end', async () => {
   const world = await openVaultWorld()
   await stopIn(world, 6)
@@ -136,7 +163,14 @@ test('what was told and could not be judged after a resume is no number of the e
     (await platform.notices(since)).map((one) => ({ ...one, signatureGood: null }))
   const resumed = await resume(world, { platform: { ...platform, notices: historyAlone } })
   expect([resumed.verdict, skippedOf(resumed)], story(resumed)).toEqual(['passed', [7]])
+  expect(resumed.step(7)?.why).toMatch(/went to the process that died/)
   expect(resumed.records.at(-1)).toMatchObject({
+    ...{ why: 'All steps passed that were judged; not judged: 7.', notJudged: [7] },
     numbers: { notifyMs: null, duplicateNotices: null, detectMs: expect.any(Number) },
   })
+  const report = readReport(resumed.records)
+  expect(headlineOf(report)).toBe('Drill at depth grant: passed; step 7 not judged')
+  const terminal = renderDrillEnd(report, { columns: 200, color: pc.createColors(false) })
+  expect(terminal).toMatch(/^ {2}Time to notify +not judged$/m)
+  expect(renderDrillHtml(report)).toMatch(/Time to notify<\/dt><dd class="none">not judged</)
 })

@@ -133,8 +133,9 @@ function figure({
   ms,
   limitMs,
   count,
+  isJudged,
 }: ReturnType<typeof numberRows>[number]): Markup {
-  const none = html`<dd class="none">–</dd>`
+  const none = html`<dd class="none">${isJudged === false ? 'not judged' : '–'}</dd>`
   if (count !== undefined) {
     return html`<div><dt>${title}</dt>${count === null ? none : html`<dd>${count}</dd>`}</div>`
   }

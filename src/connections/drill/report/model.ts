@@ -58,6 +58,8 @@ export interface ReportEnd {
   readonly verdict: 'passed' | 'failed'
   readonly failedAt: number | null
   readonly failedFaults: readonly string[]
+  /** Steps of which nothing is known; evidence of old has none. */
+  readonly notJudged?: readonly number[]
   readonly why: string
   readonly numbers: ReportNumbers
   readonly appliedBy: string | null
@@ -118,18 +120,25 @@ function asFault(record: EvidenceRecord): ReportResult {
   return { ...(record as unknown as ReportResult), name: String(record.inject) }
 }
 
+const NOTICE_STEP = 7
+
 /** Says in one line how a drill ended. */
 export function headlineOf({ end, steps, faults, depth, inject }: DrillReport): string {
   const what = inject === null ? `Drill at depth ${depth}` : 'Drill of injected faults'
   if (end === null) return `${what}: died before its end`
   switch (end.verdict) {
     case 'passed':
-      return `${what}: passed`
+      return `${what}: passed${notJudgedText(end)}`
     case 'failed': {
       const at = [...failedSteps(steps), ...failedFaults(faults)]
       return `${what}: failed at ${at.length === 0 ? 'its end' : at.join(', and at ')}`
     }
   }
+}
+
+function notJudgedText({ notJudged = [] }: ReportEnd): string {
+  if (notJudged.length === 0) return ''
+  return `; ${notJudged.length === 1 ? 'step' : 'steps'} ${notJudged.join(', ')} not judged`
 }
 
 function failedSteps(steps: DrillReport['steps']): readonly string[] {
@@ -157,7 +166,12 @@ export function numberRows(report: DrillReport): readonly NumberRow[] {
       ms: numbers.detectMs,
       limitMs: limits.detectMs,
     },
-    isDeath && { name: 'Time to notify', ms: numbers.notifyMs, limitMs: limits.notifyMs },
+    isDeath && {
+      name: 'Time to notify',
+      ms: numbers.notifyMs,
+      limitMs: limits.notifyMs,
+      isJudged: !end.notJudged?.includes(NOTICE_STEP),
+    },
     { name: 'Time to recover', ms: numbers.recoverMs, limitMs: limits.recoverMs },
     isDeath && {
       name: 'False-healthy window',
@@ -178,4 +192,6 @@ export interface NumberRow {
   readonly ms?: number | null
   readonly limitMs?: number | undefined
   readonly count?: number | null
+  /** False where the step that judges it was skipped: a limit says nothing then. */
+  readonly isJudged?: boolean
 }

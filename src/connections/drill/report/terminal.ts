@@ -57,7 +57,8 @@ export function renderDrillEnd(report: DrillReport, options: TerminalOptions): s
 }
 
 /** Writes a number of a drill with what is allowed; undefined where there is none. */
-export function numberText({ ms, limitMs, count }: NumberRow): string | undefined {
+export function numberText({ ms, limitMs, count, isJudged }: NumberRow): string | undefined {
+  if (isJudged === false) return 'not judged'
   if (count !== undefined) return count === null ? undefined : String(count)
   if (ms === null || ms === undefined) return undefined
   const allowed = limitMs === undefined ? '' : `  (at most ${formatDuration(limitMs)})`

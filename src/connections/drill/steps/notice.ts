@@ -10,7 +10,7 @@ import {
   type SeenRefreshes,
   until,
 } from '../look.ts'
-import type { Notice } from '../platform.ts'
+import type { Notice, Receiver } from '../platform.ts'
 import { fail, failFirst, type Judgement, pass, type StepOf, skip } from '../step.ts'
 
 /** How often a job of a customer's would call. */
@@ -227,8 +227,7 @@ async function silentOf(context: DrillContext, others: readonly string[]) {
 }
 
 export interface SeenNotices {
-  /** Whether a notice could come to the drill. */
-  readonly hasReceiver: boolean
+  readonly receiver: Receiver
   readonly state: string
   /** Step 5 has seen it heal by itself. */
   readonly healed: boolean
@@ -245,6 +244,9 @@ export interface SeenNotice {
   readonly cause: string | null
 }
 
+/** A notice that was sent is there to be seen. */
+const isHeard = (receiver: Receiver) => receiver === 'kept' || receiver === 'of_process'
+
 /** Step 7: somebody is told, once, and rightly. */
 export const noticeStep: StepOf<SeenNotices> = {
   no: 7,
@@ -258,10 +260,10 @@ export const noticeStep: StepOf<SeenNotices> = {
     const isDeath = ({ kind }: Notice) => rules.habits.deathNotices.includes(kind)
     const isDead = rules.depth !== 'access'
     // What the history alone has may still come.
-    const mustCome = rules.habits.signsNotices && platform.hasReceiver
+    const mustCome = rules.habits.signsNotices && isHeard(platform.receiver)
     const isHere = ({ signatureGood }: Notice) => !mustCome || signatureGood !== null
     const left = Math.max(0, since + rules.limits.notifyMs - clock.now())
-    const mayCome = rules.habits.signsNotices || platform.hasReceiver
+    const mayCome = rules.habits.signsNotices || isHeard(platform.receiver)
     await until(
       context,
       { ms: isDead && mayCome ? left : 0, everyMs: LOOK_MS },
@@ -274,7 +276,7 @@ export const noticeStep: StepOf<SeenNotices> = {
     if (notices.length > 0) memory.notifiedAt ??= first
     memory.duplicateNotices = Math.max(0, notices.length - 1)
     return {
-      hasReceiver: platform.hasReceiver,
+      receiver: platform.receiver,
       healed: memory.healedAlone,
       state: (await platform.snapshot(signal)).state,
       notices: notices.map(({ id, at, kind, signatureGood, cause }) => ({
@@ -308,11 +310,15 @@ function judgeQuiet({ notices, state, healed }: SeenNotices): Judgement {
 }
 
 function judgeNotices(
-  { hasReceiver, notices, state, notifyMs }: SeenNotices,
+  { receiver, notices, state, notifyMs }: SeenNotices,
   { habits, limits }: DrillRules,
 ): Judgement {
-  if (!hasReceiver && !habits.signsNotices && NEEDS_OWNER.has(state)) {
-    return skip('The platform tells by mail alone, and the drill has no mailbox to see one.')
+  if (!isHeard(receiver) && !habits.signsNotices && NEEDS_OWNER.has(state)) {
+    return skip(
+      receiver === 'lost'
+        ? 'What the platform told of the death went to the process that died.'
+        : 'The platform tells by mail alone, and the drill has no mailbox to see one.',
+    )
   }
   const wrong = notices.find(({ cause }) => cause !== null && !RIGHT_CAUSES.has(cause))
   const cameNone =
@@ -322,7 +328,7 @@ function judgeNotices(
       !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
       notices.length === 0 && `Nobody was told within ${formatDuration(limits.notifyMs)}.`,
       notices.length > 1 && `${notices.length} notices of one death came.`,
-      hasReceiver &&
+      isHeard(receiver) &&
         cameNone &&
         'The history has the death, and no webhook of it came to the drill.',
       habits.signsNotices &&
@@ -337,7 +343,9 @@ function judgeNotices(
   )
   return judged.verdict === 'pass' && cameNone
     ? skip(
-        'The history has the death, and nothing of the drill’s receives webhooks to show that one was sent.',
+        receiver === 'lost'
+          ? 'The history has the death once; what was sent of it went to the process that died.'
+          : 'The history has the death, and nothing of the drill’s receives webhooks to show that one was sent.',
       )
     : judged
 }
