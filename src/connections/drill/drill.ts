@@ -18,6 +18,7 @@ import {
   whereItEnded,
   whereItStands,
 } from './journal.ts'
+import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
 import { callThrough, identityText, probeDirectly } from './look.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
@@ -318,14 +319,17 @@ async function inject(run: Run, injections: readonly Injection[]): Promise<void>
 /** A fault may kill the connection: that is on the disk before it is injected, and until a call goes well. */
 async function injectOne({ context }: Run, injection: Injection) {
   const { memory, clock } = context
+  const there = await grantsBeforeFault(context)
   memory.hurt = { fault: injection.name, at: clock.now() }
   context.save()
-  const ran = await runInjection(injection, context)
-  const left = ran.judgement.verdict === 'skipped' ? 0 : injection.leaves(context.rules.traits)
-  memory.leftByFaults = (memory.leftByFaults ?? 0) + left
-  if (await isWell(context)) memory.hurt = null
+  const { seen, judgement } = await runInjection(injection, context)
+  const leaves = judgement.verdict === 'skipped' ? 0 : injection.leaves(context.rules.traits)
+  const isBack = await isWell(context)
+  const orphansRevoked = isBack ? await revokeOrphans(context, { there, leaves }) : 0
+  memory.leftByFaults = (memory.leftByFaults ?? 0) + leaves - orphansRevoked
+  if (isBack) memory.hurt = null
   context.save()
-  return ran
+  return { seen: { ...seen, orphansRevoked }, judgement }
 }
 
 /** What is in force when a process dies cannot be judged by the next: it brings the connection back alone. */
@@ -337,7 +341,11 @@ async function endFaults(run: Run): Promise<DrillEnd> {
   await calm(lab)
   if (memory.hurt !== null) {
     await bringBack(context, lab)
-    if (await isWell(context)) memory.hurt = null
+    if (await isWell(context)) {
+      const [hurt] = injectionsOf([memory.hurt.fault])
+      await revokeOrphans(context, { there: null, leaves: hurt?.leaves(context.rules.traits) ?? 0 })
+      memory.hurt = null
+    }
     context.save()
   }
   const of = (kind: string) =>

@@ -1,5 +1,6 @@
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Http } from '../../core/http.ts'
+import { Secret } from '../../core/secret.ts'
 import type { Mail, Mailbox } from '../open-connectors/platform.ts'
 import type { Witness } from './context.ts'
 
@@ -77,6 +78,13 @@ async function tokenRequests(control: EmulatorControl, grant: string, since: num
   return requests.filter(
     ({ at, route, grantType }) => at >= since && route === 'token' && grantType === grant,
   )
+}
+
+/** Asks an emulated org for the handle of the grant of a refresh token; null where it knows none. */
+export async function handleOf(control: EmulatorControl, token: Secret): Promise<Secret | null> {
+  const asked = { refreshToken: token.reveal() }
+  const { deleteToken } = await control.tell<{ deleteToken: string | null }>('grant-of', asked)
+  return deleteToken === null ? null : new Secret(deleteToken)
 }
 
 /** Does something while faults are in force at an emulator, and counts the calls that they struck. */

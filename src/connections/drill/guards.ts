@@ -206,7 +206,7 @@ async function checkBudget(context: DrillContext) {
   return count <= max - LIVE_TOKENS_SPARE
     ? good(`${formatCounted(count, 'live token')}, of at most ${max}.`)
     : bad(
-        `The user has ${formatCounted(count, 'live token')} of at most ${max} for this app, and ${LIVE_TOKENS_SPARE} must be free: one more consent could end the oldest. Revoke some first, or use another user.`,
+        `The user has ${formatCounted(count, 'live token')} of at most ${max} for this app, and ${LIVE_TOKENS_SPARE} must be free: one more consent could end the oldest. End at the provider what nobody needs, or drill as another user.`,
       )
 }
 

@@ -1,6 +1,7 @@
 import { isRescindError } from '../../core/errors.ts'
 import type { Fingerprint, Secret } from '../../core/secret.ts'
 import type { DrillContext } from './context.ts'
+import { handleOf } from './emulator.ts'
 import { whoseGrant } from './look.ts'
 
 /** The vendor tells when a grant began in whole seconds: two that must be told apart begin further apart. */
@@ -42,14 +43,16 @@ export async function rememberGrants(context: DrillContext): Promise<void> {
  */
 export async function claimGrant(context: DrillContext): Promise<void> {
   const { memory } = context
-  const now = await listGrants(context).catch((error: unknown) => {
-    if (!isRescindError(error)) throw error
-    return null
-  })
+  const now = await listGrants(context).catch(orNull)
   const began = beganSince(memory.grantsBefore, now)
   const [youngest, next] = began.toSorted((a, b) => b.createdAt - a.createdAt)
   memory.ownGrant =
     youngest === undefined || youngest.createdAt === next?.createdAt ? null : youngest.print
+}
+
+function orNull(error: unknown): null {
+  if (!isRescindError(error)) throw error
+  return null
 }
 
 function beganSince(before: readonly Fingerprint[] | null, now: readonly Grant[] | null) {
@@ -72,7 +75,7 @@ export interface SeenGrants {
  * brought a grant, and another program of the same user's may have begun one meanwhile. Null where the provider cannot say which grants there are.
  */
 export async function revokeSurplus(context: DrillContext): Promise<SeenGrants | null> {
-  const { memory, rules, direct, lab } = context
+  const { memory, rules, lab } = context
   const { grantsBefore, ownGrant, codesLost, reconnected } = memory
   const now = await listGrants(context)
   if (grantsBefore === null || now === null) return null
@@ -81,15 +84,7 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
   const isTold = ownGrant !== null || !reconnected
   let revoked = 0
   if (lab !== null && isTold && surplus.length <= codesLost) {
-    for (const { handle } of surplus) {
-      context.keepOut(handle)
-      const answer = await direct.way.revoke(
-        direct.app,
-        { kind: 'refresh', token: handle },
-        direct.means,
-      )
-      if (answer.revoked === 'yes') revoked += 1
-    }
+    revoked = await revokeGrants(context, surplus)
   }
   const ownOld = memory.revokedAt !== null && rules.depth !== 'access' ? 1 : 0
   const missing = grantsBefore.filter((print) => !now.some((grant) => grant.print === print))
@@ -99,4 +94,65 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
     left: Math.max(0, surplus.length - revoked - ownNew),
     gone: Math.max(0, missing.length - ownOld),
   }
+}
+
+async function revokeGrants(
+  { direct: { way, app, means }, keepOut }: DrillContext,
+  grants: readonly Grant[],
+): Promise<number> {
+  let revoked = 0
+  for (const { handle } of grants) {
+    keepOut(handle)
+    const answer = await way.revoke(app, { kind: 'refresh', token: handle }, means)
+    if (answer.revoked === 'yes') revoked += 1
+  }
+  return revoked
+}
+
+/** Remembers which grant the connection holds before a fault; gives all that there are, null where nobody can say. */
+export async function grantsBeforeFault(
+  context: DrillContext,
+): Promise<readonly Fingerprint[] | null> {
+  context.memory.ownGrant = await heldGrant(context).catch(orNull)
+  const there = await listGrants(context).catch(orNull)
+  return there?.map(({ print }) => print) ?? null
+}
+
+/** What a fault may have orphaned. */
+export interface FaultLeft {
+  /** The grants before it; null where nobody can say. */
+  readonly there: readonly Fingerprint[] | null
+  /** How many it leaves, at most. */
+  readonly leaves: number
+}
+
+/**
+ * Revokes at the emulator what a fault orphaned, once the connection is well: the grant that the connection
+ * had, where it has another now, and what began since. Where more began than the fault leaves, somebody
+ * else's is among them, and they are left alone.
+ *
+ * @returns how many were revoked
+ */
+export async function revokeOrphans(
+  context: DrillContext,
+  { there, leaves }: FaultLeft,
+): Promise<number> {
+  if (leaves === 0) return 0
+  const { ownGrant } = context.memory
+  const held = await heldGrant(context).catch(orNull)
+  const now = await listGrants(context).catch(orNull)
+  if (held === null || now === null || ownGrant === null) return 0
+  const former = held === ownGrant ? [] : now.filter(({ print }) => print === ownGrant)
+  const began = beganSince(there, now).filter(({ print }) => print !== held)
+  const isTold = former.length + began.length <= leaves
+  return revokeGrants(context, isTold ? [...former, ...began] : former)
+}
+
+/** The grant of the refresh token that the platform holds; only an emulator tells. */
+async function heldGrant(context: DrillContext): Promise<Fingerprint | null> {
+  const { platform, lab, fingerprint, signal } = context
+  const { refresh } = await platform.tokens(signal)
+  const handle = refresh && lab && (await handleOf(lab.provider, refresh))
+  context.keepOut(refresh, handle)
+  return handle && fingerprint(handle)
 }

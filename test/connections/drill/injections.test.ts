@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import type { DrillListener } from '../../../src/connections/drill/drill.ts'
 import { INJECTION_NAMES, injectionsOf } from '../../../src/connections/drill/injections.ts'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
 import { Secret } from '../../../src/core/secret.ts'
-import { drill, openAccountWorld, openVaultWorld } from './world.ts'
+import { drill, openAccountWorld, openVaultWorld, story } from './world.ts'
 
 const ONLY_ACCOUNT = ['five-failures', 'masked-secret-in-put', 'second-page', 'platform-refuses-us']
 const ONLY_VAULT = [
@@ -89,6 +91,52 @@ describe.concurrent('--inject all', () => {
         INJECTION_NAMES.length,
       )
       expect(drilled.verdict).toBe('passed')
+      const evicted = drilled.records.find(({ inject }) => inject === 'token-limit-eviction')
+      const hygiene = drilled.step(15)
+      expect([evicted?.kind, hygiene?.verdict, hygiene?.why]).toEqual([
+        ...['intent', 'pass', '1 live token, and 1 before.'],
+      ])
+      const judged = drilled.records.findLast(({ inject }) => inject === 'token-limit-eviction')
+      expect(judged?.verdict, String(judged?.why)).toBe('pass')
+      // What still waits to be told goes to the inbox of the first.
+      await world.platform.notices(0)
+      const second = await drill(world, { depth: 'access', platform: world.platform })
+      expect(second.verdict, story(second)).toBe('passed')
+    },
+  )
+
+  test.each([
+    ['lost-response-after-rotation', 1, /^3 live tokens, and 2 before: the faults leave 0 at most/],
+    // Two began, and one of them is the fault's: which one, nobody can say.
+    ['fewer-scopes', 0, /^4 live tokens, and 2 before: the faults leave 1 at most/],
+  ] as const)(
+    '%s: of others, what was there before and what began meanwhile lives',
+    async (name, orphansRevoked, hygiene) => {
+      const world = await openVaultWorld({}, { client: 'rotating' })
+      const others = [(await world.grant()).refresh]
+      const platform: Platform = {
+        ...world.platform,
+        async reconnectLink(signal) {
+          if (isHurt && others.length === 1) others.push((await world.grant()).refresh)
+          return world.platform.reconnectLink(signal)
+        },
+      }
+      let isHurt = false
+      const listen: DrillListener = ({ kind, inject }) => {
+        isHurt = kind === 'intent' && inject === name
+      }
+      const more = { injections: injectionsOf([name]), listen }
+      const drilled = await drill(world, { depth: 'refresh', platform, more })
+      const record = drilled.records.findLast(({ inject }) => inject === name)
+      expect(record, JSON.stringify(record)).toMatchObject({
+        ...{ verdict: 'pass', evidence: { orphansRevoked } },
+      })
+      expect(drilled.step(15)?.why).toMatch(hygiene)
+      const { app, direct } = world
+      const lives = others.map((token) =>
+        direct.way.look?.(app, { kind: 'refresh', token }, direct.means),
+      )
+      expect(await Promise.all(lives)).toEqual(['alive', 'alive'])
     },
   )
 

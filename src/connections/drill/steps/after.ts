@@ -314,11 +314,11 @@ export const hygieneStep: StepOf<SeenHygiene> = {
 }
 
 export interface SeenHygieneAfterFaults extends SeenHygiene {
-  /** How many grants the faults leave, at most. */
+  /** How many grants the faults leave, at most, that were not revoked after them. */
   readonly byFaults: number
 }
 
-/** The same after faults: a grant that a fault lost lives on, and nobody holds what would end it. */
+/** The same after faults: what each orphaned was revoked after it, where it was surely the drill's. */
 export const hygieneAfterFaults: StepOf<SeenHygieneAfterFaults> = {
   ...hygieneStep,
   act: 'Count the live tokens of the user and the app.',
