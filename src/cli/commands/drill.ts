@@ -371,7 +371,7 @@ function tell({ output, io }: Context, record: EvidenceRecord): void {
     return
   }
   const { kind, step, name, inject, verdict, why, at } = record
-  const isResult = kind === 'step' || kind === 'inject'
+  const isResult = kind === 'step' || kind === 'inject' || kind === 'end'
   const what = kind === 'inject' ? `fault ${inject}` : `${step} ${name}`
   const text = isResult ? `${what}: ${verdict}. ${why}` : undefined
   const event = { event: kind, at, step, name, inject, verdict, text }

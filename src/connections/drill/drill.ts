@@ -399,6 +399,7 @@ function judgedSoFar(records: readonly EvidenceRecord[]): Pick<Run, 'judged' | '
 
 /** @param cut why it has failed, even where no step has */
 async function finish(run: Run, cut?: string): Promise<DrillEnd> {
+  const startedAt = run.context.clock.now()
   const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
   const failedAt = failed.length === 0 ? null : Math.min(...failed)
   const failedFaults = [...run.failedFaults]
@@ -418,7 +419,7 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const isOver = isMended || !isRevoked || (await isHealedUnseen(run.context))
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isWell(run.context)) && isOver
-  write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack }))
+  write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack, startedAt }))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }
 }
@@ -448,6 +449,7 @@ function endOf(
     readonly why: string
     /** By a call at the end. */
     readonly isBack: boolean
+    readonly startedAt: number
   },
 ) {
   const { memory, rules } = context
@@ -459,7 +461,11 @@ function endOf(
     kind: 'end',
     step: VERDICT_STEP.no,
     name: VERDICT_STEP.name,
+    did: VERDICT_STEP.act,
+    passOnlyIf: VERDICT_STEP.passOnlyIf,
     ...end,
+    startedAt: new Date(end.startedAt).toISOString(),
+    tookMs: context.clock.now() - end.startedAt,
     numbers: {
       detectMs: since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt),
       notifyMs: isToldJudged ? since(memory.notifiedAt) : null,

@@ -67,6 +67,7 @@ describe.concurrent('faults are reported by their own names, apart from the step
       ({ drilled, report }) => {
         const lines = drilled.records.map((one) => renderRecord(one, TERMINAL) ?? '')
         expect(lines).toContain('  ✗ fault  receiver-down: Seen to fail.')
+        expect(lines.at(-1)).toBe('  ✗ 16  Verdict: 2 faults failed: receiver-down, clock-skew.')
         expect(renderDrillEnd(report, TERMINAL)).not.toMatch(/step/i)
       },
     ],
@@ -89,7 +90,14 @@ describe.concurrent('faults are reported by their own names, apart from the step
         const [steps = '', faults = ''] = page
           .split('<section id="steps">')[1]!
           .split('id="faults">')
-        expect(steps).not.toContain('receiver-down')
+        const rows = steps.split('<th scope="row">').slice(1)
+        const verdicts = rows.map((row) =>
+          [/^\w+/, /(?<=is-)\w+/].map((part) => part.exec(row)?.[0]),
+        )
+        expect(verdicts).toEqual([
+          ...['0', '1', '2', '15'].map((id) => [id, 'pass']),
+          ['16', 'fail'],
+        ])
         expect(faults).toMatch(/<th scope="row">receiver-down<\/th><td>Seen to fail\./)
         expect(page).toMatch(/aria-label="4 steps and 3 faults over/)
       },

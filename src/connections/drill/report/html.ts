@@ -2,7 +2,7 @@ import { formatCounted } from '../../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../../core/html.ts'
 import { formatDuration, formatMoment } from '../../../core/moments.ts'
 import { PAGE_STYLE } from '../../../core/page-style.ts'
-import { type DrillReport, headlineOf, numberRows, type ReportResult } from './model.ts'
+import { type DrillReport, headlineOf, numberRows, type ReportResult, verdictOf } from './model.ts'
 import { timelineChart } from './timeline.ts'
 
 /** Nothing may be loaded, sent or run: the page is text, a picture of its own, and style. */
@@ -152,7 +152,9 @@ function legend({ end, inject }: DrillReport): Content {
 
 const VERDICTS = { pass: 'pass', fail: 'fail', skipped: 'skipped' } as const
 
-function stepsSection({ steps }: DrillReport): Content {
+function stepsSection(report: DrillReport): Content {
+  const verdict = verdictOf(report)
+  const steps = verdict === null ? report.steps : [...report.steps, verdict]
   if (steps.length === 0) return null
   const rows = steps.map((one) => resultRow(one, one.id, html`<b>${one.name}.</b> `))
   return html`<section id="steps"><h2>Steps</h2>${resultTable('steps', 'No.', rows)}</section>`

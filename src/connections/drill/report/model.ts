@@ -54,7 +54,9 @@ export interface ReportNumbers {
   readonly duplicateNotices: number | null
 }
 
-export interface ReportEnd {
+export interface ReportEnd
+  extends Pick<ReportResult, 'name' | 'did' | 'passOnlyIf' | 'startedAt' | 'tookMs'> {
+  readonly step: number
   readonly verdict: 'passed' | 'failed'
   readonly failedAt: number | null
   readonly failedFaults: readonly string[]
@@ -121,6 +123,15 @@ function asFault(record: EvidenceRecord): ReportResult {
 }
 
 const NOTICE_STEP = 7
+
+/** The last step, as a result like the others; null where the drill did not come to it. */
+export function verdictOf({ end }: DrillReport): ReportStep | null {
+  if (end === null) return null
+  const { did, passOnlyIf, why, startedAt, tookMs, isBack } = end
+  const verdict = end.verdict === 'passed' ? 'pass' : 'fail'
+  const result = { verdict, why, did, passOnlyIf, startedAt, tookMs, evidence: { isBack } } as const
+  return { id: String(end.step), name: end.name, ...result }
+}
 
 /** Says in one line how a drill ended. */
 export function headlineOf({ end, steps, faults, depth, inject }: DrillReport): string {

@@ -9,7 +9,14 @@ export interface TerminalOptions {
   readonly color: ReturnType<typeof pc.createColors>
 }
 
-const MARKS = { pass: '✓', fail: '✗', skipped: '–' } as const
+const MARKS = { pass: '✓', fail: '✗', skipped: '–', passed: '✓', failed: '✗' } as const
+const TONES = {
+  pass: 'green',
+  fail: 'red',
+  skipped: 'dim',
+  passed: 'green',
+  failed: 'red',
+} as const
 
 /** Writes one record as it comes; undefined for what a person need not see. */
 export function renderRecord(
@@ -28,10 +35,11 @@ export function renderRecord(
         .join('\n')
     }
     case 'step':
-    case 'inject': {
-      const tone = { pass: color.green, fail: color.red, skipped: color.dim }[verdict as 'pass']
-      const mark = tone(MARKS[verdict as 'pass'])
-      const id = kind === 'step' ? String(step).padStart(2) : 'fault'
+    case 'inject':
+    case 'end': {
+      const tone = TONES[verdict as keyof typeof TONES]
+      const mark = color[tone](MARKS[verdict as keyof typeof MARKS])
+      const id = kind === 'inject' ? 'fault' : String(step).padStart(2)
       return hang(`  ${mark} ${id}  `, `${name ?? inject}: ${why}`)
     }
     case 'resumed':
