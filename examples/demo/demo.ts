@@ -7,7 +7,7 @@ import { processIo } from '../../src/cli/process-io.ts'
 import { formatCount, formatCounted } from '../../src/core/counts.ts'
 import { EXIT } from '../../src/core/errors.ts'
 import { formatDuration } from '../../src/core/moments.ts'
-import { makeFolder, writeConfig } from './folder.ts'
+import { makeDemoFolder, writeConfig } from './folder.ts'
 import { countNaively } from './naive.ts'
 import { DEMO_ORG } from './org.ts'
 import { CommandFailed, openStage, type Stage } from './stage.ts'
@@ -67,7 +67,7 @@ async function main(io: Io): Promise<void> {
     },
   })
   if (values.help) return void io.stdout.write(USAGE)
-  const folder = makeFolder(io.cwd, values.out)
+  const folder = makeDemoFolder(io.cwd, values.out)
   const stage = openStage(io, demoEnvironment(io, folder))
   const org = await spawnSalesforce(DEMO_ORG)
   try {

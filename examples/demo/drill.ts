@@ -8,7 +8,7 @@ import { processIo } from '../../src/cli/process-io.ts'
 import { whyNoBrowser } from '../../src/connections/drill/consent/browser.ts'
 import { EXIT } from '../../src/core/errors.ts'
 import { formatDuration } from '../../src/core/moments.ts'
-import { makeFolder } from './folder.ts'
+import { makeDemoFolder } from './folder.ts'
 import { makeInstance } from './instance.ts'
 import { CommandFailed, openStage, type Stage } from './stage.ts'
 
@@ -34,7 +34,7 @@ async function main(io: Io): Promise<void> {
     options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h', default: false } },
   })
   if (values.help) return void io.stdout.write(USAGE)
-  const folder = makeFolder(io.cwd, values.out)
+  const folder = makeDemoFolder(io.cwd, values.out)
   const env = { ...demoEnvironment(io), RESCIND_CONFIG: resolve(io.cwd, folder, 'rescind.yaml') }
   const stage = openStage(io, env)
   const org = await spawnSalesforce({ seed: 8, size: { users: 40, apps: 16, tokens: 300 } })

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { OrgProcess } from '../../emulators/salesforce/spawn.ts'
+import { makeFolder } from '../../src/core/folder.ts'
 
 /** In every folder of a demo, with the process that uses it; what lacks it is never cleared. */
 const MARK = 'demo.pid'
@@ -13,7 +14,7 @@ const FOLDERS_MAX = 9
  *
  * @throws Error when the named folder holds anything that is not a demo's
  */
-export function makeFolder(cwd: string, named: string | undefined): string {
+export function makeDemoFolder(cwd: string, named: string | undefined): string {
   const names = Array.from(
     { length: FOLDERS_MAX },
     (_, n) => `.rescind-demo${n ? `-${n + 1}` : ''}`,
@@ -27,7 +28,7 @@ export function makeFolder(cwd: string, named: string | undefined): string {
     }
     rmSync(path, { recursive: true })
   }
-  mkdirSync(path, { recursive: true, mode: 0o700 })
+  makeFolder(path)
   writeFileSync(join(path, MARK), `${process.pid}\n`)
   return folder
 }

@@ -1,7 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Document, parseDocument } from 'yaml'
 import { RescindError } from '../core/errors.ts'
+import { makeFolder } from '../core/folder.ts'
 
 /** Keys whose values are credentials, whatever the provider calls them. */
 const SECRET_KEY = /(secret|password|passphrase|token|key|assertion)$/i
@@ -36,7 +37,7 @@ export function removeTenant(path: string, name: string): void {
 function write(path: string, text: string): void {
   const draft = `${path}.${process.pid}`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     writeFileSync(draft, text, { mode: 0o600 })
     chmodSync(draft, 0o600)
     renameSync(draft, path)

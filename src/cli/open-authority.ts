@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
+import { makeFolder } from '../core/folder.ts'
 import { checkKeyless } from '../server/check-store.ts'
 import { type Core, type CoreOptions, createCore } from '../server/core.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
@@ -81,7 +81,7 @@ export async function openAuthorityStore(
 ): Promise<AuthorityStore> {
   switch (place.type) {
     case 'sqlite':
-      makeFolder(dirname(place.path))
+      makeHome(dirname(place.path))
       return openSqliteAuthorityStore(place.path, { clock, eventsKeptMs })
     case 'postgres': {
       // Loaded here alone: who has a file needs no driver.
@@ -93,9 +93,9 @@ export async function openAuthorityStore(
   }
 }
 
-function makeFolder(folder: string): void {
+function makeHome(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolder(folder)
   } catch (error) {
     throw new RescindError(
       'store_unwritable',

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Migrator } from 'kysely/migration'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
+import { makeFolder } from '../core/folder.ts'
 import { type Fingerprint, fingerprinter, type Secret } from '../core/secret.ts'
 import { type ConnectionStore, openConnections } from './connections.ts'
 import { type CredentialVault, openCredentials } from './credentials.ts'
@@ -140,7 +141,7 @@ export function newId(prefix: string): string {
 
 function makeHome(home: string): void {
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    makeFolder(home)
   } catch (error) {
     throw new RescindError(
       'store_unwritable',

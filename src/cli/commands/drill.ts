@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Consent } from '../../connections/drill/consent/consent.ts'
@@ -33,6 +33,7 @@ import { renderDrillEnd, renderRecord } from '../../connections/drill/report/ter
 import { type TracedCall, traceLine } from '../../connections/open-connectors/trace.ts'
 import { tracedHttp } from '../../connections/open-connectors/traced-http.ts'
 import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'
+import { makeFolder } from '../../core/folder.ts'
 import { traitsOf } from '../../providers/connection-way.ts'
 import { newId } from '../../store/store.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
@@ -156,7 +157,7 @@ async function drill(
     ...{ connection, via, mode, tenant: options.tenant },
   })
   const place = resolve(context.io.cwd, options.out ?? `rescind-drill-${id}`)
-  const { folder, forsake } = makeFolder(place)
+  const { folder, forsake } = makeOutput(place)
   try {
     const path = join(folder, 'evidence.jsonl')
     // Before the lock is taken: what is missing for the consent bars nobody.
@@ -449,10 +450,10 @@ function httpOf(context: Context, options: RunOptions): Context['http'] {
 }
 
 /** Makes a folder, and gives the way to take it away again where nothing came into it. */
-function makeFolder(folder: string): { readonly folder: string; readonly forsake: () => void } {
+function makeOutput(folder: string): { readonly folder: string; readonly forsake: () => void } {
   let made: string | undefined
   try {
-    made = mkdirSync(folder, { recursive: true, mode: 0o700 })
+    made = makeFolder(folder)
   } catch (cause) {
     throw new RescindError(
       'usage',

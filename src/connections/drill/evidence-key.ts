@@ -5,9 +5,10 @@ import {
   type KeyObject,
   sign,
 } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { RescindError } from '../../core/errors.ts'
+import { makeFolder } from '../../core/folder.ts'
 import { newId } from '../../store/store.ts'
 import { keyIdOf } from './evidence.ts'
 
@@ -68,7 +69,7 @@ function makeKey(path: string): KeyObject {
   const { privateKey } = generateKeyPairSync('ed25519')
   const draft = `${path}.${newId('new')}`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     const pem = privateKey.export({ format: 'pem', type: 'pkcs8' })
     writeFileSync(draft, pem, { mode: 0o600, flag: 'wx', flush: true })
     linkSync(draft, path)

@@ -3,7 +3,6 @@ import {
   fstatSync,
   fsyncSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -17,6 +16,7 @@ import {
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { RescindError } from '../../core/errors.ts'
+import { makeFolder } from '../../core/folder.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Sealer } from '../../store/sealing.ts'
 import type { DrillMemory, DrillSecrets, Mode } from './context.ts'
@@ -101,7 +101,7 @@ interface Kept {
  * @throws RescindError `drill_busy` when another drill has it, or died and left it dead
  */
 export function openJournal(about: DrillAbout, means: JournalMeans): DrillJournal {
-  mkdirSync(means.folder, { recursive: true, mode: 0o700 })
+  makeFolder(means.folder)
   // Before the lock: who finds the lock finds what it is of.
   writeWhole(journalPath(means.folder, about.drill), { about, memory: null, secrets: null })
   try {
