@@ -466,6 +466,13 @@ describe('a drill that revokes nothing', () => {
     },
   )
 
+  test('the help shows each default of a time as it would be written', async () => {
+    const { stdout } = await run('drill', '--help')
+    const [times] = stdout.split('--owner-consent')
+    const defaults = [...(times ?? '').matchAll(/<time>[^(]*\(default:\s+([^)]*)\)/g)]
+    expect(defaults.map(([, one]) => one)).toEqual(['60s', '60s', '30m', '60s', '3s'])
+  })
+
   test('an unknown connection ends the process', async () => {
     const { done, process: started } = spawnRescind(['drill', 'con_nope'], { home, env })
     const late = setTimeout(() => started.kill('SIGKILL'), 20_000)

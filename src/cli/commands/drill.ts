@@ -133,12 +133,19 @@ function withRunOptions(command: Command): Command {
 function withLimits(command: Command): Command {
   return command
     .option('--out <folder>', 'where evidence and reports go (default: rescind-drill-ID)')
-    .option('--max-detect <time>', 'from the revocation until it is noticed', duration, 60_000)
-    .option('--max-notify <time>', 'until somebody is told', duration, 60_000)
-    .option('--max-recover <time>', 'until it works again', duration, 1_800_000)
-    .option('--max-false-healthy <time>', 'said to be well while dead', duration, 60_000)
-    .option('--load <time>', 'how long calls go on while it is dead', duration, 3_000)
+    .addOption(time('--max-detect', 'from the revocation until it is noticed', '60s'))
+    .addOption(time('--max-notify', 'until somebody is told', '60s'))
+    .addOption(time('--max-recover', 'until it works again', '30m'))
+    .addOption(time('--max-false-healthy', 'said to be well while dead', '60s'))
+    .addOption(time('--load', 'how long calls go on while it is dead', '3s'))
     .option('--owner-consent <who>', 'who owns the connection and agreed; for canary')
+}
+
+/** The help shows the default as it would be written. */
+function time(flag: string, what: string, byDefault: string): Option {
+  return new Option(`${flag} <time>`, what)
+    .argParser(duration)
+    .default(duration(byDefault), byDefault)
 }
 
 async function drill(
