@@ -11,6 +11,8 @@ export interface AddGrant {
   readonly createdAt?: number
   readonly lastUsedAt?: number | null
   readonly useCount?: number
+  /** All of the app's otherwise. */
+  readonly scopes?: readonly string[]
 }
 
 /** The handles of a grant that was added by hand. Both are secrets. */
@@ -39,6 +41,7 @@ export function addGrant(org: Org, grant: AddGrant): AddedGrant {
     lastUsedS: usedMs === null ? 0 : Math.floor(usedMs / 1000),
     useCount: grant.useCount ?? (usedMs === null ? 0 : 1),
   })
+  if (grant.scopes !== undefined) org.scopeByRow.set(row, grant.scopes.join(' '))
   return {
     deleteToken: org.codec.encode('delete', row, 0),
     refreshToken: org.codec.encode('refresh', row, 0),

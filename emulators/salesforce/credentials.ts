@@ -11,11 +11,19 @@ export interface PasswordCredentials {
   readonly securityToken: string
 }
 
+/** An app's own credentials. */
+export interface ClientCredentials {
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Its label, by which OauthToken lists its grants. */
+  readonly appName: string
+}
+
 /** Ready-made ways into an org, for tests and demos. All of them are secrets of the emulated org only. */
 export interface SalesforceCredentials {
   /** Has every permission. */
   readonly admin: PasswordCredentials
-  /** Lacks Customize Application: sees only its own tokens. */
+  /** Lacks Customize Application: sees only its own tokens. No generated grant is of its for `connected` or `rotating`. */
   readonly limited: PasswordCredentials
   /** A connected app with client credentials, which runs as a user with every permission. */
   readonly integration: {
@@ -30,11 +38,11 @@ export interface SalesforceCredentials {
     readonly privateKeyPem: string
   }
   /** The tool's own app: public, with loopback callbacks. */
-  readonly tool: { readonly clientId: string; readonly clientSecret: string }
+  readonly tool: ClientCredentials
   /** A confidential app with loopback callbacks, as an integration platform registers one. */
-  readonly connected: { readonly clientId: string; readonly clientSecret: string }
+  readonly connected: ClientCredentials
   /** Another one, whose refresh tokens work once. */
-  readonly rotating: { readonly clientId: string; readonly clientSecret: string }
+  readonly rotating: ClientCredentials
   /** The refresh token of the tool's own grant, by the admin. */
   readonly refreshToken: string
   /** The delete token of that grant: a sweep must spare it. */
@@ -86,8 +94,8 @@ export function createCredentials(org: Org, keys: SigningKeys): SalesforceCreden
   }
 }
 
-function clientOf({ clientId, clientSecret }: App): SalesforceCredentials['tool'] {
-  return { clientId, clientSecret }
+function clientOf({ clientId, clientSecret, label }: App): ClientCredentials {
+  return { clientId, clientSecret, appName: label }
 }
 
 function passwordOf(org: Org, index: number): PasswordCredentials {

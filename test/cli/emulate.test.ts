@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { walkLogin } from '../emulators/clients/login-walk.ts'
@@ -63,4 +63,53 @@ test('an address that is none is a usage error', async () => {
     2,
     expect.stringContaining('salesforceUrl is not an address'),
   ])
+})
+
+test('emulate salesforce --drill writes what a connection can be drilled with at once', async () => {
+  using home = tempHome()
+  const folder = join(home.path, 'org')
+  const { started } = await emulate(home.path, 'salesforce', '--drill', folder)
+  expect(started.drill).toBe(folder)
+  for (const name of readdirSync(folder)) {
+    expect(statSync(join(folder, name)).mode & 0o777, name).toBe(0o600)
+  }
+  const yaml = readFileSync(join(folder, 'rescind.yaml'), 'utf8')
+  for (const name of readdirSync(folder)) {
+    if (name !== 'rescind.yaml')
+      expect(yaml).not.toContain(readFileSync(join(folder, name), 'utf8'))
+  }
+  const run = (...args: string[]) => rescind([...args, '--json'], { home: folder })
+  const drills = [
+    ['emulated', 'refresh-token', 'lost-response-after-rotation'],
+    ['rotating', 'rotating-refresh-token', 'wrong-person'],
+  ] as const
+  for (const [tenant, file, fault] of drills) {
+    const wish = ['--owner', 'acme', '--tag', 'drill-target', '--tenant', tenant]
+    const added = await run('connection', 'add', ...wish, '--refresh-token-file', file)
+    const { id } = added.json.connection
+    const how = ['--consent', 'form', '--load', '300ms']
+    for (const what of [
+      ['--depth', 'grant'],
+      ['--inject', fault],
+    ]) {
+      const drilled = await run('drill', id, ...what, ...how)
+      expect([drilled.exitCode, drilled.json?.verdict], drilled.stderr).toEqual([0, 'passed'])
+    }
+  }
+  const again = await rescind(['emulate', 'salesforce', '--drill', folder], { home: home.path })
+  expect([again.exitCode, again.stderr]).toEqual([
+    2,
+    `rescind: ${folder}/rescind.yaml is there already. Name another folder with --drill.\n`,
+  ])
+}, 60_000)
+
+test('emulate salesforce --drill prints the commands that lead to a drill', async () => {
+  using home = tempHome()
+  const stop = new AbortController()
+  const onStderr = () => stop.abort()
+  const args = ['emulate', 'salesforce', '--tokens', '0', '--drill', 'my org', '--json']
+  const { stderr } = await rescind(args, { home: home.path, onStderr, signal: stop.signal })
+  expect(stderr).toContain(`  cd '${join(home.path, 'my org')}'\n`)
+  expect(stderr).toMatch(/ --tenant emulated .* \\\n {4}--refresh-token-file refresh-token\n/)
+  expect(stderr).toMatch(/ {2}rescind drill con_… --depth access\n/)
 })

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import type {
   OpenConnectorsAccount,
@@ -7,6 +8,7 @@ import type {
   SalesforceOrg,
 } from '../../../emulators/index.ts'
 import { RescindError } from '../../core/errors.ts'
+import { writeEmulatedConfig } from '../emulated-config.ts'
 import type { Io } from '../io.ts'
 import { positiveNumber, wholeNumber } from '../option-values.ts'
 import { type CommonOptions, type Output, openOutput, withCommonOptions } from '../output.ts'
@@ -22,6 +24,7 @@ interface OrgOptions extends EmulateOptions {
   readonly users: number
   readonly apps: number
   readonly tokens: number
+  readonly drill?: string
 }
 
 interface AccountOptions extends EmulateOptions {
@@ -38,6 +41,7 @@ export function emulateCommand(io: Io): Command {
     .option('--users <n>', 'users', wholeNumber, 900)
     .option('--apps <n>', 'apps', wholeNumber, 40)
     .option('--tokens <n>', 'tokens, up to 1,000,000', wholeNumber, 12_000)
+    .option('--drill <folder>', 'write a rescind.yaml there, and a grant to drill')
     .action((options: OrgOptions) => emulateOrg(io, options))
   const openConnectors = withEmulateOptions(new Command('open-connectors'), 'account')
     .description(
@@ -66,19 +70,62 @@ async function emulateOrg(io: Io, options: OrgOptions): Promise<void> {
   const org = await begin(() =>
     startSalesforce({ port, seed, size: { users, apps, tokens }, latencyMs: latency, ...more }),
   )
+  try {
+    await serveOrg(io, output, { org, options })
+  } finally {
+    await org.close()
+  }
+}
+
+interface ServedOrg {
+  readonly org: SalesforceOrg
+  readonly options: OrgOptions
+}
+
+async function serveOrg(io: Io, output: Output, { org, options }: ServedOrg): Promise<void> {
   const { url, organizationId, credentials } = org
-  output.result({ url, organizationId, credentials })
-  output.say(`An emulated Salesforce org listens on ${url} (org ${organizationId}, seed ${seed}).`)
-  output.say('Its credentials are made up, and good for this org alone:')
+  const folder = options.drill === undefined ? undefined : resolve(io.cwd, options.drill)
+  if (folder !== undefined) writeEmulatedConfig(folder, org)
+  output.result({ url, organizationId, credentials, ...(folder && { drill: folder }) })
+  output.say(
+    `An emulated Salesforce org listens on ${url} (org ${organizationId}, seed ${options.seed}).`,
+  )
+  output.say('Its credentials are made up, and good for this org alone.')
   output.say()
+  if (folder === undefined) sayWayOfSweep(output, org)
+  else sayWayOfDrill(output, folder)
+  await untilStopped(io, output)
+}
+
+function sayWayOfSweep(output: Output, { url, credentials }: SalesforceOrg): void {
   output.say(`  export RESCIND_EMULATED_SECRET=${credentials.integration.clientSecret}`)
   output.say(`  rescind tenant add emulated --url ${url} --login client_credentials \\`)
   output.say(`    --set clientId=${credentials.integration.clientId} \\`)
   output.say("    --set 'clientSecret=${env:RESCIND_EMULATED_SECRET}'")
   output.say('  rescind inventory --tenant emulated')
   output.say('  rescind plan --tenant emulated --user-inactive --app "Drift*"')
-  await untilStopped(io, output)
-  await org.close()
+  output.say()
+  output.say('Start it with --drill FOLDER to drill a connection of it.')
+}
+
+function sayWayOfDrill(output: Output, folder: string): void {
+  const sayAdd = (tenant: string, file: string) => {
+    output.say(`  rescind connection add --tenant ${tenant} --owner acme --tag drill-target \\`)
+    output.say(`    --refresh-token-file ${file}`)
+  }
+  output.say('A rescind.yaml for it, and its secrets in files, are written. In another terminal:')
+  output.say()
+  output.say(`  cd ${shellWord(folder)}`)
+  sayAdd('emulated', 'refresh-token')
+  output.say('  rescind drill con_… --depth access')
+  output.say()
+  output.say('An app whose refresh tokens work once is the other tenant, with a grant of its own:')
+  output.say()
+  sayAdd('rotating', 'rotating-refresh-token')
+}
+
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
 /** An org beside an account needs few users and no generated tokens: they would spend the budget of five. */

@@ -173,3 +173,17 @@ describe('an org in a process of its own', () => {
     expect((await once(child, 'exit'))[0]).toBe(0)
   })
 })
+
+test.each([1, 2, 3, 4, 5, 6])(
+  'seed %i: the budget of the test user is free for the apps that are there for tests',
+  (seed) => {
+    const size = { users: 900, apps: 40, tokens: 12_000 }
+    const { credentials, truth } = createSalesforce({ seed, size })
+    const { connected, rotating, limited } = credentials
+    const spent = [...truth.grants()].filter(
+      ({ userId, appId }) =>
+        userId === limited.userId && [connected.clientId, rotating.clientId].includes(appId),
+    )
+    expect(spent).toEqual([])
+  },
+)

@@ -1,0 +1,89 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { SalesforceOrg } from '../../emulators/index.ts'
+import { RescindError } from '../core/errors.ts'
+import { makeFolder } from '../core/folder.ts'
+
+/** Nothing need listen there: a drill takes the code where it would be sent. */
+const REDIRECT_URI = 'http://127.0.0.1:4711/callback'
+const SCOPES = ['api', 'id', 'refresh_token']
+
+/**
+ * Writes a `rescind.yaml` for an emulated org, from which a connection can be drilled at once: two apps, the
+ * one user who may be drilled, another person, and a grant of each app. Secrets are files beside it.
+ *
+ * @throws RescindError `usage` where the folder has one already, or cannot be written
+ */
+export function writeEmulatedConfig(folder: string, org: SalesforceOrg): void {
+  const path = join(folder, 'rescind.yaml')
+  if (existsSync(path)) {
+    throw new RescindError('usage', `${path} is there already. Name another folder with --drill.`)
+  }
+  try {
+    makeFolder(folder)
+    for (const [name, secret] of Object.entries(secretsOf(org))) {
+      writeFileSync(join(folder, name), secret, { mode: 0o600 })
+    }
+    writeFileSync(path, stringify(configOf(org), { aliasDuplicateObjects: false }), { mode: 0o600 })
+  } catch (cause) {
+    const message = `The folder ${folder} cannot be written. Name another with --drill.`
+    throw new RescindError('usage', message, { cause })
+  }
+}
+
+function secretsOf({ credentials, addGrant }: SalesforceOrg): Readonly<Record<string, string>> {
+  const { integration, connected, rotating, limited, admin } = credentials
+  const grantOf = (appId: string) =>
+    addGrant({ userId: limited.userId, appId, scopes: SCOPES }).refreshToken
+  return {
+    'login-secret': integration.clientSecret,
+    'client-secret': connected.clientSecret,
+    'rotating-client-secret': rotating.clientSecret,
+    'refresh-token': grantOf(connected.clientId),
+    'rotating-refresh-token': grantOf(rotating.clientId),
+    password: limited.password,
+    'stranger-password': admin.password,
+  }
+}
+
+function configOf({ url, credentials }: SalesforceOrg) {
+  const { integration, connected, rotating, limited, admin } = credentials
+  const base = { provider: 'salesforce', url }
+  const app = { redirectUri: REDIRECT_URI, scopes: SCOPES }
+  const login = {
+    ...{ method: 'client_credentials', clientId: integration.clientId },
+    clientSecret: '${file:login-secret}',
+  }
+  return {
+    home: '.',
+    tenants: {
+      emulated: {
+        ...base,
+        login,
+        app: {
+          ...{ clientId: connected.clientId, clientSecret: '${file:client-secret}', ...app },
+          options: { appName: connected.appName, rotation: 'never' },
+        },
+      },
+      rotating: {
+        ...base,
+        app: {
+          ...{
+            clientId: rotating.clientId,
+            clientSecret: '${file:rotating-client-secret}',
+            ...app,
+          },
+          options: { appName: rotating.appName, rotation: 'always' },
+        },
+      },
+    },
+    drill: {
+      users: [limited.userId],
+      consent: {
+        fields: { username: limited.username, password: '${file:password}' },
+        stranger: { username: admin.username, password: '${file:stranger-password}' },
+      },
+    },
+  }
+}
