@@ -1,7 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import type { SalesforceOrg } from '../../emulators/index.ts'
 import { RescindError } from '../core/errors.ts'
 import { makeFolder } from '../core/folder.ts'
 
@@ -9,13 +8,42 @@ import { makeFolder } from '../core/folder.ts'
 const REDIRECT_URI = 'http://127.0.0.1:4711/callback'
 const SCOPES = ['api', 'id', 'refresh_token']
 
+interface EmulatedApp {
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly appName: string
+}
+
+interface EmulatedUser {
+  readonly userId: string
+  readonly username: string
+  readonly password: string
+}
+
+/** What of an emulated org a configuration is made of. */
+export interface EmulatedOrg {
+  readonly url: string
+  readonly credentials: {
+    readonly integration: Pick<EmulatedApp, 'clientId' | 'clientSecret'>
+    readonly connected: EmulatedApp
+    readonly rotating: EmulatedApp
+    readonly limited: EmulatedUser
+    readonly admin: EmulatedUser
+  }
+  addGrant(grant: {
+    readonly userId: string
+    readonly appId: string
+    readonly scopes: readonly string[]
+  }): { readonly refreshToken: string }
+}
+
 /**
  * Writes a `rescind.yaml` for an emulated org, from which a connection can be drilled at once: two apps, the
  * one user who may be drilled, another person, and a grant of each app. Secrets are files beside it.
  *
  * @throws RescindError `usage` where the folder has one already, or cannot be written
  */
-export function writeEmulatedConfig(folder: string, org: SalesforceOrg): void {
+export function writeEmulatedConfig(folder: string, org: EmulatedOrg): void {
   const path = join(folder, 'rescind.yaml')
   if (existsSync(path)) {
     throw new RescindError('usage', `${path} is there already. Name another folder with --drill.`)
@@ -32,7 +60,7 @@ export function writeEmulatedConfig(folder: string, org: SalesforceOrg): void {
   }
 }
 
-function secretsOf({ credentials, addGrant }: SalesforceOrg): Readonly<Record<string, string>> {
+function secretsOf({ credentials, addGrant }: EmulatedOrg): Readonly<Record<string, string>> {
   const { integration, connected, rotating, limited, admin } = credentials
   const grantOf = (appId: string) =>
     addGrant({ userId: limited.userId, appId, scopes: SCOPES }).refreshToken
@@ -47,7 +75,7 @@ function secretsOf({ credentials, addGrant }: SalesforceOrg): Readonly<Record<st
   }
 }
 
-function configOf({ url, credentials }: SalesforceOrg) {
+function configOf({ url, credentials }: EmulatedOrg) {
   const { integration, connected, rotating, limited, admin } = credentials
   const base = { provider: 'salesforce', url }
   const app = { redirectUri: REDIRECT_URI, scopes: SCOPES }

@@ -403,8 +403,9 @@ function report(context: Context, { records, path }: EvidenceFile, folder: strin
   )
   output.say(renderDrillEnd(made, output))
   output.say()
-  output.say(`Evidence ${path}, signed by ${made.keyId}.`)
-  output.say(`Reports  ${folder}: report.html, report.json, junit.xml`)
+  output.say(`Report    ${files.html[0]}  (beside it report.json, junit.xml)`)
+  output.say(`Evidence  ${path}`)
+  output.say(`Signed by ${made.keyId}`)
 }
 
 function resultOf(made: DrillReport, files: Readonly<Record<string, string>>) {

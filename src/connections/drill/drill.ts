@@ -401,17 +401,21 @@ function judgedSoFar(records: readonly EvidenceRecord[]): Pick<Run, 'judged' | '
 async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const startedAt = run.context.clock.now()
   const failed = [...run.judged].filter(([, { verdict }]) => verdict === 'fail').map(([no]) => no)
-  const failedAt = failed.length === 0 ? null : Math.min(...failed)
+  failed.sort((a, b) => a - b)
+  const failedAt = failed[0] ?? null
   const failedFaults = [...run.failedFaults]
   const complaints = [
-    failedAt !== null && `Step ${failedAt} failed: ${run.judged.get(failedAt)?.why}`,
+    ...failed.map((no) => `Step ${no} failed: ${run.judged.get(no)?.why}`),
     failedFaults.length > 0 &&
       `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
     cut,
   ].filter((one) => typeof one === 'string')
   const verdict = complaints.length === 0 ? 'passed' : 'failed'
   const notJudged = notJudgedIn(run)
-  const why = complaints.length === 0 ? passedText(notJudged) : complaints.join(' ')
+  const why =
+    complaints.length === 0
+      ? passedText(notJudged, run.options.evidence.records)
+      : complaints.join(' ')
   const { memory } = run.context
   const { revokedAt, deadAt, accessSurvives, healedAlone, reconnected } = memory
   const isRevoked = revokedAt !== null && (deadAt !== null || accessSurvives)
@@ -433,10 +437,17 @@ function notJudgedIn({ judged, context }: Run): readonly number[] {
     .map(([no]) => no)
 }
 
-function passedText(notJudged: readonly number[]): string {
-  return notJudged.length === 0
-    ? 'All steps passed.'
-    : `All steps passed that were judged; not judged: ${notJudged.join(', ')}.`
+function passedText(notJudged: readonly number[], records: readonly EvidenceRecord[]): string {
+  const steps =
+    notJudged.length === 0
+      ? 'All steps passed.'
+      : `All steps passed that were judged; not judged: ${notJudged.join(', ')}.`
+  if (faultsOf(records) === null) return steps
+  const faults = records.filter(({ kind }) => kind === 'inject')
+  const skipped = faults.filter(({ verdict }) => verdict === 'skipped').map(({ inject }) => inject)
+  const notRun =
+    skipped.length === 0 ? '' : `, and ${skipped.length} skipped: ${skipped.join(', ')}`
+  return `${steps} ${formatCounted(faults.length - skipped.length, 'fault')} passed${notRun}.`
 }
 
 function endOf(

@@ -30,5 +30,5 @@ export const VERDICT_STEP = {
   no: 16,
   name: 'Verdict',
   act: 'Judge all steps, and sign.',
-  passOnlyIf: 'No step failed, and no fault.',
+  passOnlyIf: 'No step and no fault failed.',
 } as const

@@ -127,3 +127,30 @@ test('the chart of faults begins right below its top: it has no moments to name 
   const tops = [...page.matchAll(/<rect x="[\d.]+" y="(\d+)"/g)].map(([, y]) => Number(y))
   expect(Math.min(...tops)).toBe(24)
 })
+
+test('each step that failed is told with its reason, and each number over its limit stands out', async () => {
+  const world = await openVaultWorld()
+  const limits = { notifyMs: 1, recoverMs: 1 }
+  const { platform } = world
+  const drilled = await drill(world, { depth: 'grant', platform, limits })
+  const report = readReport(drilled.records)
+  expect(drilled.failedAt).toBe(7)
+  expect(report.end?.why).toMatch(/^Step 7 failed: It took .* to tell .* Step 14 failed: It took /)
+  expect(headlineOf(report)).toBe('Drill at depth grant: failed at steps 7, 14')
+  const figures = [...renderDrillHtml(report).matchAll(/<dt>([^<]*)<\/dt><dd class="is-fail">/g)]
+  const lines = renderDrillEnd(report, { columns: 200, color: pc.createColors(true) }).split('\n')
+  const red = lines.filter((line) => line.includes('\u001b[31m') && line.startsWith('  '))
+  const over = ['Time to notify', 'Time to recover']
+  expect(figures.map(([, name]) => name)).toEqual(over)
+  expect(red.map((line) => over.find((name) => line.includes(name)))).toEqual(over)
+})
+
+test('a drill of faults that passed says how many ran, and names those that were skipped', async () => {
+  const world = await openVaultWorld()
+  const injections = injectionsOf(['refresh-with-scope', 'second-page', 'five-failures'])
+  const { platform } = world
+  const drilled = await drill(world, { depth: 'refresh', platform, more: { injections } })
+  const why = 'All steps passed. 1 fault passed, and 2 skipped: second-page, five-failures.'
+  expect(drilled.records.at(-1)?.why).toBe(why)
+  expect(renderDrillHtml(readReport(drilled.records))).toContain(`<p class="lead">${why}</p>`)
+})

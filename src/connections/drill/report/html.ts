@@ -2,7 +2,15 @@ import { formatCounted } from '../../../core/counts.ts'
 import { type Content, html, type Markup, name } from '../../../core/html.ts'
 import { formatDuration, formatMoment } from '../../../core/moments.ts'
 import { PAGE_STYLE } from '../../../core/page-style.ts'
-import { type DrillReport, headlineOf, numberRows, type ReportResult, verdictOf } from './model.ts'
+import {
+  type DrillReport,
+  headlineOf,
+  isOver,
+  type NumberRow,
+  numberRows,
+  type ReportResult,
+  verdictOf,
+} from './model.ts'
 import { timelineChart } from './timeline.ts'
 
 /** Nothing may be loaded, sent or run: the page is text, a picture of its own, and style. */
@@ -13,16 +21,17 @@ const STYLE = `${PAGE_STYLE}
 .page{max-width:66rem}
 .eyebrow{color:var(--soft);font-size:.9rem}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:1.2rem 1.5rem;margin-top:1.6rem}
-.figures dt{color:var(--soft);font-size:.9rem}
+.figures>div{display:grid;grid-row:span 2;grid-template-rows:subgrid;row-gap:0}
+.figures dt{align-self:end;color:var(--soft);font-size:.9rem}
 .figures dd{margin:0;font-size:1.55rem;line-height:1.25;font-weight:640;font-variant-numeric:tabular-nums}
-.figures dd small{display:block;font-size:.86rem;font-weight:400;line-height:1.4}
+.figures dd small{display:block;color:var(--soft);font-size:.86rem;font-weight:400;line-height:1.4}
 .figures .none{color:var(--soft);font-weight:400}
 .caveat{margin:1.5rem 0 0;padding:.9rem 1.1rem;background:var(--sheet);border-radius:6px}
 .is-pass{color:var(--dead)}
 .is-fail{color:var(--alive);font-weight:680}
 .is-skipped{color:var(--soft)}
 .steps th:first-child{width:2.6rem;text-align:right;font-variant-numeric:tabular-nums}
-.faults th:first-child{width:auto;text-align:left}
+.faults th:first-child{width:auto;text-align:left;white-space:nowrap}
 .steps .verdict{width:5rem;white-space:nowrap}
 .steps .took{width:5.5rem}
 .steps .rule{display:block;color:var(--soft);font-size:.9rem}
@@ -63,6 +72,10 @@ const STYLE = `${PAGE_STYLE}
 .timeline,.only-wide{display:none}
 .moments{display:block}}
 @media (max-width:46rem){
+.faults thead{display:none}
+.faults tr{display:grid;grid-template-columns:1fr auto;border-bottom:1px solid var(--hair)}
+.faults th:first-child,.faults td{border:0;padding-bottom:0}
+.faults td:nth-child(2){grid-area:2/1/3/-1;padding:.1rem 0 .6rem}
 .page{padding:1.5rem 1rem 3rem}
 .steps .took,thead .took{display:none}
 .facts>div{grid-template-columns:7.2rem 1fr;gap:.7rem}
@@ -113,28 +126,19 @@ ${factsSection(report)}
 function summary(report: DrillReport): Markup {
   const { end, connection, provider, platform, startedAt } = report
   const why =
-    end === null
-      ? 'The drill died before its end, and nothing of what follows is known.'
-      : end.verdict === 'passed'
-        ? null
-        : end.why
+    end === null ? 'The drill died before its end, and nothing of what follows is known.' : end.why
   const rows = numberRows(report)
   return html`<header>
 <p class="eyebrow">${name(connection)} on ${platform}, at ${provider}; ${formatMoment(startedAt)}</p>
 <h1>${headlineOf(report)}</h1>
-${why === null ? null : html`<p class="lead">${why}</p>`}
+<p class="lead">${why}</p>
 ${rows.length === 0 ? null : html`<dl class="figures">${rows.map(figure)}</dl>`}
 ${end?.stands ? html`<p class="caveat">${end.stands}</p>` : null}
 </header>`
 }
 
-function figure({
-  name: title,
-  ms,
-  limitMs,
-  count,
-  isJudged,
-}: ReturnType<typeof numberRows>[number]): Markup {
+function figure(row: NumberRow): Markup {
+  const { name: title, ms, limitMs, count, isJudged } = row
   const none = html`<dd class="none">${isJudged === false ? 'not judged' : '–'}</dd>`
   if (count !== undefined) {
     return html`<div><dt>${title}</dt>${count === null ? none : html`<dd>${count}</dd>`}</div>`
@@ -142,7 +146,8 @@ function figure({
   if (ms === null || ms === undefined) return html`<div><dt>${title}</dt>${none}</div>`
   const limit =
     limitMs === undefined ? null : html`<small>at most ${formatDuration(limitMs)}</small>`
-  return html`<div><dt>${title}</dt><dd>${formatDuration(ms)}${limit}</dd></div>`
+  const tone = isOver(row) ? 'is-fail' : ''
+  return html`<div><dt>${title}</dt><dd class="${tone}">${formatDuration(ms)}${limit}</dd></div>`
 }
 
 function legend({ end, inject }: DrillReport): Content {

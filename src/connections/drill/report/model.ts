@@ -153,9 +153,11 @@ function notJudgedText({ notJudged = [] }: ReportEnd): string {
 }
 
 function failedSteps(steps: DrillReport['steps']): readonly string[] {
-  const [first, ...more] = steps.filter(({ verdict }) => verdict === 'fail')
+  const failed = steps.filter(({ verdict }) => verdict === 'fail')
+  const [first, ...more] = failed
   if (first === undefined) return []
-  return [`${first.id}, ${first.name}${more.length > 0 ? `, and ${more.length} more` : ''}`]
+  if (more.length === 0) return [`step ${first.id}, ${first.name}`]
+  return [`steps ${failed.map(({ id }) => id).join(', ')}`]
 }
 
 function failedFaults(faults: DrillReport['faults']): readonly string[] {
@@ -196,6 +198,11 @@ export function numberRows(report: DrillReport): readonly NumberRow[] {
     isDeath && { name: 'Duplicate notices', count: numbers.duplicateNotices },
   ]
   return rows.filter((row) => row !== false)
+}
+
+/** A number that is more than is allowed. */
+export function isOver({ ms, limitMs }: NumberRow): boolean {
+  return typeof ms === 'number' && limitMs !== undefined && ms > limitMs
 }
 
 export interface NumberRow {

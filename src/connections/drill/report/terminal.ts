@@ -2,7 +2,7 @@ import type pc from 'picocolors'
 import { formatDuration } from '../../../core/moments.ts'
 import { hangWidth, visible } from '../../../core/screen-text.ts'
 import type { EvidenceRecord } from '../evidence.ts'
-import { type DrillReport, headlineOf, type NumberRow, numberRows } from './model.ts'
+import { type DrillReport, headlineOf, isOver, type NumberRow, numberRows } from './model.ts'
 
 export interface TerminalOptions {
   readonly columns: number
@@ -57,7 +57,8 @@ export function renderDrillEnd(report: DrillReport, options: TerminalOptions): s
   const lines = ['', color.bold(tone(headlineOf(report)))]
   for (const row of numberRows(report)) {
     const value = numberText(row)
-    if (value !== undefined) lines.push(`  ${row.name.padEnd(22)}${value}`)
+    const tone = isOver(row) ? color.red : String
+    if (value !== undefined) lines.push(`  ${row.name.padEnd(22)}${tone(value)}`)
   }
   if (end?.appliedBy) lines.push(`  ${'New grant applied by'.padEnd(22)}${end.appliedBy}`)
   if (end?.stands) lines.push('', ...hangWidth('', visible(end.stands), columns).map(color.yellow))

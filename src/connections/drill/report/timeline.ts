@@ -5,7 +5,7 @@ import type { DrillReport, ReportResult } from './model.ts'
 
 /** The drawing's own coordinates; the page shrinks it, and shows a list where it would be too small. */
 const WIDTH = 960
-const LABEL_WIDTH = 178
+const LABEL_WIDTH = 196
 /** The mark of a failed step needs as much beside its bar. */
 const RIGHT = 22
 const ROW = 26
