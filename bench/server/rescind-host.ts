@@ -70,6 +70,7 @@ async function fill(store: AuthorityStore, { tokens, sample }: HostInput): Promi
   const format = createTokenFormat(KEY)
   const now = Date.now()
   await Promise.all(Array.from({ length: MARKS }, (_, index) => markSession(store, index, now)))
+  const began = await store.readEpoch()
   const kept: string[] = []
   for (let done = 0; done < tokens; done += CHUNK) {
     const count = Math.min(CHUNK, tokens - done)
@@ -84,7 +85,8 @@ async function fill(store: AuthorityStore, { tokens, sample }: HostInput): Promi
         const expiresAt = now + 24 * HOUR_MS + done + index
         return { id, kind: 'access', hash, grantId, issuedAt: now, expiresAt, detail: null }
       })
-      changes.push({ type: 'start_grant', grant: grantRow(grantId, now), tokens: rows, events: [] })
+      const grant = grantRow(grantId, now)
+      changes.push({ type: 'start_grant', grant, began, tokens: rows, events: [] })
     }
     await Promise.all(changes.map((change) => store.commit(change)))
   }

@@ -73,7 +73,8 @@ function tokenAdapter(model: string, kind: TokenKind, parts: AdapterParts): Adap
       const change: Change =
         grantName === undefined
           ? {
-              ...{ type: 'start_grant', tokens: [token], events: [] },
+              ...{ type: 'start_grant', began: await store.readEpoch() },
+              ...{ tokens: [token], events: [] },
               grant: grantRow(grantId, { clientId, accountId: null, scope, now: now() }),
             }
           : { type: 'add_tokens', grantId, tokens: [token], events: [] }
@@ -131,11 +132,13 @@ function grantAdapter(parts: AdapterParts): Adapter {
     ...rest,
     async upsert(name, payload, expiresIn) {
       const id = grantIdOf(name)
+      // The consent is given, and oidc-provider tells of it only now: what is revoked from here on reaches it.
+      const began = await store.readEpoch()
       await rest.upsert(name, payload, expiresIn)
       if (await store.readGrant(id)) return
       const { clientId = '', accountId = null } = payload
       const grant = grantRow(id, { clientId, accountId, scope: '', now: now() })
-      await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
+      await store.commit({ type: 'start_grant', grant, began, tokens: [], events: [] })
     },
     async find(name) {
       const grant = await store.readGrant(grantIdOf(name))

@@ -47,6 +47,7 @@ export const ERRORS = {
   key_mismatch: EXIT.usage,
   brand_mismatch: EXIT.usage,
   client_unknown: EXIT.usage,
+  request_stale: EXIT.denied,
   browser_missing: EXIT.usage,
   instance_unknown: EXIT.usage,
   secret_masked: EXIT.usage,

@@ -51,9 +51,9 @@ const LIBRARY: Asked = { actor: 'library' }
 export interface Authority {
   readonly issuer: string
   /**
-   * Starts a grant and returns its tokens.
+   * Starts a grant and returns its tokens. What is revoked from this call on reaches them.
    *
-   * @throws RescindError `client_unknown`; `usage` for names that are none, or a scope that is not the client's
+   * @throws RescindError `request_stale` when it was revoked before it was done; `client_unknown`; `usage` for names that are none, or a scope that is not the client's
    */
   issue(request: IssueRequest, asked?: Asked): Promise<TokenAnswer>
   /** Changes a refresh token into new tokens. */
@@ -125,9 +125,9 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     async issue(given, asked = LIBRARY) {
       checkIssue(given)
       const { clientId, refreshable = true, ...request } = given
-      const client = await clientOf(clientId)
+      const [began, client] = await Promise.all([core.issuing.begin(), clientOf(clientId)])
       const scope = checkGranted(request.userId, client, request.scope)
-      return core.issuing.start({ ...request, scope, client, refreshable, asked })
+      return core.issuing.start({ ...request, scope, client, refreshable, began, asked })
     },
     async rotate(given, asked = LIBRARY) {
       checkRotation(given)

@@ -6,20 +6,33 @@ import type { AuthorityParts } from './options.ts'
 const CHECK_BYTES = 16
 /** The note that tells one key from another. */
 const KEY_CHECK = 'key_check'
+/** An epoch that no store is at any more. */
+const BEFORE_ALL = -1
 /** What the trial leaves is forgotten after so long. */
 const PROBE_MS = 60_000
 
 /**
  * Refuses a store that could not keep the authority's promises: of two changes that both expect to be the
- * first, one must lose. The trial writes some rows.
+ * first, one must lose, and a grant is born when its request began. The trial writes some rows.
  *
  * @throws RescindError `store_unfit`
  */
 export async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
   const nonce = Buffer.from(random(new Uint8Array(12))).toString('base64url')
   const at = clock.now()
-  const { grant, tokens } = probeOf(await store.reserveIds(3), at)
-  await store.commit({ type: 'start_grant', grant, tokens, events: [] })
+  const { grant, tokens } = probeOf(await store.reserveIds(4), at)
+  const start = { type: 'start_grant', grant, events: [] } as const
+  const old = { ...grant, id: grant.id + 3 }
+  await Promise.all([
+    store.commit({ ...start, began: await store.readEpoch(), tokens }),
+    store.commit({ ...start, began: BEFORE_ALL, grant: old, tokens: [] }),
+  ])
+  if ((await store.readGrant(old.id))?.born !== BEFORE_ALL) {
+    throw new RescindError(
+      'store_unfit',
+      `The authority's store ${store.place} takes the birth of a grant when it is written, and what is under way would survive a revocation. A grant is born when its request began; see the contract of AuthorityStore.`,
+    )
+  }
   const [grantId, tokenId] = [grant.id, tokens[0].id]
   const spend = { type: 'spend_token', tokenId, grantId, at, successorId: null } as const
   const changes: readonly Change[] = [

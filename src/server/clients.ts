@@ -44,7 +44,7 @@ export interface Clients {
 }
 
 export function createClients(
-  { store, clock, random }: AuthorityParts,
+  { store, clock, beginnings, random }: AuthorityParts,
   revoking: Pick<Revoking, 'reach'>,
 ): Clients {
   const parsed = createMemo<string, Client>(PARSED_MAX)
@@ -134,6 +134,7 @@ export function createClients(
     async disable(id, asked = SYSTEM) {
       await known(id)
       const at = clock.now()
+      await beginnings.settled()
       const told = { at, cause: 'client_disabled', ...asked, clientId: id } as const
       const committed = await store.commit({
         ...{ type: 'disable_client', clientId: id, at },

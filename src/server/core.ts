@@ -2,6 +2,7 @@ import { webcrypto } from 'node:crypto'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
 import { createSealer } from '../store/sealing.ts'
+import { createBeginnings } from './beginning.ts'
 import { checkIssuer, checkLifetimes, checkOptions } from './check-options.ts'
 import { checkCompareAndSet, checkOwner } from './check-store.ts'
 import { type Clients, createClients } from './clients.ts'
@@ -58,6 +59,7 @@ export async function createCore(options: CoreOptions, isStoreKnown = false): Pr
     issuer,
     store: options.store,
     clock,
+    beginnings: createBeginnings(options.store, clock),
     lifetimes: checkLifetimes(options.lifetimes),
     accessTokenCascade: options.accessTokenCascade ?? 'token',
     random:

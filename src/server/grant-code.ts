@@ -30,18 +30,19 @@ export function createCodeGrants(
   tokens: Tokens,
   granting: Granting,
 ) {
-  const { newGrant, accessToken, refreshToken, answerOf, begin, endGrant, startOf } = granting
+  const { newGrant, accessToken, refreshToken, answerOf, start, endGrant, startOf } = granting
   return {
     async startWithCode(request: CodeRequest): Promise<string> {
       const grant = await newGrant(request)
-      const { redirectUri, challenge, asked } = request
+      const { redirectUri, challenge, began, asked } = request
       const issuedAt = clock.now()
       const code = await tokens.make({
         ...{ kind: 'code', id: await tokens.takeIds(1), grant, issuedAt },
         expiresAt: issuedAt + lifetimes.code * 1000,
         detail: { redirectUri, challenge },
       })
-      await begin(grant, [code.row], [startOf(grant, 'authorization', asked)])
+      const events = [startOf(grant, 'authorization', asked)]
+      await start(grant, { began, tokens: [code.row], events })
       return code.text
     },
     async redeem(request: Redemption): Promise<TokenAnswer | Refusal> {

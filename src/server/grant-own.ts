@@ -26,11 +26,11 @@ interface OwnRequest {
  * and is no transition.
  */
 export function createOwnGrants(
-  { store, clock }: AuthorityParts,
+  { store, clock, beginnings }: AuthorityParts,
   tokens: Tokens,
   granting: Granting,
 ) {
-  const { newGrant, accessToken, answerOf, begin, startOf } = granting
+  const { newGrant, accessToken, answerOf, start, startOf } = granting
   const ownGrants = createMemo<string, Promise<GrantRow>>(OWN_GRANTS_MAX)
   const ownToken = async ({ client, scope, audience, x5t }: OwnRequest, grant: GrantRow) => {
     const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience, x5t }
@@ -39,9 +39,11 @@ export function createOwnGrants(
   /** Starts a client's own grant with the token that is asked for; who asks meanwhile waits for the grant. */
   const startOwn = async (request: OwnRequest): Promise<TokenAnswer> => {
     const { client, asked } = request
-    const started = newGrant({ client, scope: client.scope }).then(async (grant) => {
+    const started = beginnings.begin().then(async (began) => {
+      const grant = await newGrant({ client, scope: client.scope, began })
       const access = await ownToken(request, grant)
-      await begin(grant, [access.row], [startOf(grant, 'client_credentials', asked)])
+      const events = [startOf(grant, 'client_credentials', asked)]
+      await start(grant, { began, tokens: [access.row], events })
       return { grant, access }
     })
     const own = started.then(({ grant }) => grant)

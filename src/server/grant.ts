@@ -1,5 +1,12 @@
 import { RescindError } from '../core/errors.ts'
-import type { GrantRow, GrantView, NewEvent, TokenRow } from '../store/authority/contract.ts'
+import {
+  type GrantRow,
+  type GrantView,
+  isGrantDead,
+  type NewEvent,
+  type TokenRow,
+} from '../store/authority/contract.ts'
+import { type Beginning, checkInTime, overtaken } from './beginning.ts'
 import type { Client } from './client-settings.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -25,7 +32,16 @@ export interface GrantRequest {
   readonly sessionId?: string | undefined
   readonly scope: string
   readonly audience?: string | undefined
+  /** When it was begun to be asked: before the user and the session were known to be good. */
+  readonly began: Beginning
   readonly asked: Asked
+}
+
+/** What is written with a grant that starts. */
+interface Started {
+  readonly began: Beginning
+  readonly tokens: readonly TokenRow[]
+  readonly events: readonly NewEvent[]
 }
 
 export type Granting = ReturnType<typeof createGranting>
@@ -36,13 +52,12 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
   const newGrant = async (
     request: Omit<GrantRequest, 'asked' | 'userId'> & { userId?: string },
   ) => {
-    const now = clock.now()
-    const { client, userId = null, sessionId = null, scope, audience } = request
+    const { client, userId = null, sessionId = null, scope, audience, began } = request
     const grant: GrantRow = {
       id: await tokens.takeIds(1),
       ...{ clientId: client.id, userId, sessionId, scope },
-      createdAt: now,
-      expiresAt: now + ms(lifetimes.grant),
+      createdAt: began.at,
+      expiresAt: began.at + ms(lifetimes.grant),
       detail: audience === undefined ? null : JSON.stringify({ aud: audience }),
     }
     return grant
@@ -78,15 +93,22 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
    * Writes a new grant down. Disabling a client marks it in the same change, so that a grant which came
    * too late for the mark finds the client disabled.
    *
-   * @throws RescindError `client_unknown` when it is
+   * @throws RescindError `client_unknown` when it is; `request_stale` when the grant is dead already
    */
-  const begin = async (
+  const start = async (
     grant: GrantRow,
-    made: readonly TokenRow[],
-    events: readonly NewEvent[],
+    { began, tokens: made, events }: Started,
   ): Promise<void> => {
-    await store.commit({ type: 'start_grant', grant, tokens: made, events })
-    if ((await store.readClient(grant.clientId))?.enabled) return
+    checkInTime(began, clock.now())
+    await store.commit({ type: 'start_grant', grant, began: began.epoch, tokens: made, events })
+    const [client, written] = await Promise.all([
+      store.readClient(grant.clientId),
+      store.readGrant(grant.id),
+    ])
+    if (client?.enabled) {
+      if (written && isGrantDead(written)) throw overtaken()
+      return
+    }
     const at = clock.now()
     const event = eventOf({
       ...{ at, type: 'grant.revoked', cause: 'client_disabled', actor: 'system', grant },
@@ -102,8 +124,8 @@ export function createGranting({ store, clock, lifetimes }: AuthorityParts, toke
   }
   /** The event of a grant that begins. */
   const startOf = (grant: GrantRow, cause: Cause, asked: Asked): NewEvent =>
-    eventOf({ at: grant.createdAt, type: 'grant.started', cause, ...asked, grant })
-  return { newGrant, accessToken, refreshToken, answerOf, begin, endGrant, startOf }
+    eventOf({ at: clock.now(), type: 'grant.started', cause, ...asked, grant })
+  return { newGrant, accessToken, refreshToken, answerOf, start, endGrant, startOf }
 }
 
 function unbound(clientId: string): RescindError {

@@ -1,3 +1,4 @@
+import type { Beginning } from './beginning.ts'
 import type { Client } from './client-settings.ts'
 import type { Asked } from './events.ts'
 import { createGranting, type GrantRequest, type TokenAnswer } from './grant.ts'
@@ -10,6 +11,8 @@ import type { Tokens } from './tokens.ts'
 
 /** Makes grants and tokens, and changes codes and refresh tokens into new ones. */
 export interface Issuing {
+  /** Begins a request for a grant, whose user and session are asked for from now on. */
+  begin(): Promise<Beginning>
   /** Starts a grant and returns its first tokens, for hosts that keep their own login. */
   start(request: GrantRequest & { readonly refreshable: boolean }): Promise<TokenAnswer>
   /** Starts a grant and returns its code (RFC 6749 section 4.1.2). */
@@ -31,8 +34,9 @@ export interface Issuing {
 
 export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
   const granting = createGranting(parts, tokens)
-  const { newGrant, accessToken, refreshToken, answerOf, begin, startOf } = granting
+  const { newGrant, accessToken, refreshToken, answerOf, start, startOf } = granting
   return {
+    begin: parts.beginnings.begin,
     ...createCodeGrants(parts, tokens, granting),
     ...createOwnGrants(parts, tokens, granting),
     ...createRefreshing(parts, tokens, granting),
@@ -42,7 +46,8 @@ export function createIssuing(parts: AuthorityParts, tokens: Tokens): Issuing {
       const access = await accessToken(id + 1, request.client, grant, {})
       const refresh = request.refreshable ? await refreshToken(id, grant) : undefined
       const made = refresh ? [refresh.row, access.row] : [access.row]
-      await begin(grant, made, [startOf(grant, 'issue', request.asked)])
+      const events = [startOf(grant, 'issue', request.asked)]
+      await start(grant, { began: request.began, tokens: made, events })
       return answerOf(grant, access, refresh)
     },
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
+import type { Beginnings } from './beginning.ts'
 
 /** How long things live, in seconds. */
 export interface Lifetimes {
@@ -30,6 +31,7 @@ export interface AuthorityParts {
   readonly issuer: string
   readonly store: AuthorityStore
   readonly clock: Clock
+  readonly beginnings: Beginnings
   readonly lifetimes: Lifetimes
   readonly accessTokenCascade: AccessTokenCascade
   /** Fills an array with random bytes. */

@@ -6,6 +6,7 @@ import type {
   ReachCount,
   TokenView,
 } from '../store/authority/contract.ts'
+import { IN_FLIGHT_MAX_MS } from './beginning.ts'
 import type { Client } from './client-settings.ts'
 import { type Asked, type Cause, eventOf } from './events.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -27,8 +28,8 @@ export type RevokeReach =
   | { readonly grant: number }
   | { readonly issuedBefore: Date }
 
-/** A grant that is being started meanwhile, on a machine whose clock differs, is there by then. */
-export const MARK_KEPT_MIN_MS = 3_600_000
+/** A grant whose request is under way, on a machine whose clock differs, is there by then, or is refused. */
+export const MARK_KEPT_MIN_MS = 2 * IN_FLIGHT_MAX_MS
 
 /** Clients with another's token that were told of are remembered; past so many, the first is told of again. */
 const FOREIGN_TOLD_MAX = 10_000
@@ -55,7 +56,7 @@ export interface Revoking {
 }
 
 export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking {
-  const { store, clock, lifetimes, accessTokenCascade, onTrouble } = parts
+  const { store, clock, beginnings, lifetimes, accessTokenCascade, onTrouble } = parts
   const grantMs = lifetimes.grant * 1000
 
   /** The grant of a client that acts for itself bears all its tokens: one of them never takes it down. */
@@ -139,6 +140,7 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         return true
       }
       const before = momentOf(reach)
+      await beginnings.settled()
       const event = eventOf({
         ...{ at, type: 'reach.revoked', cause, ...asked },
         ...namesOf(reach),

@@ -39,6 +39,7 @@ describe('issue: a grant with its first tokens', () => {
     const { core, app } = world
     const answer = await core.issuing.start({
       ...{ client: app, userId: 'ada', scope: 'read', refreshable: false, asked: askedBy(app) },
+      began: await core.issuing.begin(),
     })
     expect(answer).not.toHaveProperty('refresh_token')
     expect(await activity(world, answer.access_token)).toEqual([true])
@@ -83,7 +84,7 @@ describe('introspection tells a client no more than it may know', () => {
     const { core, app, other } = world
     const answer = await core.issuing.start({
       ...{ client: app, userId: 'ada', scope: 'read', audience: 'https://api.example' },
-      ...{ refreshable: false, asked: askedBy(app) },
+      ...{ refreshable: false, asked: askedBy(app), began: await core.issuing.begin() },
     })
     for (const [audience, active] of [
       ['https://api.example', true],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RevokeReach } from '../../src/server/revoke.ts'
+import { isGrantDead } from '../../src/store/authority/contract.ts'
 import {
   activity,
   code,
@@ -228,10 +229,11 @@ describe('everything of a reach dies at once', () => {
     await using world = await openWorld()
     const before = new Date(world.clock.now() + 60_000)
     await world.core.revoking.reach({ user: 'ada', issuedBefore: before }, 'admin', ADMIN)
-    const early = await issue(world)
+    await expect(issue(world)).rejects.toMatchObject({ code: 'request_stale' })
     world.clock.advance(60)
     const late = await issue(world)
-    expect(await activity(world, ...tokensOf(early, late))).toEqual([false, false, true, true])
+    expect(await activity(world, ...tokensOf(late))).toEqual([true, true])
+    expect(await world.core.revoking.count({ user: 'ada' })).toEqual({ grants: 1, tokens: 2 })
   })
 })
 
@@ -257,10 +259,12 @@ describe('what was revoked stays dead as long as its tokens could live', () => {
     const before = new Date(world.clock.now() + 9 * DAY * 1000)
     await world.core.revoking.reach({ user: 'ada', issuedBefore: before }, 'admin', ADMIN)
     world.clock.advance(8 * DAY)
-    const pair = await issue(world)
+    await expect(issue(world)).rejects.toMatchObject({ code: 'request_stale' })
+    const started = (await eventsOf(world)).find(({ type }) => type === 'grant.started')
     world.clock.advance(3 * DAY)
     await forget(world)
-    expect(await activity(world, pair.refresh_token)).toEqual([false])
+    const grant = await world.store.readGrant(started?.grantId ?? 0)
+    expect(grant && isGrantDead(grant)).toBe(true)
   })
   test('a mark of a log out goes with the last token that it killed', async () => {
     await using world = await openWorld()

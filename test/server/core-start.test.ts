@@ -209,6 +209,20 @@ describe('a store without compare-and-set is refused', () => {
     }
     expect(await refusalOf(start({ store }))).toMatchObject({ code: 'store_unfit' })
   })
+  test('one that lets a grant be born when it is written, and not when its request began', async () => {
+    const sound = await openSqliteAuthorityStore(':memory:', { clock: handClock() })
+    const store: AuthorityStore = {
+      ...sound,
+      commit: (change) =>
+        sound.commit(
+          change.type === 'start_grant' ? { ...change, began: Number.MAX_SAFE_INTEGER } : change,
+        ),
+    }
+    const refusal = await refusalOf(start({ store }))
+    expect(refusal).toMatchObject({ code: 'store_unfit' })
+    expect(refusal.message).toMatch(SENTENCE)
+    expect(refusal.message).toMatch(/:memory: takes the birth of a grant when it is written/)
+  })
   test.each(Object.entries(lax))('one that %s', async (_, type) => {
     const sound = await openSqliteAuthorityStore(':memory:', { clock: handClock() })
     const store: AuthorityStore = {

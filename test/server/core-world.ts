@@ -94,14 +94,15 @@ export async function issue(
   const answer = await core.issuing.start({
     ...{ client, userId: given.user ?? 'ada', sessionId: given.session },
     ...{ scope: given.scope ?? 'read write', refreshable: true, asked: askedBy(client) },
+    began: await core.issuing.begin(),
   })
   return answer as Pair
 }
 
-export function code({ core, app }: World, user = 'ada'): Promise<string> {
+export async function code({ core, app }: World, user = 'ada'): Promise<string> {
   return core.issuing.startWithCode({
     ...{ client: app, userId: user, scope: 'read write', asked: askedBy(app) },
-    ...{ redirectUri: CALLBACK, challenge: CHALLENGE },
+    ...{ redirectUri: CALLBACK, challenge: CHALLENGE, began: await core.issuing.begin() },
   })
 }
 

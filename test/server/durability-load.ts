@@ -87,6 +87,7 @@ async function start({ core, client, name, random, say }: LoadOptions, all: Fami
   say({ did: 'ask', what: 'start', on })
   const answer = await core.issuing.start({
     ...{ client, userId: user, scope: 'read', refreshable: true, asked: askedBy },
+    began: await core.issuing.begin(),
   })
   const [access, refresh] = [answer.access_token, answer.refresh_token as string]
   say({ did: 'start', on, user, access, refresh })

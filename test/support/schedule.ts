@@ -122,6 +122,7 @@ function wrapStore(store: AuthorityStore, turn: Schedule['turn']): AuthorityStor
     ...store,
     ...steps,
     ...askInSteps(steps),
+    readEpoch: () => turn('readEpoch', () => store.readEpoch()),
     reserveIds: (count) => turn('reserveIds', () => store.reserveIds(count)),
     readGrant: (id) => turn(`readGrant ${id}`, () => store.readGrant(id)),
     readMarks: (keys, grant) => turn('readMarks', () => store.readMarks(keys, grant)),

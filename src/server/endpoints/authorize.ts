@@ -1,4 +1,5 @@
 import { isRescindError } from '../../core/errors.ts'
+import type { Beginning } from '../beginning.ts'
 import { checkAuthorized } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
 import type { Core } from '../core.ts'
@@ -67,7 +68,11 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
     const read = await readParameters(request)
     if ('error' in read) return refusalPage(read)
     const { form, body } = read
-    const client = await core.clients.get(form.get('client_id') ?? '')
+    // Login and consent are under way as much as what follows: what is revoked meanwhile reaches the code.
+    const [began, client] = await Promise.all([
+      core.issuing.begin(),
+      core.clients.get(form.get('client_id') ?? ''),
+    ])
     const trusted = trustedIn(form, client?.enabled ? client : null)
     if ('error' in trusted) return refusalPage(trusted)
     const back = (parameters: Readonly<Record<string, string>>) =>
@@ -79,7 +84,7 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
       if (!decided) return back({ ...refuse('access_denied', 'The user did not allow it.') })
       // A host may have a Response of another make: it is known by what it is not.
       if (!('userId' in decided)) return await wireAnswer(decided)
-      return back({ code: await codeFor(core, { trusted, ask, form, decided, request }) })
+      return back({ code: await codeFor(core, { trusted, ask, form, decided, began, request }) })
     } catch (error) {
       core.onTrouble(error, request.id)
       return back({ error: troubleOf(error), error_description: 'Try again in a while.' })
@@ -164,20 +169,24 @@ async function codeFor(
     readonly ask: AuthorizeAsk
     readonly form: Form
     readonly decided: Authorized
+    readonly began: Beginning
     readonly request: WireRequest
   },
 ): Promise<string> {
-  const { trusted, ask, form, decided, request } = given
+  const { trusted, ask, form, decided, began, request } = given
   const { userId, sessionId, scope } = checkAuthorized(decided, ask)
   return issuing.startWithCode({
     ...{ client: trusted.client, userId, sessionId, scope, audience: ask.resource ?? undefined },
     ...{ redirectUri: trusted.redirectUri, challenge: form.get('code_challenge') ?? '' },
+    began,
     asked: { actor: `user:${userId}`, request: request.id },
   })
 }
 
 /** A browser is told the error by its client, not by a status (RFC 6749 section 4.1.2.1). */
 function troubleOf(error: unknown): OAuthErrorCode {
+  // The user was logged out meanwhile.
+  if (isRescindError(error, 'request_stale')) return 'access_denied'
   const isStore = isRescindError(error) && error.code.startsWith('store_')
   return isStore ? 'temporarily_unavailable' : 'server_error'
 }

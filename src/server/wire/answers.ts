@@ -77,19 +77,27 @@ export function troubleAnswer(error: unknown): WireAnswer {
   if (isRescindError(error, 'client_unknown')) {
     return refusalAnswer(refuse('invalid_client', 'Client authentication failed.'))
   }
-  const isStore = isRescindError(error) && error.code.startsWith('store_')
-  const answer = isStore
-    ? refusalAnswer({
-        error: 'temporarily_unavailable',
-        error_description:
-          'The store is in trouble, and it is not known whether this was done. Send the request again.',
-      })
-    : refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
+  const again = againText(error)
+  const answer =
+    again === null
+      ? refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
+      : refusalAnswer({ error: 'temporarily_unavailable', error_description: again })
   const headers = { ...answer.headers, 'access-control-allow-origin': '*' }
   return {
     ...answer,
-    headers: isStore ? { ...headers, 'retry-after': String(RETRY_AFTER_S) } : headers,
+    headers: again !== null ? { ...headers, 'retry-after': String(RETRY_AFTER_S) } : headers,
   }
+}
+
+/** Says why a request is to be sent again; null when that does not help. */
+function againText(error: unknown): string | null {
+  if (!isRescindError(error)) return null
+  if (error.code === 'request_stale') {
+    return 'All of the client was revoked while this was under way. Send the request again.'
+  }
+  return error.code.startsWith('store_')
+    ? 'The store is in trouble, and it is not known whether this was done. Send the request again.'
+    : null
 }
 
 function statusOf(error: OAuthErrorCode): number {

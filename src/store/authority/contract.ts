@@ -27,7 +27,8 @@ export const SETTINGS_KEPT = 100
  * 4. The events of a change are there if and only if the change is.
  * 5. What has ended is forgotten together with its row, when that has expired: no sooner, and without a clean-up job.
  *    A grant is forgotten with its last token, and takes no token from then on.
- * 6. A mark is seen by every look-up that begins after its commit resolved, on every process.
+ * 6. A mark is seen by every look-up that begins after its commit resolved, on every process. It kills the
+ *    grants that were started before, and those whose request had read the epoch before, however late they start.
  * 7. A mark is kept as long as a grant is there that it killed, and not much longer.
  *    So is each of its settings by which a grant died first; of others, some of the youngest, for as long as
  *    they were told. One with a moment is kept as long as any grant could live that was there, and not made
@@ -43,6 +44,11 @@ export interface AuthorityStore {
   readToken(id: number): Promise<TokenView | null>
   readGrant(id: number): Promise<GrantView | null>
   readClient(id: string): Promise<ClientRow | null>
+  /**
+   * Reads the present epoch: no mark that is set from now on is as old, and every one whose commit has
+   * resolved is. Who starts a grant reads it first of all.
+   */
+  readEpoch(): Promise<number>
   /** Reads a token and the client that asks about it together. */
   readAsked(asked: TokenAsked): Promise<AskedRows>
   listClients(): Promise<readonly ClientRow[]>
@@ -124,7 +130,7 @@ export interface GrantRow {
 }
 
 export interface GrantView extends GrantRow {
-  /** The youngest mark that the grant was born after. */
+  /** The epoch at which the request for it began: no mark up to it kills the grant, and every younger one does. */
   readonly born: number
   readonly endedAt: number | null
   readonly marks: Marks
@@ -206,10 +212,15 @@ export interface EventRow extends NewEvent {
 }
 
 export type Change =
-  /** Starts a grant, with its first tokens; conflicts when it is there already: it was sent before. */
+  /**
+   * Starts a grant, with its first tokens; conflicts when it is there already: it was sent before. One that
+   * a mark has overtaken is written, and dead.
+   */
   | {
       readonly type: 'start_grant'
       readonly grant: GrantRow
+      /** The epoch that was read when the request for it began: it is born then, or now if that is less. */
+      readonly began: number
       readonly tokens: readonly TokenRow[]
       readonly events: readonly NewEvent[]
     }
@@ -250,7 +261,10 @@ export type Change =
       readonly reach: Reach
       readonly before: number | null
       readonly at: number
-      /** Before this moment it is not forgotten, nor while a grant is there that it killed. */
+      /**
+       * Before this moment it is not forgotten, nor while a grant is there that it killed. Requests that it
+       * overtook are over by then; and where it has a moment or is on everything, so are their grants.
+       */
       readonly keepUntil: number
       readonly events: readonly NewEvent[]
     }

@@ -26,15 +26,15 @@ interface Kind<T extends ChangeType> {
 
 const START_GRANT: Kind<'start_grant'> = {
   // The epoch that the snapshot shows is that of the youngest mark which was there before: a mark that
-  // commits later has a higher one, and kills the grant.
+  // commits later has a higher one, and kills the grant; so does one since the request for it began.
   decide: `asked AS (SELECT DISTINCT ON (id) * FROM unnest($1::int[], $2::bigint[], $3::bigint[],
-      $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-      AS a (no, id, created_at, expires_at, client_id, user_id, session_id, scope, detail)
+      $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[])
+      AS a (no, id, created_at, expires_at, client_id, user_id, session_id, scope, detail, began)
       ORDER BY id, no),
     done AS (INSERT INTO rescind.grants
       (id, created_at, expires_at, born, client_id, user_id, session_id, scope, detail)
       SELECT id, created_at, expires_at,
-        (SELECT value FROM rescind.counter WHERE name = 'epoch'),
+        least(began, (SELECT value FROM rescind.counter WHERE name = 'epoch')),
         client_id, user_id, session_id, scope, detail
       FROM asked ORDER BY id ON CONFLICT DO NOTHING RETURNING id),
     won AS (SELECT no FROM asked WHERE (id IN (SELECT id FROM done)) IS TRUE)`,
@@ -50,6 +50,7 @@ const START_GRANT: Kind<'start_grant'> = {
       grants.map(({ sessionId }) => sessionId),
       grants.map(({ scope }) => scope),
       grants.map(({ detail }) => detail),
+      numbers(changes.map(({ began }) => began)),
     ]
   },
 }

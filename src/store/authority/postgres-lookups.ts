@@ -74,6 +74,10 @@ const READ_CLIENTS: Statement = {
   name: 'rescind_read_clients',
   text: 'SELECT id, settings, enabled, version FROM rescind.client WHERE id = ANY($1::text[])',
 }
+const READ_COUNTERS: Statement = {
+  name: 'rescind_read_counters',
+  text: 'SELECT name, value FROM rescind.counter WHERE name = ANY($1::text[])',
+}
 const LIST_CLIENTS: Statement = {
   name: 'rescind_list_clients',
   text: 'SELECT id, settings, enabled, version FROM rescind.client ORDER BY id',
@@ -117,6 +121,7 @@ type Lookups = Pick<
   | 'readToken'
   | 'readGrant'
   | 'readClient'
+  | 'readEpoch'
   | 'listClients'
   | 'countReach'
   | 'listGrants'
@@ -152,12 +157,14 @@ export function createLookups(
   const grants = lookup(READ_GRANTS, (row) => [row.grant_id as number, grantView(row)])
   const clients = lookup(READ_CLIENTS, (row) => [row.id as string, clientRow(row)])
   const notes = lookup(READ_NOTES, (row) => [row.key as string, noteOf(row)])
+  const counters = lookup(READ_COUNTERS, (row) => [row.name as string, row.value as number])
   const rows = async <T>(statement: Statement, values: unknown[], map: (row: Row) => T) =>
     (await session.run(statement, values)).map(map)
   return {
     readToken: (id) => tokens.add(id),
     readGrant: (id) => grants.add(id),
     readClient: (id) => (canBeThere(id) ? clients.add(id) : Promise.resolve(null)),
+    readEpoch: async () => (await counters.add('epoch')) ?? 0,
     listClients: () => rows(LIST_CLIENTS, [], clientRow),
     readNote: (key) => (canBeThere(key) ? notes.add(key) : Promise.resolve(null)),
     readMarks: (keys, { born, createdAt }) =>
@@ -196,7 +203,7 @@ export function createLookups(
       return { grants: Number(row?.grants), tokens: Number(row?.tokens) }
     },
     async drained() {
-      await Promise.all([tokens, grants, clients, notes].map((queue) => queue.drained()))
+      await Promise.all([tokens, grants, clients, notes, counters].map((queue) => queue.drained()))
     },
   }
 }

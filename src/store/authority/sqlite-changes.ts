@@ -105,9 +105,9 @@ export function createChanges(
     setCounter(value + by, name)
     return value
   }
-  const writeGrant = (grant: GrantRow): boolean => {
+  const writeGrant = (grant: GrantRow, began: number): boolean => {
     const { id, clientId, userId, sessionId, scope, createdAt, expiresAt, detail } = grant
-    const born = lookups.latestMarks().epoch
+    const born = Math.min(began, lookups.latestMarks().epoch)
     forgetting.written(expiresAt)
     return insertGrant(id, clientId, userId, sessionId, scope, createdAt, expiresAt, born, detail)
   }
@@ -156,7 +156,7 @@ export function createChanges(
   const apply = (change: Change): boolean => {
     switch (change.type) {
       case 'start_grant':
-        if (!writeGrant(change.grant)) return false
+        if (!writeGrant(change.grant, change.began)) return false
         writeTokens(change.tokens)
         return true
       case 'add_tokens':

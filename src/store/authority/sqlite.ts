@@ -68,6 +68,7 @@ export async function openSqliteAuthorityStore(
     readGrant: (id) => read(() => lookups.grant(id)),
     readAsked: (asked) => read(() => lookups.asked(asked)),
     readClient: (id) => read(() => lookups.client(id)),
+    readEpoch: () => read(() => lookups.latestMarks().epoch),
     listClients: () => read(() => lookups.clients()),
     commit: queue.add as (change: Change) => Promise<Committed>,
     changeToken: (asked, decide) => queue.add({ ...asked, decide }),

@@ -6,7 +6,7 @@ import {
 } from '../../../src/store/authority/contract.ts'
 import { CONTRACT } from './contract.ts'
 import { SQLITE } from './kinds.ts'
-import { type Check, inWorld } from './world.ts'
+import { type Check, inWorld, JUST_NOW } from './world.ts'
 
 type Breaking = (store: AuthorityStore) => AuthorityStore
 
@@ -43,7 +43,13 @@ const growsOnTheDead: Breaking = (store) => ({
     const { tokens, events } = change
     const id = await store.reserveIds(1)
     const moved = tokens.map((token) => ({ ...token, grantId: id }))
-    return store.commit({ type: 'start_grant', grant: { ...grant, id }, tokens: moved, events })
+    return store.commit({
+      type: 'start_grant',
+      began: JUST_NOW,
+      grant: { ...grant, id },
+      tokens: moved,
+      events,
+    })
   },
 })
 
@@ -66,6 +72,13 @@ const disablesInTwo: Breaking = (store) => ({
     const reach = { type: 'client', clientId } as const
     return store.commit({ type: 'mark', reach, before: null, at, keepUntil, events: [] })
   },
+})
+
+/** Lets a grant be born when it is written. */
+const bearsAtWriting: Breaking = (store) => ({
+  ...store,
+  commit: (change) =>
+    store.commit(change.type === 'start_grant' ? { ...change, began: JUST_NOW } : change),
 })
 
 /** Writes events beside the change, and not with it. */
@@ -149,6 +162,15 @@ const BROKEN: readonly { title: string; breaking: Breaking; caughtBy: readonly s
     title: 'disables a client first and revokes second',
     breaking: disablesInTwo,
     caughtBy: ['no look-up sees a client disabled'],
+  },
+  {
+    title: 'lets a grant be born when it is written',
+    breaking: bearsAtWriting,
+    caughtBy: [
+      'a mark on u:ada kills grants that start later',
+      'says of a grant whose request marks',
+      'keeps a mark on a session as long',
+    ],
   },
   {
     title: 'writes events beside the change',

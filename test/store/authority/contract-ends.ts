@@ -7,6 +7,7 @@ import {
   endingGrant,
   endingToken,
   grantRow,
+  JUST_NOW,
   newEvent,
   START,
   spending,
@@ -157,7 +158,13 @@ export const END_CHECKS: readonly Check[] = [
       const id = await store.reserveIds(4)
       const grant = grantRow(id)
       const changes: readonly Change[] = [
-        { type: 'start_grant', grant, tokens: [tokenRow(id + 1, id)], events: [newEvent('new')] },
+        {
+          type: 'start_grant',
+          began: JUST_NOW,
+          grant,
+          tokens: [tokenRow(id + 1, id)],
+          events: [newEvent('new')],
+        },
         adding(grantId, id + 2),
         spending(tokenId, grantId, id + 3),
         endingGrant(grantId),
@@ -177,12 +184,19 @@ export const END_CHECKS: readonly Check[] = [
       const taken = grantRow(grantId)
       const bad = store.commit({
         type: 'start_grant',
+        began: JUST_NOW,
         grant: taken,
         tokens: [tokenRow(ids + 19, grantId)],
         events: [],
       })
       const good = Array.from({ length: 5 }, (_, no) =>
-        store.commit({ type: 'start_grant', grant: grantRow(ids + no), tokens: [], events: [] }),
+        store.commit({
+          type: 'start_grant',
+          began: JUST_NOW,
+          grant: grantRow(ids + no),
+          tokens: [],
+          events: [],
+        }),
       )
       expect(await bad).toBe('conflict')
       expect(countDone(await Promise.all(good))).toBe(5)

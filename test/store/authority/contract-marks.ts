@@ -69,8 +69,8 @@ function disabling(clientId: string): Change {
   return { type: 'disable_client', clientId, at: START, keepUntil, events }
 }
 
-async function startAll(store: AuthorityStore, createdAt: number) {
-  const started = NAMES.map((name) => startGrant(store, { ...GRANTS[name], createdAt }))
+async function startAll(store: AuthorityStore, createdAt: number, began?: number) {
+  const started = NAMES.map((name) => startGrant(store, { ...GRANTS[name], createdAt }, began))
   return Object.fromEntries(
     (await Promise.all(started)).map((ids, index) => [NAMES[index], ids]),
   ) as Record<Name, { grantId: number; tokenId: number }>
@@ -101,6 +101,51 @@ export const MARK_CHECKS: readonly Check[] = [
       },
     }),
   ),
+  ...REACHES.map(
+    ({ reach, dead }): Check => ({
+      title: `a mark on ${markKey(reach)} kills grants that start later, where their requests began before`,
+      async run({ store, other }) {
+        const began = await other.readEpoch()
+        expect(await store.commit(marking(reach))).toBe('done')
+        const [now, sameNow] = [await store.readEpoch(), await other.readEpoch()]
+        expect(now).toBeGreaterThan(began)
+        expect(sameNow).toBe(now)
+        const late = await startAll(other, START, began)
+        const fresh = await startAll(other, START, now)
+        for (const name of NAMES) {
+          expect(await isDead(store, late[name].tokenId), name).toBe(dead.includes(name))
+          expect(await isDead(store, fresh[name].tokenId), `fresh ${name}`).toBe(false)
+          const { grantId } = late[name]
+          const child = tokenRow(await store.reserveIds(1), grantId)
+          const add: Change = { type: 'add_tokens', grantId, tokens: [child], events: [] }
+          expect(await other.commit(add)).toBe(dead.includes(name) ? 'conflict' : 'done')
+        }
+      },
+    }),
+  ),
+  {
+    title: 'says of a grant whose request marks have overtaken which of them was the first',
+    async run({ store, other }) {
+      const ada: Reach = { type: 'user', userId: 'ada' }
+      await store.commit(marking(ada, null, START + 1))
+      const began = await other.readEpoch()
+      await store.commit(marking(ada, null, START + 2))
+      await store.commit(marking(ada, null, START + 3))
+      const { grantId } = await startGrant(other, {}, began)
+      const grant = (await store.readGrant(grantId)) ?? expect.fail('not there')
+      expect(grant.born).toBe(began)
+      expect(await store.readMarks(['u:ada'], grant)).toMatchObject([{ at: START + 2 }])
+    },
+  },
+  {
+    title: 'a grant is born no later than it is written',
+    async run({ store, other }) {
+      const { grantId } = await startGrant(store, {}, (await store.readEpoch()) + 1)
+      await other.commit(marking({ type: 'user', userId: 'ada' }))
+      const grant = (await store.readGrant(grantId)) ?? expect.fail('not there')
+      expect(isGrantDead(grant)).toBe(true)
+    },
+  },
   {
     title:
       'a mark on what was issued before a moment kills older grants alone, whenever they start',

@@ -6,6 +6,7 @@ import {
   type Check,
   countDone,
   grantRow,
+  JUST_NOW,
   newEvent,
   START,
   startGrant,
@@ -62,7 +63,7 @@ export const ROW_CHECKS: readonly Check[] = [
         tokenRow(id + 1, id, { kind: 'access', hash, detail: ODD_TEXT }),
         tokenRow(id + 2, id, { kind: 'code', expiresAt: START + 60_000 }),
       ]
-      await put(store, { type: 'start_grant', grant, tokens, events: [] })
+      await put(store, { type: 'start_grant', began: JUST_NOW, grant, tokens, events: [] })
       const views = await Promise.all(tokens.map((token) => other.readToken(token.id)))
       for (const [index, view] of views.entries()) {
         const { end, grant: granted, hash: read, ...rest } = view ?? expect.fail('not there')

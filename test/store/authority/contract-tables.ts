@@ -16,6 +16,7 @@ import {
   endingToken,
   grantRow,
   HOUR_MS,
+  JUST_NOW,
   LIFE_MS,
   newEvent,
   START,
@@ -66,7 +67,7 @@ async function writeGeneration({ store, clock }: World): Promise<void> {
     const events = [newEvent('written', { at: now })]
     const reach = { type: 'user', userId: `user ${id}` } as const
     return [
-      [{ type: 'start_grant', grant, tokens: [token], events }],
+      [{ type: 'start_grant', began: JUST_NOW, grant, tokens: [token], events }],
       [{ type: 'spend_token', ...spend, events }],
       [
         endingToken(id + 2, now),
@@ -87,7 +88,9 @@ async function startIdle(store: AuthorityStore, some: Partial<GrantRow> = {}): P
   const id = await store.reserveIds(2)
   const grant = grantRow(id, { expiresAt: START + GRANT_LIFE_MS, ...some })
   const tokens = [tokenRow(id + 1, id, { expiresAt: START + LIFE_MS })]
-  expect(await store.commit({ type: 'start_grant', grant, tokens, events: [] })).toBe('done')
+  expect(
+    await store.commit({ type: 'start_grant', began: JUST_NOW, grant, tokens, events: [] }),
+  ).toBe('done')
   return id
 }
 
@@ -149,7 +152,7 @@ export const TABLE_CHECKS: readonly Check[] = [
       const grants = ids.map((id) => grantRow(id, { expiresAt: START + LIFE_MS }))
       await Promise.all(ids.slice(0, GENERATION).map(() => startGrant(store)))
       for (const grant of grants) {
-        await store.commit({ type: 'start_grant', grant, tokens: [], events: [] })
+        await store.commit({ type: 'start_grant', began: JUST_NOW, grant, tokens: [], events: [] })
       }
       expect(await other.readGrant(first)).not.toBeNull()
       clock.set(START + 2 * LIFE_MS)
@@ -192,6 +195,7 @@ export const TABLE_CHECKS: readonly Check[] = [
         const names = { clientId: 'shop', userId: 'shop eve', sessionId: 's 1' }
         const grantId = await startIdle(store, names)
         const reach = { type, ...names } as Reach
+        const began = await other.readEpoch()
         const mark = { type: 'mark', reach, before: null, at: start, events: [] } as const
         await store.commit({ ...mark, keepUntil: start + HOUR_MS })
         // One that is born later has nothing to do with it.
@@ -201,10 +205,20 @@ export const TABLE_CHECKS: readonly Check[] = [
         ]
         await store.commit({ type: 'add_tokens', grantId: later, tokens, events: [] })
         const marks = () => store.readMarks([markKey(reach)], ANCIENT)
-        clock.set(start + LIFE_MS - 1)
-        await writeGeneration(world)
-        const killed = await other.readGrant(grantId)
-        expect(killed !== null && isGrantDead(killed)).toBe(true)
+        // What is under way, and starts when the mark is about to be forgotten.
+        clock.set(start + HOUR_MS - 1)
+        const longer = { ...names, expiresAt: start + 1.5 * LIFE_MS }
+        const { grantId: overtaken } = await startGrant(other, longer, began)
+        const looks = [
+          { id: grantId, at: start + LIFE_MS - 1 },
+          { id: overtaken, at: start + 1.25 * LIFE_MS },
+        ]
+        for (const { id, at } of looks) {
+          clock.set(at)
+          await writeGeneration(world)
+          const killed = await other.readGrant(id)
+          expect(killed !== null && isGrantDead(killed)).toBe(true)
+        }
         for (const lives of [2, 4]) {
           clock.set(start + lives * LIFE_MS)
           await writeGeneration(world)

@@ -12,7 +12,16 @@ import { SQLITE_MIGRATIONS } from '../../../src/store/authority/sqlite-schema.ts
 import { tempHome } from '../../support/temp-home.ts'
 import { describeAuthorityStore } from './contract.ts'
 import { SQLITE } from './kinds.ts'
-import { ANCIENT, grantRow, LIFE_MS, manualClock, newEvent, START, tokenRow } from './world.ts'
+import {
+  ANCIENT,
+  grantRow,
+  JUST_NOW,
+  LIFE_MS,
+  manualClock,
+  newEvent,
+  START,
+  tokenRow,
+} from './world.ts'
 
 describeAuthorityStore(SQLITE)
 
@@ -29,7 +38,7 @@ async function startedWith(store: AuthorityStore, count: number): Promise<number
   const ids = Array.from({ length: count }, (_, index) => grantId + 1 + index)
   const tokens = ids.map((id) => tokenRow(id, grantId, LATER))
   const grant = grantRow(grantId, LATER)
-  await store.commit({ type: 'start_grant', grant, tokens, events: [] })
+  await store.commit({ type: 'start_grant', began: JUST_NOW, grant, tokens, events: [] })
   return ids
 }
 
@@ -117,7 +126,13 @@ describe("the authority's store in an SQLite file", () => {
       tokenRow(soon, grantId, { expiresAt: START + 10 }),
       ...later.map((id) => tokenRow(id, grantId)),
     ]
-    await store.commit({ type: 'start_grant', grant: grantRow(grantId), tokens, events: [] })
+    await store.commit({
+      type: 'start_grant',
+      began: JUST_NOW,
+      grant: grantRow(grantId),
+      tokens,
+      events: [],
+    })
     for (const tokenId of [soon, ...later]) {
       await store.commit({ type: 'end_token', tokenId, at: START, events: [] })
     }
@@ -217,7 +232,13 @@ describe("the authority's store in an SQLite file", () => {
       const store = await openSqliteAuthorityStore(join(home.path, 'authority.db'))
       const ids = await startedWith(store, 20)
       const spoiled = grantRow(await store.reserveIds(1), { ...LATER, userId: {} as string })
-      const wrong: Change = { type: 'start_grant', grant: spoiled, tokens: [], events: [] }
+      const wrong: Change = {
+        type: 'start_grant',
+        began: JUST_NOW,
+        grant: spoiled,
+        tokens: [],
+        events: [],
+      }
       const ends = ids.map(endingNow)
       const changes = where === 'before' ? [wrong, ...ends] : [...ends, wrong]
       const committed = await Promise.allSettled(changes.map((change) => store.commit(change)))
@@ -295,7 +316,13 @@ describe("the authority's store in an SQLite file", () => {
       changes.begin()
       database.exec(`UPDATE counter SET value = ${epoch} WHERE name = 'epoch'`)
       const tokens = [tokenRow(2, 1, LATER)]
-      changes.apply({ type: 'start_grant', grant: grantRow(1, LATER), tokens, events: [] })
+      changes.apply({
+        type: 'start_grant',
+        began: JUST_NOW,
+        grant: grantRow(1, LATER),
+        tokens,
+        events: [],
+      })
       return lookups.token(2)?.grant.born
     }
     expect(bornIn(3)).toBe(3)

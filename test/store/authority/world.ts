@@ -14,6 +14,8 @@ export const START = Date.UTC(2026, 5, 1)
 export const HOUR_MS = 3_600_000
 /** How long everything lives that a test starts and says nothing about. */
 export const LIFE_MS = 24 * HOUR_MS
+/** The epoch of a request that begins when its grant is written: nothing came between. */
+export const JUST_NOW = Number.MAX_SAFE_INTEGER
 /** How long events are kept in a world. */
 export const EVENTS_KEPT_MS = 48 * HOUR_MS
 
@@ -140,8 +142,9 @@ interface Started {
 export async function startGrant(
   store: AuthorityStore,
   some: Partial<GrantRow> = {},
+  began = JUST_NOW,
 ): Promise<Started> {
-  return startGrantAs(store, await store.reserveIds(2), some)
+  return startGrantAs(store, await store.reserveIds(2), some, began)
 }
 
 /** As {@link startGrant}, many at once. */
@@ -154,11 +157,18 @@ async function startGrantAs(
   store: AuthorityStore,
   grantId: number,
   some: Partial<GrantRow> = {},
+  began = JUST_NOW,
 ): Promise<Started> {
   const tokenId = grantId + 1
   const grant = grantRow(grantId, some)
   const token = tokenRow(tokenId, grantId, { expiresAt: grant.expiresAt })
-  const committed = await store.commit({ type: 'start_grant', grant, tokens: [token], events: [] })
+  const committed = await store.commit({
+    type: 'start_grant',
+    began,
+    grant,
+    tokens: [token],
+    events: [],
+  })
   if (committed !== 'done') throw new Error('a fresh grant conflicts')
   return { grantId, tokenId }
 }
