@@ -76,3 +76,15 @@ export const SPOILED: Readonly<Record<string, Spoil>> = {
     },
   }),
 }
+
+/** Stores that let what is under way survive a revocation, by what they do. */
+export const SPOILED_BIRTHS: Readonly<Record<string, Spoil>> = {
+  'a grant is born when it is written': commits((commit) => (change) => {
+    if (change.type !== 'start_grant') return commit(change)
+    return commit({ ...change, began: Number.MAX_SAFE_INTEGER })
+  }),
+  'the epoch that is read is one to come': (store) => ({
+    ...store,
+    readEpoch: async () => (await store.readEpoch()) + 1,
+  }),
+}

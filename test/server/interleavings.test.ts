@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { seededRandom } from '../../src/core/clock.ts'
 import { enumerateOrders, randomOf, replayOf } from '../support/schedule.ts'
-import { SPOILED } from './interleavings-spoiled.ts'
+import { meetingsOfBirths, openNursery } from './interleavings-births.ts'
+import { SPOILED, SPOILED_BIRTHS } from './interleavings-spoiled.ts'
 import {
   CODE_ACTORS,
   enumerateMeetings,
@@ -75,6 +76,31 @@ describe.skipIf(AGAIN)('a store that breaks its promises is caught', () => {
     await expect(again).rejects.toThrow((message as string).split('\n')[0] as string)
     await using sound = await openArena(meeting)
     await sound.meet(meeting, replayOf(choices))
+  })
+})
+
+// Skipped only while one order is looked at again (MEETING).
+describe.skipIf(AGAIN)('what is under way when it is revoked is dead, in every order', () => {
+  test.each(meetingsOfBirths().map((actors) => ({ actors, title: actors.join(', ') })))(
+    '$title',
+    async ({ actors }) => {
+      await using nursery = await openNursery()
+      const orders = await enumerateOrders((choose) => nursery.meet(actors, choose))
+      expect(orders).toBeGreaterThan(actors.length)
+    },
+  )
+  test.each(
+    Object.entries(SPOILED_BIRTHS).flatMap(([title, spoil]) =>
+      (['issue', 'authorize'] as const).flatMap((asker) =>
+        (['revoke_user', 'revoke_session', 'revoke_user_elsewhere'] as const).map((revoker) => ({
+          ...{ title, spoil, asker, revoker },
+        })),
+      ),
+    ),
+  )('but not where $title: $asker, $revoker', async ({ spoil, asker, revoker }) => {
+    await using nursery = await openNursery(spoil)
+    const spoiled = enumerateOrders((choose) => nursery.meet([asker, revoker], choose))
+    await expect(spoiled).rejects.toThrow(`${asker} is alive and must be dead`)
   })
 })
 
