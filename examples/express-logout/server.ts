@@ -1,5 +1,5 @@
-// Logging out of an Express app revokes: every token that was issued in the session is dead before the
-// answer goes out, on every process. Run it: node examples/express-logout/server.ts
+// Logging out of an Express app revokes: every token that was issued in the session, or was about to be, is
+// dead before the answer goes out, on every process. Run it: node examples/express-logout/server.ts
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -11,10 +11,18 @@ import {
   mountExpress,
   onlyEndpoints,
   openSqliteAuthorityStore,
+  RescindError,
+  type RevokeReach,
 } from '../../src/server/index.ts'
 
 const CLIENT = 'the-app'
 const SESSIONS_MAX = 10_000
+
+interface Session {
+  readonly id: string
+  readonly user: string
+  isOver: boolean
+}
 
 /** Starts the app where its issuer says. It has a login of its own, and mounts what it wants of the authority. */
 export async function start(issuer: string, folder: string) {
@@ -26,14 +34,17 @@ export async function start(issuer: string, folder: string) {
   if (!(await authority.clients.get(CLIENT))) {
     await authority.clients.add({ id: CLIENT, authMethod: 'none', grantTypes: ['refresh_token'] })
   }
-  const sessions = new Map<string, string>()
-  const sessionOf = (request: Request) => {
+  const sessions = new Map<string, Session>()
+  const sessionOf = (request: Request): Session | undefined => {
     const [, id = ''] = /(?:^|; )sid=([\w-]+)/.exec(request.get('cookie') ?? '') ?? []
-    const user = sessions.get(id)
-    return user === undefined ? null : { id, user }
+    return sessions.get(id)
   }
-  const forget = (isGone: (id: string, user: string) => boolean) => {
-    for (const [id, user] of sessions) if (isGone(id, user)) sessions.delete(id)
+  // First the sessions, then the tokens: nobody begins to ask for more, and what had begun dies with the rest.
+  // When the revocation fails they are there to be logged out again, and for nothing else.
+  const logOut = async (over: readonly Session[], reach: RevokeReach, user: string) => {
+    for (const session of over) session.isOver = true
+    await authority.revoke(reach, { actor: `user:${user}` })
+    for (const { id } of over) sessions.delete(id)
   }
 
   const app = express()
@@ -44,16 +55,22 @@ export async function start(issuer: string, folder: string) {
   app.post('/login', (request, response) => {
     if (sessions.size >= SESSIONS_MAX) return void response.status(503).end()
     const id = randomBytes(24).toString('base64url')
-    sessions.set(id, String(request.body.user))
+    sessions.set(id, { id, user: String(request.body.user), isOver: false })
     response.cookie('sid', id, { httpOnly: true, sameSite: 'strict' }).end()
   })
 
   // Tokens for the app's pages and devices, born in the session.
   app.post('/tokens', async (request, response) => {
     const session = sessionOf(request)
-    if (!session) return void response.status(401).end()
+    if (!session || session.isOver) return void response.status(401).end()
     const { id: sessionId, user: userId } = session
-    response.json(await authority.issue({ clientId: CLIENT, userId, sessionId, scope: '' }))
+    try {
+      response.json(await authority.issue({ clientId: CLIENT, userId, sessionId, scope: '' }))
+    } catch (error) {
+      // He logged out meanwhile.
+      if (!(error instanceof RescindError && error.code === 'request_stale')) throw error
+      response.status(401).end()
+    }
   })
 
   app.get('/hello', async (request, response) => {
@@ -63,21 +80,18 @@ export async function start(issuer: string, folder: string) {
     else response.status(401).set('WWW-Authenticate', 'Bearer error="invalid_token"').end()
   })
 
-  // First the tokens, then the session: whoever is told that he is out, is.
+  // Whoever is told that he is out, is.
   app.post('/logout', async (request, response) => {
     const session = sessionOf(request)
-    if (session) {
-      await authority.revoke({ session: session.id }, { actor: `user:${session.user}` })
-      forget((id) => id === session.id)
-    }
+    if (session) await logOut([session], { session: session.id }, session.user)
     response.clearCookie('sid').end()
   })
 
   app.post('/logout-everywhere', async (request, response) => {
-    const session = sessionOf(request)
-    if (session) {
-      await authority.revoke({ user: session.user }, { actor: `user:${session.user}` })
-      forget((_, user) => user === session.user)
+    const user = sessionOf(request)?.user
+    if (user !== undefined) {
+      const all = [...sessions.values()].filter((session) => session.user === user)
+      await logOut(all, { user }, user)
     }
     response.clearCookie('sid').end()
   })
