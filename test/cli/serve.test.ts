@@ -506,6 +506,7 @@ describe('rescind authority revoke', () => {
     }
     const none = await run('authority', 'revoke', '--user', 'no-such', '--confirm', '0')
     expect(none.stdout).toContain('Nothing of user no-such was alive.')
+    expect(none.stdout).toContain('What had begun to be issued is dead as well')
     expect(none.stdout).not.toContain('Revoked')
     const grant = ['authority', 'revoke', '--grant', '999999', '--confirm', '0']
     expect((await run(...grant)).stdout).toContain('There is no grant 999999: none was started')

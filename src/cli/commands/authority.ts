@@ -84,7 +84,7 @@ async function revoke(context: Context, core: Core, options: ReachOptions): Prom
   }
   output.say(
     counted.grants === 0
-      ? `Nothing of ${words} was alive. What is being issued at this moment is revoked as well.`
+      ? `Nothing of ${words} was alive. What had begun to be issued is dead as well; what begins from now on lives.`
       : `Revoked ${counts} of ${words}. None of them is active from now on.`,
   )
 }
