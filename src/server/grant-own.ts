@@ -1,5 +1,6 @@
 import { createMemo } from '../core/memo.ts'
 import type { GrantRow } from '../store/authority/contract.ts'
+import { overtaken } from './beginning.ts'
 import type { Client } from './client-settings.ts'
 import type { Asked } from './events.ts'
 import { type Granting, type TokenAnswer, TRIES_MAX } from './grant.ts'
@@ -36,10 +37,19 @@ export function createOwnGrants(
     const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience, x5t }
     return accessToken(await tokens.takeIds(1), client, grant, detail)
   }
+  /**
+   * A request that came before its client was revoked finds the client's grant dead, and starts another: by
+   * the same proof, which must still be good. Who has changed a secret and revoked is rid of the old one.
+   */
+  const checkUnchanged = async ({ id, version }: Client): Promise<void> => {
+    const now = await store.readClient(id)
+    if (now?.enabled && now.version !== version) throw overtaken()
+  }
   /** Starts a client's own grant with the token that is asked for; who asks meanwhile waits for the grant. */
   const startOwn = async (request: OwnRequest): Promise<TokenAnswer> => {
     const { client, asked } = request
     const started = beginnings.begin().then(async (began) => {
+      await checkUnchanged(client)
       const grant = await newGrant({ client, scope: client.scope, began })
       const access = await ownToken(request, grant)
       const events = [startOf(grant, 'client_credentials', asked)]

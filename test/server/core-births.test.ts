@@ -28,6 +28,8 @@ interface Births extends AsyncDisposable {
   readonly epochReads: () => number
   /** All tokens that were ever written with a new grant. */
   readonly written: TokenRow[]
+  /** What happens before the next token is added to a grant, once. */
+  readonly duringAdd: { act?: (() => Promise<void>) | undefined }
 }
 
 async function open(
@@ -37,6 +39,7 @@ async function open(
   const clock = handClock()
   const sound = await openStore(clock)
   const written: TokenRow[] = []
+  const duringAdd: Births['duringAdd'] = {}
   let epochReads = 0
   const store: AuthorityStore = {
     ...sound,
@@ -44,8 +47,13 @@ async function open(
       epochReads += 1
       return sound.readEpoch()
     },
-    commit: (change) => {
+    commit: async (change) => {
       if (change.type === 'start_grant') written.push(...change.tokens)
+      if (change.type === 'add_tokens') {
+        const { act } = duringAdd
+        duringAdd.act = undefined
+        await act?.()
+      }
       return sound.commit(change)
     },
   }
@@ -58,7 +66,8 @@ async function open(
   })
   written.length = 0
   return {
-    ...{ authority, clock, secret: secret?.reveal() ?? '', epochReads: () => epochReads, written },
+    ...{ authority, clock, secret: secret?.reveal() ?? '' },
+    ...{ epochReads: () => epochReads, written, duringAdd },
     [Symbol.asyncDispose]: () => authority.close(),
   }
 }
@@ -195,6 +204,20 @@ describe.each(STORES.filter(({ missing }) => !missing))(
       expect(await authority.count({ client: 'app' })).toEqual({ grants: 0, tokens: 0 })
       const again = (await (await ask()).json()) as TokenAnswer
       expect((await authority.introspect(again.access_token)).active).toBe(true)
+    })
+
+    test('a request by a secret that was changed before all of its client was revoked', async () => {
+      await using births = await open(openStore)
+      const { authority, duringAdd } = births
+      const ask = () => post(births, '/token', { grant_type: 'client_credentials' })
+      expect((await ask()).status).toBe(200)
+      duringAdd.act = async () => {
+        await authority.clients.rotateSecret('app')
+        await authority.revoke({ client: 'app' })
+      }
+      expect((await ask()).status).toBe(503)
+      expect(await authority.count({ client: 'app' })).toEqual({ grants: 0, tokens: 0 })
+      expect((await ask()).status).toBe(401)
     })
 
     test('explain names the revocation that came first', async () => {

@@ -93,7 +93,7 @@ export function troubleAnswer(error: unknown): WireAnswer {
 function againText(error: unknown): string | null {
   if (!isRescindError(error)) return null
   if (error.code === 'request_stale') {
-    return 'All of the client was revoked while this was under way. Send the request again.'
+    return 'The client was changed or revoked while this was under way. Send the request again.'
   }
   return error.code.startsWith('store_')
     ? 'The store is in trouble, and it is not known whether this was done. Send the request again.'
