@@ -3,7 +3,7 @@ export interface PageForm {
   /** Absolute. */
   readonly action: URL
   readonly method: 'GET' | 'POST'
-  /** Inputs with their values; of the buttons, the first that has a name. */
+  /** Inputs with their values; of the buttons the first, where it has a name: a browser presses that. */
   readonly fields: ReadonlyMap<string, string>
   /** All buttons that submit it. */
   readonly buttons: readonly FormButton[]
@@ -17,39 +17,38 @@ export interface FormButton {
   readonly label: string
 }
 
+/** Inputs that are buttons. */
+const BUTTON_TYPES: ReadonlySet<string> = new Set(['submit', 'button', 'reset', 'image'])
+
 /** Reads the forms of a page. Scripts are not run: a page that needs them has no form here. */
 export function readForms(page: string, url: URL): readonly PageForm[] {
   return [...page.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/gi)].map(
     ([, head = '', body = '']) => {
       const attributes = readAttributes(head)
+      const buttons = readButtons(body)
+      const pressed = buttons.slice(0, 1).filter(({ name }) => name !== '')
       return {
         action: new URL(attributes.get('action') || url.href, url),
         method: attributes.get('method')?.toUpperCase() === 'POST' ? 'POST' : 'GET',
-        fields: readFields(body),
-        buttons: readButtons(body),
+        fields: new Map([
+          ...readInputs(body),
+          ...pressed.map(({ name, value }) => [name, value] as const),
+        ]),
+        buttons,
       }
     },
   )
 }
 
-function readFields(body: string): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>()
-  let submitted = false
-  for (const [, tag = '', head = ''] of body.matchAll(
-    /<(input|button|select|textarea)\b([^>]*)>/gi,
-  )) {
+function readInputs(body: string): readonly (readonly [string, string])[] {
+  return [...body.matchAll(/<(?:input|select|textarea)\b([^>]*)>/gi)].flatMap(([, head = '']) => {
     const attributes = readAttributes(head)
     const name = attributes.get('name')
-    const type = attributes.get('type')?.toLowerCase() ?? (tag === 'button' ? 'submit' : 'text')
-    if (name === undefined || type === 'reset' || type === 'image') continue
-    if (type === 'submit' || type === 'button') {
-      if (submitted || type === 'button') continue
-      submitted = true
-    }
+    const type = attributes.get('type')?.toLowerCase() ?? 'text'
+    if (name === undefined || BUTTON_TYPES.has(type)) return []
     const unchecked = (type === 'checkbox' || type === 'radio') && !attributes.has('checked')
-    if (!unchecked) fields.set(name, attributes.get('value') ?? '')
-  }
-  return fields
+    return unchecked ? [] : [[name, attributes.get('value') ?? ''] as const]
+  })
 }
 
 function readButtons(body: string): readonly FormButton[] {

@@ -30,6 +30,18 @@ describe('by code: the forms of a page', () => {
       { ok: 'yes' },
     ],
     [
+      'of two buttons the first, which has no name and sends nothing',
+      '<form><input name="user"><button>Log in</button><button name="d" value="deny">Deny</button></form>',
+      AT.href,
+      { user: '' },
+    ],
+    [
+      'inputs that submit are buttons as well',
+      '<form><INPUT type="submit" name="go" value="1"><BUTTON name="no" value="2">No</BUTTON></form>',
+      AT.href,
+      { go: '1' },
+    ],
+    [
       'a box that is not checked is not sent',
       '<form><input type="checkbox" name="a" value="1"><input type="checkbox" name="b" value="1" checked></form>',
       AT.href,

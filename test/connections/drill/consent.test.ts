@@ -84,6 +84,12 @@ describe('the walk of forms to a denial presses what says that it denies, and a 
       'b',
     ],
     ['one without a name, to allow', '<button>Continue</button>', 'allow', 'pressed'],
+    [
+      'the first, which has no name, before one with a name, to allow',
+      '<button>Continue</button><button name="d" value="stop">Stop</button>',
+      'allow',
+      'pressed',
+    ],
   ] as const)('%s: pressed', async (_title, buttons, decision, came) => {
     expect(await walk(buttons, decision)).toBe(came)
   })

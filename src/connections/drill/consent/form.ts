@@ -63,7 +63,7 @@ function fillIn(form: PageForm, wish: ConsentFields, decision: Decision): Map<st
   // Which of two without a name was pressed, the server does not see.
   const isTold = chosen !== undefined && (chosen.name !== '' || nameless.length === 1)
   if (!isTold && decision === 'deny' && !isLogin) throw new RescindError('consent_failed', UNTOLD)
-  const button = chosen ?? form.buttons.find(({ name }) => name !== '')
+  const button = chosen ?? form.buttons[0]
   const buttons = new Set(form.buttons.map(({ name }) => name))
   const inputs = [...form.fields].filter(([name]) => !buttons.has(name))
   const filled = new Map(inputs.map(([name, value]) => [name, wish.fields[name] ?? value]))

@@ -1,0 +1,49 @@
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../support/free-port.ts'
+import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
+import { tempHome } from '../support/temp-home.ts'
+
+const REDIRECT = 'https://client.example.com/cb'
+
+describe('rescind conformance against rescind serve --dev-login', () => {
+  const home = tempHome()
+  let child: Child | undefined
+  let issuer: string
+
+  beforeAll(async () => {
+    const port = await freePort()
+    issuer = `http://127.0.0.1:${port}`
+    const authority = { issuer, listen: `127.0.0.1:${port}`, metrics: false }
+    writeFileSync(join(home.path, 'rescind.yaml'), JSON.stringify({ authority }))
+    const add = async (id: string, ...args: string[]) => {
+      const line = ['client', 'add', id, '--scope', 'read', '--json', ...args]
+      return (await rescind(line, { home: home.path })).json.secret
+    }
+    const secret = await add('app', '--redirect-uri', REDIRECT)
+    const config = {
+      issuer,
+      clients: { c1: { id: 'app', auth: 'client_secret_basic', secret } },
+      tokens: { user: { by: 'code', redirectUri: REDIRECT, fields: { dev_user: 'ann' } } },
+    }
+    writeFileSync(join(home.path, 'clients.yaml'), JSON.stringify(config))
+    child = spawnRescind(['serve', '--dev-login'], { home: home.path })
+    await once(child.process.stdout as NodeJS.ReadableStream, 'data')
+  })
+  afterAll(async () => {
+    child?.process.kill('SIGKILL')
+    await child?.done
+    home[Symbol.dispose]()
+  })
+
+  const run = (...args: string[]) =>
+    rescind(['conformance', '--config', 'clients.yaml', ...args], { home: home.path })
+
+  test('the name in dev_user logs in, and the musts are decided', async () => {
+    const { json, exitCode } = await run('--only', '1,24,25,216', '--strict', '--json')
+    expect(json.totals).toMatchObject({ pass: 4, inconclusive: 0 })
+    expect(exitCode).toBe(0)
+  })
+})
