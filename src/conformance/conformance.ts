@@ -320,6 +320,16 @@ export function isUndecidedMust({ verdict, level }: CaseResult): boolean {
   return verdict === 'inconclusive' && level === 'must'
 }
 
+/** Says whether a result says how the server is: the case was run, and could be decided. */
+export function isDecided({ verdict }: CaseResult): boolean {
+  return verdict !== 'skipped' && verdict !== 'inconclusive'
+}
+
+/** Says whether cases were run, and none of them could be decided: such a run shows nothing. */
+export function showsNothing({ results }: ConformanceReport): boolean {
+  return !results.some(isDecided) && results.some(({ verdict }) => verdict === 'inconclusive')
+}
+
 /** Says whether a report has a failure that counts: of a must, or of a should where asked. */
 export function hasFailed(report: ConformanceReport, strict: boolean): boolean {
   return report.results.some(

@@ -73,9 +73,15 @@ describe('rescind conformance', () => {
     test('are counted in the first line, with the reason, and are exit 0', async () => {
       const { exitCode, stdout } = await runBlind('--only', '1,30,69,202')
       const [headline, , , , ...rest] = stdout.split('\n')
-      expect(headline).toBe('4 cases tested, and none failed; 3 musts could not be decided')
+      expect(headline).toBe('1 case tested, and none failed; 3 musts could not be decided')
       expect(rest.join(' ')).toContain(`Not decided: cases 1, 202, 69: ${why}`)
       expect(exitCode).toBe(0)
+    })
+
+    test('alone they are not tested: the first line says so, and exit 5', async () => {
+      const { exitCode, stdout } = await runBlind('--only', '1,69')
+      expect(stdout.split('\n')[0]).toBe('Nothing was decided: 2 cases unclear, 2 musts among them')
+      expect(exitCode).toBe(5)
     })
 
     test('are exit 5 with --strict, and errors in JUnit', async () => {

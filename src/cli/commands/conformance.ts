@@ -12,6 +12,7 @@ import {
   runConformance,
   SAMPLES_DEFAULT,
   SAMPLES_MAX,
+  showsNothing,
   undecidedMusts,
 } from '../../conformance/conformance.ts'
 import { renderConformanceHtml } from '../../conformance/report/html.ts'
@@ -85,8 +86,8 @@ async function conformance(io: Io, options: ConformanceCliOptions): Promise<void
 }
 
 /**
- * `notProven`: a must failed (strict: a should too, or a must could not be decided). `stopped`: by a
- * signal. `unexpected`: the server went away.
+ * `notProven`: a must failed (strict: a should too, or a must could not be decided), or nothing could
+ * be decided at all. `stopped`: by a signal. `unexpected`: the server went away.
  */
 function exitCodeOf(report: ConformanceReport, strict: boolean): ExitCode {
   if (hasFailed(report, strict)) return EXIT.notProven
@@ -96,7 +97,9 @@ function exitCodeOf(report: ConformanceReport, strict: boolean): ExitCode {
     case 'unreachable':
       return EXIT.unexpected
     case null:
-      return strict && undecidedMusts(report).length > 0 ? EXIT.notProven : EXIT.ok
+      return showsNothing(report) || (strict && undecidedMusts(report).length > 0)
+        ? EXIT.notProven
+        : EXIT.ok
   }
 }
 

@@ -1,5 +1,11 @@
 import type { Level } from '../case.ts'
-import { type CaseResult, type ConformanceReport, undecidedMusts } from '../conformance.ts'
+import {
+  type CaseResult,
+  type ConformanceReport,
+  isDecided,
+  showsNothing,
+  undecidedMusts,
+} from '../conformance.ts'
 import type { VerdictName } from '../verdict.ts'
 
 /** A verdict in a word. */
@@ -46,22 +52,28 @@ export function failuresOf(report: ConformanceReport): readonly CaseResult[] {
 /** Says in a sentence what a report comes to: what failed, and how many musts are still open. */
 export function headlineOf(report: ConformanceReport): string {
   const open = undecidedMusts(report).length
+  if (showsNothing(report)) {
+    return `Nothing was decided: ${cases(report.totals.inconclusive)} unclear, ${musts(open)} among them`
+  }
   if (open === 0) return failuresIn(report)
-  return `${failuresIn(report)}; ${open} ${open === 1 ? 'must' : 'musts'} could not be decided`
+  return `${failuresIn(report)}; ${musts(open)} could not be decided`
 }
 
 function failuresIn(report: ConformanceReport): string {
-  const tested = report.results.filter(({ verdict }) => verdict !== 'skipped')
+  const decided = report.results.filter(isDecided).length
   const failures = failuresOf(report)
   const of = (level: Level) => failures.filter((result) => result.level === level).length
-  if (tested.length === 0) return 'Nothing was tested'
-  if (failures.length === 0) return `${tested.length} cases tested, and none failed`
+  if (decided === 0) return 'Nothing was tested'
+  if (failures.length === 0) return `${cases(decided)} tested, and none failed`
   const parts = (['must', 'should', 'hardening', 'may', 'choice'] as const)
     .map((level) => ({ level, count: of(level) }))
     .filter(({ count }) => count > 0)
     .map(({ level, count }) => `${count} ${LEVEL_WORDS[level]}`)
-  return `${failures.length} of ${tested.length} cases failed: ${parts.join(', ')}`
+  return `${failures.length} of ${cases(decided)} failed: ${parts.join(', ')}`
 }
+
+const cases = (count: number): string => `${count} ${count === 1 ? 'case' : 'cases'}`
+const musts = (count: number): string => `${count} ${count === 1 ? 'must' : 'musts'}`
 
 /** Says which musts could not be decided and why, a sentence a reason; undefined where all were. */
 export function undecidedSentence(report: ConformanceReport): string | undefined {
