@@ -8,12 +8,12 @@ import {
   type Lifetimes,
 } from '../server/options.ts'
 import { SIGNING_ALGS, type SigningAlg } from '../server/signing-keys.ts'
+import { isAddress, POSTGRES_URL } from '../store/authority/database-url.ts'
 
 const DURATION = /^(\d+) *(s|m|h|d)$/
 const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 /** SHA-256 in base64url or hex: what may stand in a file for a key. */
 const KEY_HASH = /^([\w-]{43}|[0-9a-f]{64})$/i
-const POSTGRES_URL = /^postgres(ql)?:\/\//
 
 const duration = z.string().regex(DURATION, 'write a time, like 10m or 30d')
 /** An address and a port, as a file has them. */
@@ -168,7 +168,13 @@ function placeOf(store: string | undefined, where: SectionPlace): AuthorityPlace
   if (store === undefined) return { type: 'sqlite', path: join(where.home, 'authority.db') }
   const filled = where.fill(store, 'authority.store')
   const text = plain(filled)
-  if (!POSTGRES_URL.test(text)) return { type: 'sqlite', path: resolve(where.folder, text) }
+  if (!POSTGRES_URL.test(text)) {
+    if (!isAddress(text)) return { type: 'sqlite', path: resolve(where.folder, text) }
+    throw new RescindError(
+      'config_invalid',
+      `${where.path}: authority.store is an address that begins neither with postgres:// nor with postgresql://. Check how it begins; an SQLite file is named by its path.`,
+    )
+  }
   if (!(filled instanceof Secret) && URL.canParse(text) && new URL(text).password !== '') {
     throw new RescindError(
       'config_invalid',

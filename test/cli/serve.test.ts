@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -345,6 +345,21 @@ describe('rescind serve refuses at start, with one sentence', () => {
     expect(ran.stderr).toContain(sentence)
     expect(ran.stderr).not.toMatch(/geheim|\n {4}at /)
     expect(ran.exitCode).toBe(exitCode)
+  })
+  test.each([
+    'postgress://app:geheim@db.example/x',
+    'mysql://app:geheim@db.example/x',
+    'postgres:/app:geheim@db.example/x',
+    '"postgres://app:geheim@db.example/x"',
+    'file:///tmp/authority.db',
+  ])('an address of no PostgreSQL, %s: it becomes no file', async (address) => {
+    write(AT_HOME, 'store: "${env:PGU}"')
+    const before = readdirSync(home.path)
+    const ran = await rescind(['serve'], { home: home.path, env: { PGU: address } })
+    expect(ran.stderr).toContain('begins neither with postgres:// nor with postgresql://')
+    expect(ran.stderr).not.toContain('geheim')
+    expect(ran.exitCode).toBe(2)
+    expect(readdirSync(home.path)).toEqual(before)
   })
   test('no section', async () => {
     writeFileSync(join(home.path, 'rescind.yaml'), '')

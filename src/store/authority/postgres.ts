@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
+import { POSTGRES_URL } from './database-url.ts'
 import { askInSteps } from './in-steps.ts'
 import { applyChanges } from './postgres-changes.ts'
 import { createForgetting } from './postgres-forget.ts'
@@ -19,6 +20,9 @@ const LANES = 3
 const BATCH_MAX = 512
 /** How long an event is kept when nobody says otherwise: 30 days. */
 const EVENTS_KEPT_MS = 30 * 24 * 3_600_000
+
+/** How the driver takes a Unix socket. */
+const SOCKET = /^(\/|socket:)/
 
 const RESERVE_IDS: Statement = {
   name: 'rescind_reserve_ids',
@@ -87,6 +91,13 @@ async function checkFlushing(session: Session, deadlineMs: number): Promise<void
 function poolConfig({ connectionString, pool }: PostgresAuthorityOptions): pg.PoolConfig {
   if (connectionString === undefined) return pool ?? {}
   const text = connectionString instanceof Secret ? connectionString.reveal() : connectionString
+  // The driver takes any text, and what it makes of one would be shown as the place of the store.
+  if (!POSTGRES_URL.test(text) && !SOCKET.test(text)) {
+    throw new RescindError(
+      'config_invalid',
+      'openPostgresAuthorityStore takes a connectionString that begins with postgres:// or postgresql://, and was given another. Check how it begins.',
+    )
+  }
   return { ...pool, connectionString: text }
 }
 

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import { guardSqlite } from '../sqlite.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
+import { isAddress } from './database-url.ts'
 import { type Applied, createChanges, type TokenChange } from './sqlite-changes.ts'
 import { createLookups, type Lookups } from './sqlite-lookups.ts'
 import { createRecentEnds } from './sqlite-recent-ends.ts'
@@ -40,7 +41,7 @@ interface Waiting {
  * Opens an authority's store in an SQLite file, mode 0600; several processes of one machine may.
  * Changes that arrive together are one transaction: the disk is flushed once for all of them.
  *
- * @throws RescindError `store_unwritable`, `store_locked`, `store_corrupt`, `store_full`, `store_newer`
+ * @throws RescindError `config_invalid` for an address, `store_unwritable`, `store_locked`, `store_corrupt`, `store_full`, `store_newer`
  */
 export async function openSqliteAuthorityStore(
   path: string,
@@ -48,6 +49,12 @@ export async function openSqliteAuthorityStore(
 ): Promise<AuthorityStore> {
   const clock = options.clock ?? systemClock
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
+  if (isAddress(path)) {
+    throw new RescindError(
+      'config_invalid',
+      'openSqliteAuthorityStore takes the path of a file, and was given an address. For a PostgreSQL database use openPostgresAuthorityStore.',
+    )
+  }
   const database = await openFile(path, deadlineMs, clock)
   const guard = <T>(call: () => T): T => guardSqlite(path, call, deadlineMs)
   const recentEnds = guard(() => createRecentEnds(database))
