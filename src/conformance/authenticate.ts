@@ -4,6 +4,7 @@ import {
   createSecretKey,
   type JsonWebKey,
   type KeyObject,
+  X509Certificate,
 } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { RescindError } from '../core/errors.ts'
@@ -55,6 +56,7 @@ export async function authenticate(
     case 'private_key_jwt':
       return withAssertion(client, await signAssertion(client, target, random))
     case 'tls_client_auth':
+    case 'self_signed_tls_client_auth':
       return { headers: certificateHeader(client), pairs: id }
   }
 }
@@ -67,12 +69,31 @@ export async function authenticate(
  * @see RFC 8705 section 2
  */
 export function certificateHeader(client: ClientConfig, pem?: string): Record<string, string> {
-  if (client.certificate === undefined) {
-    const message = `The client ${client.id} authenticates by ${client.auth} and has no certificate: add it.`
+  const { header, pem: own } = certificateOf(client)
+  return { [header.toLowerCase()]: encodeURIComponent(pem ?? asSecret(own).reveal()) }
+}
+
+/**
+ * Returns the SHA-256 thumbprint of a client's certificate, base64url, as `x5t#S256` has it.
+ *
+ * @throws RescindError `config_invalid`
+ * @see RFC 8705 section 3.1
+ */
+export function certificateThumbprint(client: ClientConfig): string {
+  const pem = asSecret(certificateOf(client).pem).reveal()
+  try {
+    const { fingerprint256 } = new X509Certificate(pem)
+    return Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')
+  } catch {
+    const message = `The certificate of the client ${client.id} is not one as PEM.`
     throw new RescindError('config_invalid', message)
   }
-  const { header, pem: own } = client.certificate
-  return { [header.toLowerCase()]: encodeURIComponent(pem ?? asSecret(own).reveal()) }
+}
+
+function certificateOf(client: ClientConfig): NonNullable<ClientConfig['certificate']> {
+  if (client.certificate !== undefined) return client.certificate
+  const message = `The client ${client.id} authenticates by ${client.auth} and has no certificate: add it.`
+  throw new RescindError('config_invalid', message)
 }
 
 /**

@@ -9,7 +9,7 @@ export const ROLES = {
   c2: 'a second confidential client',
   cp: 'a confidential client that authenticates in the body (client_secret_post)',
   cj: 'a confidential client that authenticates by private_key_jwt',
-  cm: 'a client that authenticates by a certificate (tls_client_auth)',
+  cm: 'a client that authenticates by a certificate',
   p1: 'a public client',
   p2: 'a second public client',
   rs1: 'a resource server that may introspect the tokens of the others',
@@ -66,6 +66,7 @@ const client = z.strictObject({
       'client_secret_post',
       'private_key_jwt',
       'tls_client_auth',
+      'self_signed_tls_client_auth',
       'none',
     ])
     .describe('How it authenticates'),
@@ -77,7 +78,7 @@ const client = z.strictObject({
       pem: secretText.describe('The certificate itself, PEM'),
     })
     .optional()
-    .describe('The certificate for tls_client_auth, where the run stands in for the proxy'),
+    .describe('The certificate by which it authenticates, where the run stands in for the proxy'),
   redirectUri: z.string().optional(),
   scope: z.string().optional(),
 })

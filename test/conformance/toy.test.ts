@@ -27,13 +27,14 @@ const DEFECTS: readonly (readonly [Defect, readonly number[]])[] = [
   ['kills all logins', [6, 43, 76, 78, 94, 202]],
   ['revokes by GET', [3]],
   ['reads the query', [5, 52]],
-  ['takes any secret', [46, 48, 51, 56, 63]],
+  ['takes any secret', [46, 48, 51, 56, 63, 96]],
   ['refuses unknown tokens', [30, 31, 34, 39, 40, 70]],
   ['tells why it is inactive', [116, 117]],
   ['lets anybody introspect', [120, 122]],
   ['tells foreign from unknown', [70]],
   ['caches', [22]],
   ['breaks at strange bytes', [213]],
+  ['names another certificate', [125]],
 ]
 
 async function failuresOf(defect: Defect | undefined) {

@@ -11,3 +11,6 @@ orR9pjIXUWe5tZscsbMCIQDkc2Wi9lXW2etlIag/vsiZhHLmAp/gGvWhfJQkFwqs
 cQ==
 -----END CERTIFICATE-----
 `
+
+/** Its SHA-256 thumbprint, as `openssl x509 -fingerprint -sha256` has it too. */
+export const CERTIFICATE_THUMBPRINT = 'aD5Z6EjTb9ChRvKbTxSA6LCXVs2oXaMQ0BE-AkG1j-8'

@@ -5,7 +5,7 @@ import { expectRefused, wasLetIn } from '../judge.ts'
 import { fail } from '../verdict.ts'
 
 /** Self-signed, and no client's: its key was thrown away. */
-const STRANGER = `-----BEGIN CERTIFICATE-----
+export const STRANGER = `-----BEGIN CERTIFICATE-----
 MIIBdzCCAR2gAwIBAgIUQqGNj8ttldhP7H6MNw0grQgzPhIwCgYIKoZIzj0EAwIw
 EDEOMAwGA1UEAwwFb3RoZXIwIBcNMjYxMTIxMDUzNDU3WhgPMjEyNjEwMjgwNTM0
 NTdaMBAxDjAMBgNVBAMMBW90aGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE

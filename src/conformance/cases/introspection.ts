@@ -7,6 +7,7 @@ import { expectNoCrash, expectOk, expectRefused, firstOf, isUnsupported } from '
 import { judgeIntrospection } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
 import type { World } from '../world.ts'
+import { bindingTold } from './bound.ts'
 import { foreignJwt } from './jwt-forms.ts'
 import { accessToken, waitForExpiry } from './tokens.ts'
 
@@ -272,6 +273,7 @@ export const INTROSPECTION: CaseGroup = {
     otherAudience,
     publicCaller,
     missing,
+    bindingTold,
     signed,
     caching,
     fishing,

@@ -8,6 +8,11 @@ export function isJwt(token: string): boolean {
   return rest.length === 2 && head !== undefined && decode(head)?.alg !== undefined
 }
 
+/** Returns the claims of a JWT, whoever signed it; of anything else nothing. */
+export function claimsOf(token: string): Readonly<Record<string, unknown>> {
+  return (isJwt(token) && decode(token.split('.')[1] as string)) || {}
+}
+
 function decode(part: string): Record<string, unknown> | undefined {
   try {
     return JSON.parse(Buffer.from(part, 'base64url').toString('utf8')) as Record<string, unknown>

@@ -44,12 +44,6 @@ const ROWS: readonly Row[] = [
     'The exchanged token of a revoked subject token',
     'No adapter makes such tokens yet.',
   ],
-  [
-    96,
-    'choice',
-    'Reuse of a refresh token with a wrong DPoP key or certificate',
-    'Bound tokens are not spoken yet.',
-  ],
   [98, 'should', 'A refresh token that is idle for too long is refused', 'It takes days.'],
   [103, 'hardening', 'A revocation that was answered survives kill -9', STORE],
   [106, 'must', 'With the store down, 503 or 500, and never 200', STORE],
@@ -57,12 +51,6 @@ const ROWS: readonly Row[] = [
   [110, 'hardening', 'A node that is cut off stops saying active', STORE],
   [112, 'hardening', 'A million revoked tokens do not slow it down', STORE],
   [114, 'hardening', 'A family of 10,000 generations ends in constant time', STORE],
-  [
-    125,
-    'must',
-    'Introspection names the key that a token is bound to',
-    'Bound tokens are not spoken yet.',
-  ],
   [
     126,
     'may',

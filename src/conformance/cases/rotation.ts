@@ -5,6 +5,7 @@ import { errorOf, expectOk, expectRefused, lifeByUse } from '../judge.ts'
 import { watchOf } from '../life.ts'
 import { deviation, fail, pass, skip, type Verdict } from '../verdict.ts'
 import type { World } from '../world.ts'
+import { wrongCertificate } from './bound.ts'
 
 const replay = rfc(9700, '4.14.2')
 const refreshing = rfc(6749, '6')
@@ -192,6 +193,7 @@ export const ROTATION: CaseGroup = {
     grace,
     revokedBeatsGrace,
     supersededRevoked,
+    wrongCertificate,
     scopeKept,
     foreignRefresh,
   ],

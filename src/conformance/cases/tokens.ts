@@ -1,5 +1,6 @@
 import { anyToken } from '../any-token.ts'
 import { type CaseGroup, type ConformanceCase, rfc } from '../case.ts'
+import type { Role } from '../config.ts'
 import { brief, type HeldToken } from '../grant.ts'
 import {
   errorOf,
@@ -24,9 +25,9 @@ const answers = rfc(7009, '2.2')
 const unsupported = rfc(7009, '2.2.1')
 
 /** An access token of c1: of a user's grant, else of the client itself. */
-export async function accessToken(world: World): Promise<HeldToken> {
-  if (world.config.tokens.user === undefined) return await world.service('c1')
-  return (await world.grant('c1')).access
+export async function accessToken(world: World, role: Role = 'c1'): Promise<HeldToken> {
+  if (world.config.tokens.user === undefined) return await world.service(role)
+  return (await world.grant(role)).access
 }
 
 const accessWithoutHint: ConformanceCase = {

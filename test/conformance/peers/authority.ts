@@ -110,7 +110,8 @@ async function addClients({ clients }: Authority, isJwt: boolean) {
   const cj = { ...user, id: 'cj', authMethod: 'private_key_jwt', jwks: keys } as const
   await clients.add({ ...cj, grantTypes: [...all] })
   const certificates = [thumbprintOf(encodeURIComponent(CERTIFICATE)) ?? '']
-  await clients.add({ ...user, id: 'cm', authMethod: 'self_signed_tls_client_auth', certificates })
+  const cm = { ...user, id: 'cm', authMethod: 'self_signed_tls_client_auth', certificates } as const
+  await clients.add({ ...cm, certificateBoundAccessTokens: true })
   const cx = await add('cx', 'client_secret_basic')
   await clients.disable('cx')
   return {
@@ -118,7 +119,7 @@ async function addClients({ clients }: Authority, isJwt: boolean) {
     c2: await add('c2', 'client_secret_basic'),
     cp: await add('cp', 'client_secret_post'),
     cm: {
-      ...{ id: 'cm', auth: 'tls_client_auth' as const },
+      ...{ id: 'cm', auth: 'self_signed_tls_client_auth' as const },
       certificate: { header: CERTIFICATE_HEADER, pem: CERTIFICATE },
     },
     cj: { id: 'cj', auth: 'private_key_jwt', key: privateKey },

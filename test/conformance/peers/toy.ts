@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { conformanceSchema } from '../../../src/conformance/config.ts'
-import { CERTIFICATE } from '../../support/client-certificate.ts'
+import { CERTIFICATE, CERTIFICATE_THUMBPRINT } from '../../support/client-certificate.ts'
 import { listen, type Peer } from './peer.ts'
 import { authenticateToy, CERTIFICATE_HEADER, TOY_CLIENTS, TOY_SECRET } from './toy-clients.ts'
 
@@ -28,6 +28,7 @@ export type Defect =
   | 'is slow with foreign tokens'
   | 'caches'
   | 'breaks at strange bytes'
+  | 'names another certificate'
 
 interface Token {
   readonly kind: 'access' | 'refresh'
@@ -246,7 +247,9 @@ function toy(defect: Defect | undefined) {
       return json(200, { active: false, ...(has('tells why it is inactive') && { why: 'dead' }) })
     }
     const { client: client_id, grant } = token
-    return json(200, { active: true, client_id, sub: grant.user, scope: grant.scope })
+    const cnf = { 'x5t#S256': has('names another certificate') ? 'x' : CERTIFICATE_THUMBPRINT }
+    const bound = TOY_CLIENTS[client_id] === 'tls_client_auth' ? { cnf } : {}
+    return json(200, { active: true, client_id, sub: grant.user, scope: grant.scope, ...bound })
   }
 
   const resource = (request: Request): Response => {
