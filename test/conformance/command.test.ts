@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runConformance } from '../../src/conformance/conformance.ts'
@@ -184,6 +184,36 @@ describe('rescind conformance', () => {
     expect(done.stderr).toMatch(message)
     expect(done.stderr.trim().split('\n')).toHaveLength(1)
     expect(done.exitCode).toBe(exitCode)
+  })
+
+  test.each(['--html', '--junit'])(
+    '%s to a folder that is not there ends before it begins',
+    async (option) => {
+      const { exitCode, stdout, stderr } = await run(['--only', '30', option, 'none/report'])
+      expect(stderr).toMatch(/^rescind: The report cannot be written to .*none\/report\. Check/)
+      expect(stdout).toBe('')
+      expect(exitCode).toBe(2)
+    },
+  )
+
+  test('a report that can no longer be written when it is there is printed all the same', async () => {
+    const path = join(home, 'late')
+    mkdirSync(path)
+    const args = ['conformance', '--config', 'clients.yaml', '--issuer', issuer, '--only', '30']
+    const onStderr = () => rmSync(path, { recursive: true, force: true })
+    const ran = await runCli([...args, '--html', 'late/report.html'], { home, env, onStderr })
+    expect(ran.stdout).toContain('1 case tested, and none failed')
+    expect(ran.stderr).toContain('cannot be written')
+    expect(ran.exitCode).toBe(2)
+  })
+
+  test('a report that is there stays as it is when the run does not begin', async () => {
+    writeFileSync(join(home, 'old.html'), 'old')
+    const args = ['conformance', '--issuer', 'http://127.0.0.1:9', '--html', 'old.html']
+    const { exitCode } = await runCli([...args, '--junit', 'new.xml'], { home })
+    expect(exitCode).toBe(1)
+    expect(readFileSync(join(home, 'old.html'), 'utf8')).toBe('old')
+    expect(existsSync(join(home, 'new.xml'))).toBe(false)
   })
 
   test('a misspelt key is told with its line and column', async () => {

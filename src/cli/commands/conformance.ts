@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type ConformanceConfig, readConformanceConfig } from '../../conformance/config.ts'
@@ -65,6 +65,7 @@ export function conformanceCommand(io: Io): Command {
 async function conformance(io: Io, options: ConformanceCliOptions): Promise<void> {
   const output = openOutput(io, options)
   const config = readConfig(io, options)
+  for (const file of [options.junit, options.html]) checkWritable(io, file)
   const report = await runConformance({
     config: options.issuer === undefined ? config : { ...config, issuer: options.issuer },
     races: options.races,
@@ -78,11 +79,11 @@ async function conformance(io: Io, options: ConformanceCliOptions): Promise<void
     onStart: (start) => announce(start, output),
     onResult: (result) => progress(result, io),
   })
-  write(io, options.junit, () => [renderConformanceJunit(report, options.strict ?? false)])
-  write(io, options.html, () => renderConformanceHtml(report))
   output.result(report)
   output.say(renderConformanceTerminal(report, output).trimEnd())
   io.exitCode = exitCodeOf(report, options.strict ?? false)
+  write(io, options.junit, () => [renderConformanceJunit(report, options.strict ?? false)])
+  write(io, options.html, () => renderConformanceHtml(report))
 }
 
 /**
@@ -131,11 +132,24 @@ function readText(path: string): string {
   }
 }
 
+/** A run takes minutes, and what it found would be lost: a file is opened before it, and left as it was. */
+function checkWritable(io: Io, file: string | undefined): void {
+  if (file === undefined) return
+  const path = resolve(io.cwd, file)
+  const isNew = !existsSync(path)
+  writing(path, () => closeSync(openSync(path, 'a', 0o600)))
+  if (isNew) rmSync(path)
+}
+
 function write(io: Io, file: string | undefined, render: () => Iterable<string>): void {
   if (file === undefined) return
   const path = resolve(io.cwd, file)
+  writing(path, () => writeFileSync(path, [...render()].join(''), { mode: 0o600 }))
+}
+
+function writing(path: string, work: () => void): void {
   try {
-    writeFileSync(path, [...render()].join(''), { mode: 0o600 })
+    work()
   } catch (cause) {
     const message = `The report cannot be written to ${path}. Check the folder and its permissions.`
     throw new RescindError('usage', message, { cause })
