@@ -93,17 +93,20 @@ export function checkGranted(
   { id, scope }: Pick<Client, 'id' | 'scope'>,
   asked: string | null,
 ): string {
-  if (userId === id) {
-    throw new RescindError(
-      'usage',
-      `The user "${userId}" is named like the client that is to act for it, so that nobody could tell their tokens apart. Name one of them otherwise.`,
-    )
-  }
+  if (userId === id) throw namedLikeClient(userId)
   const granted = scopeWithin({ scope }, asked)
   if (granted !== null) return granted
   throw new RescindError(
     'usage',
     `The scope "${asked}" is more than the client "${id}" may have: "${scope}". Grant that, or a part of it.`,
+  )
+}
+
+/** What a host is told of a user who is named like the client. */
+export function namedLikeClient(userId: string): RescindError {
+  return new RescindError(
+    'usage',
+    `The user "${userId}" is named like the client that is to act for it, so that nobody could tell their tokens apart. Name one of them otherwise.`,
   )
 }
 

@@ -213,6 +213,11 @@ describe('rescind serve', () => {
     expect(html).not.toContain('<script>')
     const wrong = await fetch(`${url}/authorize?${ask}&dev_user=${encodeURIComponent('a b')}`)
     expect(await wrong.text()).toContain('role="alert"')
+    const named = await fetch(`${url}/authorize?${ask}&dev_user=web`, { redirect: 'manual' })
+    expect([named.status, await named.text()]).toEqual([
+      200,
+      expect.stringContaining('<p role="alert">This is the name of the application'),
+    ])
     const denied = await fetch(`${url}/authorize?${ask}&dev_user=&dev_decision=deny`, {
       redirect: 'manual',
     })

@@ -217,11 +217,24 @@ describe('RFC 6749 section 4.1.2.1: what is redirected, with state and RFC 9207 
     ['a session that is an object', { userId: 'ada', sessionId: {} }, /sessionId needs a name/],
     ['a misspelt session', { userId: 'ada', sessionID: 's1' }, /no key sessionID/],
     ['a scope that is a list', { userId: 'ada', scope: ['read'] }, /scope needs/],
-    ['a user who is named like the client', { userId: 'app' }, /"app" is named like the client/],
   ])('a host that returns %s: no code, and the host is told', async (_, decided, says) => {
     await using world = await open(async () => decided as never)
     expect(told(await authorizeAt(world))).toMatchObject({ error: 'server_error' })
     const message = expect.stringMatching(says)
+    expect(world.trouble).toMatchObject([{ code: 'usage', message }])
+    expect(await world.events()).not.toContain('grant.started')
+  })
+})
+
+describe('RFC 9700 section 4.15: a user who is named like the client', () => {
+  it('is denied with the reason, and the host is told', async () => {
+    await using world = await open(async () => ({ userId: 'app' }))
+    expect(told(await authorizeAt(world))).toMatchObject({
+      error: 'access_denied',
+      error_description: expect.stringContaining('named like the application'),
+      state: GOOD.state,
+    })
+    const message = expect.stringMatching(/"app" is named like the client/)
     expect(world.trouble).toMatchObject([{ code: 'usage', message }])
     expect(await world.events()).not.toContain('grant.started')
   })

@@ -24,16 +24,22 @@ export function devLogin(newSession: () => string): Authorize {
   return async (_, ask) => {
     if (ask.parameters.get(DECISION) === 'deny') return null
     const user = ask.parameters.get(FIELD)
-    if (user !== undefined && USER.test(user)) return { userId: user, sessionId: newSession() }
-    return new Response(pageOf(ask, user !== undefined), { headers: HEADERS })
+    const flaw = user === undefined ? null : flawOf(user, ask)
+    if (user !== undefined && flaw === null) return { userId: user, sessionId: newSession() }
+    return new Response(pageOf(ask, flaw), { headers: HEADERS })
   }
 }
 
-function pageOf({ client, scope, parameters }: AuthorizeAsk, isWrong: boolean): string {
+function flawOf(user: string, { client }: AuthorizeAsk): string | null {
+  if (!USER.test(user)) return 'A name has letters, digits and . _ @ + - alone.'
+  // Resource servers tell a client's own tokens by this: the authority refuses such a user.
+  return user === client.id ? 'This is the name of the application: take another.' : null
+}
+
+function pageOf({ client, scope, parameters }: AuthorizeAsk, flaw: string | null): string {
   const hidden = [...parameters]
     .filter(([name]) => name !== FIELD && name !== DECISION)
     .map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)
-  const wrong = html`<p role="alert">A name has letters, digits and . _ @ + - alone.</p>`
   return html`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -43,7 +49,7 @@ function pageOf({ client, scope, parameters }: AuthorizeAsk, isWrong: boolean): 
 <h1>Development login</h1>
 <p><strong>${client.name || client.id}</strong> asks for ${scope || 'no scope'}.
 Anybody can be anybody here: it is for this machine alone.</p>
-${isWrong ? wrong : null}
+${flaw === null ? null : html`<p role="alert">${flaw}</p>`}
 <form method="get">${hidden}
 <p><label>User <input name="${FIELD}" autofocus required autocomplete="username"></label></p>
 <p><button>Log in and allow</button> <button name="${DECISION}" value="deny" formnovalidate>Deny</button></p>

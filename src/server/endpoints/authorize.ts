@@ -1,6 +1,6 @@
 import { isRescindError } from '../../core/errors.ts'
 import type { Beginning } from '../beginning.ts'
-import { checkAuthorized } from '../check-request.ts'
+import { checkAuthorized, namedLikeClient } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import { isRefusal, type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
@@ -19,6 +19,9 @@ const FORM_TYPE = /^application\/x-www-form-urlencoded *(;|$)/i
 const CHALLENGE = /^[\w-]{43}$/
 /** Literal addresses alone: `localhost` may be another's (RFC 8252 section 8.3). */
 const LOOPBACK = /^(http:\/\/(?:127\.0\.0\.1|\[::1\]))(?::\d{1,5})?(?=[/?]|$)/
+
+const NAMED_LIKE_CLIENT =
+  'The user is named like the application, which cannot act for it. Log in as another user.'
 
 /** What a client asks a user for. Safe to show. */
 export interface AuthorizeAsk {
@@ -84,6 +87,11 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
       if (!decided) return back({ ...refuse('access_denied', 'The user did not allow it.') })
       // A host may have a Response of another make: it is known by what it is not.
       if (!('userId' in decided)) return await wireAnswer(decided)
+      if (decided.userId === trusted.client.id) {
+        // It will be so the next time as well: who comes again must come as another user.
+        core.onTrouble(namedLikeClient(decided.userId), request.id)
+        return back({ ...refuse('access_denied', NAMED_LIKE_CLIENT) })
+      }
       return back({ code: await codeFor(core, { trusted, ask, form, decided, began, request }) })
     } catch (error) {
       core.onTrouble(error, request.id)
