@@ -71,7 +71,10 @@ export interface ConformanceOptions {
 
 /** What is about to be done. */
 export interface RunStart {
+  /** Those that send something. */
   readonly cases: number
+  /** All that were asked for, also what lacks something and what no black box can test. */
+  readonly chosen: number
   /** The most requests that will be sent. */
   readonly requestsMax: number
   readonly endpoint: string
@@ -151,7 +154,8 @@ async function run(
   const requestsMax = sumOfRequests(runnable, limits)
   const startedAt = clock.now()
   options.onStart?.({
-    cases: runnable.length,
+    cases: runnable.filter(({ entry }) => requestsOf(entry, limits) > 0).length,
+    chosen: chosen.length,
     requestsMax,
     endpoint: shown(target.revocation) ?? '',
   })

@@ -43,6 +43,11 @@ export async function findTarget({ config, way, acceptRisk, now }: TargetOptions
     issuer === undefined
       ? undefined
       : await discoverServer(parseEndpoint(issuer, 'The issuer', acceptRisk), way)
+  if (metadata !== undefined && metadata.issuer !== issuer) {
+    // A URL that means the same is not enough: clients compare the text (RFC 8414 section 3.3).
+    const message = `The metadata says that its issuer is ${metadata.issuer}, and you gave ${issuer}. Give it as the server writes it, to the letter (RFC 8414 section 3.3).`
+    throw new RescindError('usage', message)
+  }
   const place = (name: string, given: string | undefined, published: unknown) => {
     const value = given ?? published
     if (typeof value !== 'string') return undefined

@@ -6,6 +6,9 @@ const STEPS_MAX = 16
 /** What is shown of an address that the walk cannot follow. */
 const ADDRESS_CHARACTERS_MAX = 120
 
+/** What is shown of the names of the inputs of a page. */
+const NAMES_CHARACTERS_MAX = 200
+
 export interface PageWalk {
   readonly start: URL
   /** Where the walk ends; nothing is sent there. */
@@ -38,6 +41,7 @@ export async function walkPages(walk: PageWalk): Promise<PageWalkEnd> {
   const jar = openCookieJar()
   const { origin } = walk.start
   let step: Step = { url: walk.start }
+  let last: PageForm | undefined
   for (let steps = 1; steps <= STEPS_MAX; steps++) {
     const answer = await walk.send(requestOf(step, origin, jar.header))
     jar.keep(answer.headers['set-cookie'])
@@ -51,13 +55,24 @@ export async function walkPages(walk: PageWalk): Promise<PageWalkEnd> {
         return { stuck: `The login shows a page without a form (HTTP ${answer.status}).` }
       }
       step = submit(form, walk.fill(form))
+      last = form
     }
     // A login at another host is not ours to walk, and its pages are not the server's.
     if (step.url.origin !== origin) {
       return { stuck: `The login leads to ${shown(step.url)}, another host.` }
     }
   }
-  return { stuck: `The login did not come to an end in ${STEPS_MAX} steps.` }
+  return { stuck: `The login did not come to an end in ${STEPS_MAX} steps.${inputsOf(last)}` }
+}
+
+/** A field that is misnamed is never filled in, and the same page comes again. */
+function inputsOf(form: PageForm | undefined): string {
+  if (form === undefined) return ''
+  const buttons = new Set(form.buttons.map(({ name }) => name))
+  const names = [...form.fields.keys()].filter((name) => !buttons.has(name)).join(', ')
+  return names === ''
+    ? ''
+    : ` Its last page has the inputs ${names.slice(0, NAMES_CHARACTERS_MAX)}.`
 }
 
 function isAt(location: string, redirectUri: string): boolean {

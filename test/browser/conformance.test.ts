@@ -51,9 +51,14 @@ describe.skipIf(chromiumPath === null)(`the report of a conformance run${without
     await page.close()
   })
 
-  test('it fits 400 pixels', async () => {
-    const { page } = await open({ viewport: { width: 400, height: 800 } })
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(400)
+  test('it fits 390 pixels, with the level and the section of each case', async () => {
+    const { page } = await open({ viewport: { width: 390, height: 800 } })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390)
+    for (const column of ['level', 'cite']) {
+      const cells = await page.locator(`.cases td.${column}`).all()
+      expect(cells).toHaveLength(9)
+      for (const cell of cells) expect(await cell.isVisible()).toBe(true)
+    }
     await page.close()
   })
 

@@ -53,6 +53,14 @@ describe('rescind conformance', () => {
     expect(exitCode).toBe(0)
   })
 
+  test('cases that cannot be tested are not announced, and are counted in the report', async () => {
+    const { stdout, stderr } = await run(['--only', '30,41,63,82'])
+    expect(stderr).toMatch(/^1 of 4 cases against http:.*, with 150 requests at most/)
+    expect(stdout).toMatch(
+      /^1 case tested, and none failed\n.*: of 4 cases 3 not tested, 1 passed\./,
+    )
+  })
+
   test('--strict counts a failed should', async () => {
     expect((await run(['--only', '22', '--strict'])).exitCode).toBe(5)
   })
@@ -214,6 +222,13 @@ describe('rescind conformance', () => {
     expect(exitCode).toBe(1)
     expect(readFileSync(join(home, 'old.html'), 'utf8')).toBe('old')
     expect(existsSync(join(home, 'new.xml'))).toBe(false)
+  })
+
+  test('an issuer that is not that of the metadata, to the letter', async () => {
+    const args = ['conformance', '--issuer', `${issuer}/`, '--only', '135']
+    const { stderr, exitCode } = await runCli(args, { home })
+    expect(stderr).toContain(`says that its issuer is ${issuer}, and you gave ${issuer}/.`)
+    expect(exitCode).toBe(2)
   })
 
   test('a misspelt key is told with its line and column', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CERTIFICATE, CERTIFICATE_THUMBPRINT } from '../support/client-certificate.ts'
@@ -56,6 +56,17 @@ describe('rescind conformance against rescind serve --dev-login', () => {
     const { json, exitCode } = await run('--only', '1,24,25,216', '--strict', '--json')
     expect(json.totals).toMatchObject({ pass: 4, inconclusive: 0 })
     expect(exitCode).toBe(0)
+  })
+
+  test('a field that is misnamed is told with the inputs that the page has', async () => {
+    const text = readFileSync(join(home.path, 'clients.yaml'), 'utf8')
+    writeFileSync(join(home.path, 'wrong.yaml'), text.replace('dev_user', 'login'))
+    const args = ['conformance', '--config', 'wrong.yaml', '--only', '1']
+    const { stdout, exitCode } = await rescind(args, { home: home.path })
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(
+      /in 16 steps\. Its last page has the inputs .*dev_user\./,
+    )
+    expect(exitCode).toBe(5)
   })
 
   test('a client with a certificate is called as the authority calls it, and its tokens are bound', async () => {

@@ -104,9 +104,10 @@ function exitCodeOf(report: ConformanceReport, strict: boolean): ExitCode {
   }
 }
 
-function announce({ cases, requestsMax, endpoint }: RunStart, output: Output): void {
+function announce({ cases, chosen, requestsMax, endpoint }: RunStart, output: Output): void {
+  const of = cases === chosen ? `${cases}` : `${cases} of ${chosen}`
   output.note(
-    `${cases} cases against ${endpoint}, with ${requestsMax} requests at most. Only tokens that this run obtains are revoked.`,
+    `${of} ${chosen === 1 ? 'case' : 'cases'} against ${endpoint}, with ${requestsMax} requests at most. Only tokens that this run obtains are revoked.`,
   )
 }
 

@@ -44,8 +44,13 @@ const STYLE = `${PAGE_STYLE}
 .failure h3{margin:0 0 .2rem}
 @media (max-width:46rem){
 .page{padding:1.5rem 1rem 3rem}
-.cases .cite,.cases .level,thead .cite,thead .level{display:none}
-th,td{padding-right:.55rem}}
+.cases thead{display:none}
+.cases tr{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 5.2rem;column-gap:.6rem;padding:.42rem 0;border-bottom:1px solid var(--hair)}
+.cases th,.cases td{border:0;padding:0}
+.cases th:first-child,.cases .level,.cases .verdict,.cases .cite{width:auto}
+.cases .verdict{grid-area:1/3}
+.cases .cite{grid-area:2/2}
+.cases .level{grid-area:2/3}}
 @media print{
 html{color-scheme:light}
 body{font-size:9.5pt}

@@ -51,8 +51,8 @@ function totals(report: ConformanceReport): readonly string[] {
   )
   const { issuer, revocation } = report.target
   return [
-    `${issuer ?? revocation ?? ''}: ${counts.join(', ')}.`,
-    `${report.requests} requests; races ${report.races} times, ${report.samples} samples a time.`,
+    `${issuer ?? revocation ?? ''}: of ${report.results.length} ${report.results.length === 1 ? 'case' : 'cases'} ${counts.join(', ')}.`,
+    `${report.requests} ${report.requests === 1 ? 'request' : 'requests'}; races ${report.races} times, ${report.samples} samples a time.`,
   ]
 }
 
