@@ -156,7 +156,8 @@ function checkSettings(id: string, given: Omit<NewClient, 'id'>): ClientSettings
   const { success, data, error } = newClientSettings.safeParse(given)
   if (!success) {
     const [issue] = error.issues
-    throw wrong(`${issue?.path.join('.')}: ${issue?.message}`)
+    // What is wrong with the object as a whole, as a key that is not known, has no path.
+    throw wrong([issue?.path.join('.'), issue?.message].filter(Boolean).join(': '))
   }
   if (data.authMethod === 'private_key_jwt' && !data.jwks) throw wrong('its jwks is missing')
   if (data.authMethod === 'self_signed_tls_client_auth' && data.certificates.length === 0) {

@@ -16,6 +16,11 @@ describe('a client is registered only with what it can use', () => {
     ['any origin', { origins: ['*'] }, /origins/],
     ['no origin', { origins: ['null'] }, /origins/],
     [
+      'a key that is not known',
+      { redirectUri: 'https://a.example/cb' } as never,
+      /^Client "new": Unrecognized key: "redirectUri"\.$/,
+    ],
+    [
       'RFC 6749 section 4.4: client credentials of a public client',
       { authMethod: 'none', grantTypes: ['client_credentials'] },
       /cannot use client_credentials/,
