@@ -15,11 +15,14 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, 
 /** SHA-256 in base64url or hex: what may stand in a file for a key. */
 const KEY_HASH = /^([\w-]{43}|[0-9a-f]{64})$/i
 
-const duration = z.string().regex(DURATION, 'write a time, like 10m or 30d')
+const TIME_WANTED = 'write a time with its unit, like 10m or 30d'
+const ADDRESS_WANTED = 'write an address and a port, like 127.0.0.1:9400'
+
+const duration = z.string(TIME_WANTED).regex(DURATION, TIME_WANTED)
 /** An address and a port, as a file has them. */
 export const address = z
-  .string()
-  .regex(/^([^\s/:]+|\[[\da-f:.]+\]):\d{1,5}$/i, 'write an address and a port, like 127.0.0.1:9400')
+  .string(ADDRESS_WANTED)
+  .regex(/^([^\s/:]+|\[[\da-f:.]+\]):\d{1,5}$/i, ADDRESS_WANTED)
 
 /** The section `authority` of `rescind.yaml`. */
 export const authoritySchema = z.strictObject({
@@ -30,7 +33,7 @@ export const authoritySchema = z.strictObject({
     .default('127.0.0.1:9400')
     .describe('Where it listens; a proxy that ends TLS stands before it'),
   metrics: z
-    .union([address, z.literal(false)])
+    .union([address, z.literal(false, 'false')])
     .default('127.0.0.1:9464')
     .describe('Where Prometheus reads its metrics; false for nowhere'),
   store: z

@@ -36,6 +36,8 @@ export interface Output {
   readonly color: ReturnType<typeof pc.createColors>
   /** The width for words, in columns of the screen. */
   readonly columns: number
+  /** The width for tables: on what is no screen nothing of a name is cut. */
+  readonly tableColumns: number
   /** A line for a person; standard error under `--json`. */
   say(line?: string): void
   /** A line of progress or advice; always standard error. */
@@ -54,6 +56,7 @@ export function openOutput(io: Io, options: CommonOptions): Output {
     json,
     color,
     columns,
+    tableColumns: stream.isTTY === true ? columns : Number.POSITIVE_INFINITY,
     say: (line = '') => void stream.write(`${line}\n`),
     note: (line) => void io.stderr.write(`${line}\n`),
     result: (value) => {

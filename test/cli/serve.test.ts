@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openReceiver } from '../server/webhook-receiver.ts'
+import { CERTIFICATE_THUMBPRINT } from '../support/client-certificate.ts'
 import { freePort } from '../support/free-port.ts'
 import { findPostgres, newDatabase } from '../support/postgres-database.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
@@ -12,6 +13,13 @@ import { tempHome } from '../support/temp-home.ts'
 
 const HOOK = Buffer.alloc(32, 5).toString('base64')
 const SECRETS = { ADMIN_KEY: 'an-admin-key-that-is-long-enough', HOOK: `whsec_${HOOK}` }
+
+const BY_CERTIFICATE = ['add', 'm', '--auth', 'self_signed_tls_client_auth', '--certificate']
+/** As openssl prints it. */
+const FINGERPRINT = Buffer.from(CERTIFICATE_THUMBPRINT, 'base64url')
+  .toString('hex')
+  .toUpperCase()
+  .replace(/..(?=.)/g, '$&:')
 
 let home: ReturnType<typeof tempHome>
 let url: string
@@ -316,6 +324,35 @@ describe('rescind serve refuses at start, with one sentence', () => {
     ['metrics to the world', [AT_HOME, 'metrics: 0.0.0.0:9464'], [], 'authority.metrics', 2],
     ['an address without a port', [AT_HOME, 'listen: 127.0.0.1'], [], '127.0.0.1:9400', 2],
     ['a lifetime without a unit', [AT_HOME, 'lifetimes: { code: 60 }'], [], 'lifetimes.code', 2],
+    [
+      'a lifetime that is a number',
+      [AT_HOME, 'lifetimes: { accessToken: 5 }'],
+      [],
+      '"authority.lifetimes.accessToken": write a time with its unit, like 10m or 30d.',
+      2,
+    ],
+    ['a time that is a number', [AT_HOME, 'eventsKept: 30'], [], 'write a time with its unit', 2],
+    [
+      'a port alone',
+      [AT_HOME, 'listen: 9700'],
+      [],
+      '"authority.listen": write an address and a',
+      2,
+    ],
+    [
+      'metrics at a port alone',
+      [AT_HOME, 'metrics: 9464'],
+      [],
+      '"authority.metrics": write an address and a port, like 127.0.0.1:9400, or false.',
+      2,
+    ],
+    [
+      'metrics where the authority listens',
+      [AT_HOME, 'listen: 127.0.0.1:9400', 'metrics: 127.0.0.1:9400'],
+      [],
+      'authority.listen and authority.metrics are both 127.0.0.1:9400.',
+      2,
+    ],
     ['a misspelt key', [AT_HOME, 'isuer: x'], [], 'Did you mean "issuer"?', 2],
     [
       'the misspelt beginning of a key',
@@ -473,6 +510,12 @@ describe('rescind client', () => {
       '--certificate',
     ],
     [
+      'a fingerprint of openssl for a certificate',
+      [...BY_CERTIFICATE, `sha256 Fingerprint=${FINGERPRINT}`],
+      `Give ${CERTIFICATE_THUMBPRINT}.`,
+    ],
+    ['a certificate in a file', [...BY_CERTIFICATE, 'client.pem'], 'docs/authority.md'],
+    [
       'a client that is not there',
       ['rotate-secret', 'a'],
       'There is no client "a". List them with: rescind client list',
@@ -482,6 +525,26 @@ describe('rescind client', () => {
     const ran = await run('client', ...args)
     expect(ran.stderr).toContain(sentence)
     expect(ran.exitCode).toBe(2)
+  })
+  test('a client by certificate is told what the authority needs to see one', async () => {
+    const add = (id: string) =>
+      run('client', 'add', id, ...BY_CERTIFICATE.slice(2), CERTIFICATE_THUMBPRINT)
+    expect((await add('blind')).stderr).toContain('authority.certificateHeader')
+    appendFileSync(join(home.path, 'rescind.yaml'), '  certificateHeader: x-client-cert\n')
+    expect((await add('seen')).stderr).toBe('')
+  })
+  test.each([
+    ['client', 'list'],
+    ['authority', 'keys', 'list'],
+  ])('%s %s: on a pipe nothing is cut', async (...args) => {
+    const id = `a-client-with-a-long-name-${'x'.repeat(80)}`
+    await addClient(id, '--scope', 'read write', '--jwt')
+    await run('authority', 'keys', 'rotate')
+    const { stdout, exitCode } = await run(...args)
+    expect(exitCode).toBe(0)
+    expect(stdout).not.toContain('…')
+    if (args[0] === 'client') expect(stdout).toContain(id)
+    else expect(stdout).toMatch(/^[\da-f-]{36} /m)
   })
   test('a secret that a public client has not cannot be rotated; an id is taken once', async () => {
     expect(await addClient('pub', '--auth', 'none')).toBe(null)

@@ -66,7 +66,7 @@ async function list({ output }: Context, { keys }: Core): Promise<void> {
     ...[kid, alg, state, signsFrom.toISOString()],
     keptUntil?.toISOString() ?? '',
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
 }
 
 async function rotate(context: Context, core: Core, options: RotateOptions): Promise<void> {

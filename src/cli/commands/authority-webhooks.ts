@@ -70,7 +70,7 @@ async function list({ output }: Context, desk: WebhookDesk): Promise<void> {
     ...[String(nth + 1), new URL(url).origin, state],
     ...[String(failures), String(aside.length)],
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
   for (const [nth, { aside }] of all.entries()) {
     for (const one of aside) output.say(`${nth + 1}: ${lineOf(one)}`)
   }

@@ -13,6 +13,7 @@ import {
 } from '../../server/client-settings.ts'
 import type { NewClient } from '../../server/clients.ts'
 import type { Core } from '../../server/core.ts'
+import type { AuthorityConfig } from '../authority-config.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { withAuthority } from '../open-authority.ts'
@@ -37,6 +38,13 @@ interface AddOptions extends ClientOptions {
   readonly certificateBound?: boolean
 }
 
+const MTLS: ClientAuthMethod = 'self_signed_tls_client_auth'
+const NO_CERTIFICATES =
+  'It is refused until the authority sees certificates: name the header of your proxy as authority.certificateHeader, and the proxy in trustedProxies.'
+/** As `openssl x509 -fingerprint -sha256` prints it, with the words before it or without. */
+const HEX_FINGERPRINT = /^(?:sha-?256 fingerprint=)?((?:[\da-f]{2}:?){32})$/i
+const THUMBPRINT = /^[\w-]{43}$/
+
 /** Makes `rescind client add|list|rotate-secret|disable`. */
 export function clientCommand(io: Io): Command {
   const command = new Command('client').description('the clients of the authority')
@@ -47,16 +55,23 @@ export function clientCommand(io: Io): Command {
     )
   const run = (
     options: ClientOptions,
-    work: (context: Context, core: Core) => Promise<void>,
+    work: (context: Context, core: Core, config: AuthorityConfig) => Promise<void>,
   ): Promise<void> =>
-    withContext(io, options, (context) => withAuthority(context, (core) => work(context, core)))
+    withContext(io, options, (context) =>
+      withAuthority(context, (core, config) => work(context, core, config)),
+    )
 
   command.addCommand(
     addingOptions(withClientOptions(new Command('add')))
       .argument('<id>', 'its client_id')
       .description('register a client; its secret is printed once')
       .action((id: string, options: AddOptions) =>
-        run(options, (context, core) => add(context, core, id, options)),
+        run(options, async (context, core, config) => {
+          await add(context, core, id, options)
+          if (options.auth === MTLS && config.certificateHeader === undefined) {
+            context.output.note(NO_CERTIFICATES)
+          }
+        }),
       ),
   )
   command.addCommand(
@@ -136,7 +151,8 @@ function newClient(io: Io, id: string, options: AddOptions): NewClient {
   if (auth === 'private_key_jwt' && options.jwks === undefined) {
     throw new RescindError('usage', 'A client with private_key_jwt needs its public keys: --jwks.')
   }
-  if (auth === 'self_signed_tls_client_auth' && certificate === undefined) {
+  for (const one of certificate ?? []) checkThumbprint(one)
+  if (auth === MTLS && certificate === undefined) {
     throw new RescindError(
       'usage',
       'A client with self_signed_tls_client_auth needs a --certificate.',
@@ -176,6 +192,18 @@ function checkOrigin(origin: string): void {
   )
 }
 
+function checkThumbprint(text: string): void {
+  if (THUMBPRINT.test(text)) return
+  const [, hex] = HEX_FINGERPRINT.exec(text) ?? []
+  const thumbprint = Buffer.from(hex?.replaceAll(':', '') ?? '', 'hex').toString('base64url')
+  throw new RescindError(
+    'usage',
+    hex === undefined
+      ? 'A --certificate is the SHA-256 thumbprint of the certificate in base64url, 43 characters: see docs/authority.md, "rescind serve", for the command.'
+      : `A --certificate is given in base64url, and this is hexadecimal, as openssl -fingerprint prints it. Give ${thumbprint}.`,
+  )
+}
+
 function introspection(whose: string): NonNullable<NewClient['introspect']> {
   return whose === 'own' || whose === 'none' || whose === 'all' ? whose : whose.split(',')
 }
@@ -209,7 +237,7 @@ async function list({ output }: Context, { clients }: Core): Promise<void> {
     ...[id, authMethod, grantTypes.join(' '), scope],
     enabled ? 'enabled' : 'disabled',
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
 }
 
 async function rotate(

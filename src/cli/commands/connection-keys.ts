@@ -78,7 +78,7 @@ async function list({ output, store }: Context): Promise<void> {
     ...[id, shownName(name), new Date(createdAt).toISOString()],
     revokedAt === null ? 'good' : 'removed',
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
 }
 
 async function remove({ output, store }: Context, id: string): Promise<void> {

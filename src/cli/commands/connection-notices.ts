@@ -60,7 +60,7 @@ async function list(context: Context): Promise<void> {
     ...[one.id, one.connection, one.type.replace(/^connection\./, ''), formatMomentShort(one.at)],
     ...[originOf(one) ?? 'not in rescind.yaml', visible(one.why ?? '')],
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
   if (more > 0) output.say(`And ${formatCount(more)} more, which are younger.`)
   output.say('Send them again with: rescind connection notices send-again --all')
 }

@@ -185,7 +185,7 @@ async function list(context: Context, { vault }: OpenVault, options: ListOptions
     ...[id, shownName(owner), tenant, state],
     cause === null ? '' : cause.code,
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
 }
 
 const NONE_YET = 'There is no connection yet. Add one with: rescind connection add --owner NAME'

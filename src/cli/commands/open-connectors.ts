@@ -103,7 +103,7 @@ async function list(context: Context, options: AccountOptions): Promise<void> {
     ...[String(id), elementKey ?? '', shownName(name), shownName(tags.join(' '))],
     disabled === null ? 'unknown' : disabled ? 'disabled' : 'enabled',
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.columns }))
+  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
 }
 
 /** What each step is called on the screen. */

@@ -206,6 +206,12 @@ function checkServe(config: AuthorityConfig, options: ServeOptions): void {
       `--dev-login lets anybody in as anybody: it is for an issuer and a "listen" on this machine alone, and not for ${issuer}. Leave it out, or take http://127.0.0.1:${at.port} as issuer.`,
     )
   }
+  if (metrics?.host === at.host && metrics.port === at.port && at.port !== 0) {
+    throw new RescindError(
+      'config_invalid',
+      `authority.listen and authority.metrics are both ${urlHost(at)}:${at.port}. Give the metrics a port of their own, or write metrics: false.`,
+    )
+  }
   checkPlain('authority.listen', at, options.acceptRisk)
   if (metrics) checkPlain('authority.metrics', metrics, options.acceptRisk)
 }
