@@ -54,6 +54,7 @@ export const ERRORS = {
   connection_unknown: EXIT.usage,
   store_locked: EXIT.unexpected,
   store_down: EXIT.unexpected,
+  store_closed: EXIT.unexpected,
   store_full: EXIT.unexpected,
   store_corrupt: EXIT.unexpected,
   store_unwritable: EXIT.usage,

@@ -96,6 +96,20 @@ describe('/jwks and /health', () => {
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
   })
 
+  it('an authority that was closed answers 503, and its calls reject', async () => {
+    await using world = await openEndpoints()
+    const { authority } = world
+    await world.addClient({ id: 'app' })
+    const { access_token: token } = await world.issue('app')
+    await Promise.all([authority.close(), authority.close()])
+    expect((await world.call('/health')).status).toBe(503)
+    const issuing = authority.issue({ clientId: 'app', userId: 'ada', scope: 'read' })
+    for (const call of [authority.introspect(token), issuing]) {
+      await expect(call).rejects.toMatchObject({ code: 'store_closed' })
+    }
+    await world.store.close()
+  })
+
   it('RFC 7009 section 2.2.1: a 503 whose change was done says that it may have been, and is sent again', async () => {
     let losesReply = false
     const openStore = async (clock: Clock) => {

@@ -89,6 +89,7 @@ export interface AuthorityStore {
     grant: Pick<GrantView, 'born' | 'createdAt'>,
   ): Promise<readonly MarkRow[]>
   readNote(key: string): Promise<Note | null>
+  /** Waits for what is under way, once; from then on every other call is refused. */
   close(): Promise<void>
 }
 

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
+import { closable } from './closable.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { POSTGRES_URL } from './database-url.ts'
 import { askInSteps } from './in-steps.ts'
@@ -122,7 +123,7 @@ function assemble(
     run: (batch) => applyChanges(session, batch),
     after: forget,
   })
-  return {
+  return closable({
     ...lookups,
     place: session.place,
     commit: changes.add,
@@ -136,5 +137,5 @@ function assemble(
       await lookupsDrained()
       await session.close()
     },
-  }
+  })
 }

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import { guardSqlite } from '../sqlite.ts'
+import { closable } from './closable.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { isAddress } from './database-url.ts'
 import { type Applied, createChanges, type TokenChange } from './sqlite-changes.ts'
@@ -68,7 +69,7 @@ export async function openSqliteAuthorityStore(
     deadlineMs,
     apply: (batch) => guard(() => applyAll(database, bounds, changes, batch)),
   })
-  return {
+  return closable({
     place: path,
     reserveIds: (count) => inLock(clock, deadlineMs, () => guard(() => changes.reserveIds(count))),
     readToken: (id) => read(() => lookups.token(id)),
@@ -91,7 +92,7 @@ export async function openSqliteAuthorityStore(
       await Promise.all([queue.drained(), read(() => {})])
       database.close()
     },
-  }
+  })
 }
 
 async function openFile(path: string, deadlineMs: number, clock: Clock): Promise<DatabaseSync> {

@@ -44,6 +44,34 @@ export function describeAuthorityStore(kind: StoreKind): void {
       }
     })
 
+    test('closes once however often it is told to, and then refuses each call with a code', async () => {
+      const place = await kind.create()
+      try {
+        const store = await place.open({ clock: manualClock(), eventsKeptMs: EVENTS_KEPT_MS })
+        const written = store.commit({ type: 'log', events: [] })
+        const closes = [store.close(), store.close()]
+        const asked = { tokenId: 1, clientId: 'app' }
+        const calls: readonly Promise<unknown>[] = [
+          ...[store.reserveIds(1), store.readToken(1), store.readGrant(1), store.readAsked(asked)],
+          ...[store.readClient('app'), store.listClients(), store.readNote('issuer')],
+          ...[store.commit({ type: 'log', events: [] }), store.changeToken(asked, () => null)],
+          ...[store.countReach({ type: 'all' }, 0, null), store.readEvents(null, 1)],
+          ...[store.listGrants({ type: 'all' }, 0, 0, 1), store.oldestEventAt(null)],
+          ...[store.eventsAt(0, 1), store.readMarks([], { born: 0, createdAt: 0 })],
+        ]
+        const codes = await Promise.all(
+          calls.map((call) => call.then(String, ({ code }: { code: string }) => code)),
+        )
+        expect([...new Set(codes)]).toEqual(['store_closed'])
+        expect(await written).toBe('done')
+        await Promise.all(closes)
+        await store.close()
+        await expect(store.readNote('issuer')).rejects.toMatchObject({ code: 'store_closed' })
+      } finally {
+        await place.remove()
+      }
+    })
+
     test('is made once by many that open it first at once', async () => {
       const place = await kind.create()
       const open = () => place.open({ clock: manualClock(), eventsKeptMs: EVENTS_KEPT_MS })
