@@ -8,6 +8,7 @@ import {
   type Lifetimes,
 } from '../server/options.ts'
 import { SIGNING_ALGS, type SigningAlg } from '../server/signing-keys.ts'
+import { isProxy, PROXY_NEEDS } from '../server/wire/trusted-proxies.ts'
 import { isAddress, POSTGRES_URL } from '../store/authority/database-url.ts'
 
 const DURATION = /^(\d+) *(s|m|h|d)$/
@@ -25,66 +26,78 @@ export const address = z
   .regex(/^([^\s/:]+|\[[\da-f:.]+\]):\d{1,5}$/i, ADDRESS_WANTED)
 
 /** The section `authority` of `rescind.yaml`. */
-export const authoritySchema = z.strictObject({
-  issuer: z
-    .string('write the issuer identifier, like https://login.example.com')
-    .describe('The issuer identifier: https://login.example.com'),
-  listen: address
-    .default('127.0.0.1:9400')
-    .describe('Where it listens; a proxy that ends TLS stands before it'),
-  metrics: z
-    .union([address, z.literal(false, 'false')])
-    .default('127.0.0.1:9464')
-    .describe('Where Prometheus reads its metrics; false for nowhere'),
-  store: z
-    .string()
-    .optional()
-    .describe(
-      'An SQLite file (default: authority.db in the home), or ${env:NAME} with a PostgreSQL URL',
-    ),
-  lifetimes: z
-    .strictObject({
-      code: duration.optional(),
-      accessToken: duration.optional(),
-      refreshToken: duration.optional(),
-      grant: duration.optional(),
-      refreshGrace: duration.optional(),
-    })
-    .default({})
-    .describe('How long things live, like 10m or 30d'),
-  accessTokenCascade: z
-    .enum(ACCESS_TOKEN_CASCADES)
-    .default('token')
-    .describe('What an access token takes down when it is revoked'),
-  signingAlg: z.enum(SIGNING_ALGS).default('ES256'),
-  tokenBrand: z
-    .string()
-    .regex(/^[a-z0-9]{1,16}$/, 'write 1 to 16 lower case letters and digits')
-    .optional()
-    .describe('What tokens begin with'),
-  adminKeys: z
-    .array(z.string())
-    .default([])
-    .describe('Keys of the admin endpoints, each as ${env:NAME}, ${file:path}, or its SHA-256'),
-  trustedProxies: z
-    .array(z.string())
-    .default([])
-    .describe('Addresses of proxies whose X-Forwarded-For is believed'),
-  certificateHeader: z
-    .string()
-    .regex(/^[A-Za-z0-9-]+$/, 'write the name of a header')
-    .optional()
-    .describe('The header in which a trusted proxy gives the certificate of a client'),
-  webhooks: z
-    .array(z.strictObject({ url: z.string(), secret: z.string() }))
-    .default([])
-    .describe('Receivers of events; each secret as ${env:NAME} or ${file:path}'),
-  globalRevocation: z
-    .array(z.strictObject({ name: z.string(), key: z.string() }))
-    .default([])
-    .describe('Callers of Global Token Revocation, by their keys'),
-  eventsKept: duration.default('30d').describe('How long events are kept'),
-})
+export const authoritySchema = z
+  .strictObject({
+    issuer: z
+      .string('write the issuer identifier, like https://login.example.com')
+      .describe('The issuer identifier: https://login.example.com'),
+    listen: address
+      .default('127.0.0.1:9400')
+      .describe('Where it listens; a proxy that ends TLS stands before it'),
+    metrics: z
+      .union([address, z.literal(false, 'false')])
+      .default('127.0.0.1:9464')
+      .describe('Where Prometheus reads its metrics; false for nowhere'),
+    store: z
+      .string()
+      .optional()
+      .describe(
+        'An SQLite file (default: authority.db in the home), or ${env:NAME} with a PostgreSQL URL',
+      ),
+    lifetimes: z
+      .strictObject({
+        code: duration.optional(),
+        accessToken: duration.optional(),
+        refreshToken: duration.optional(),
+        grant: duration.optional(),
+        refreshGrace: duration.optional(),
+      })
+      .default({})
+      .describe('How long things live, like 10m or 30d'),
+    accessTokenCascade: z
+      .enum(ACCESS_TOKEN_CASCADES)
+      .default('token')
+      .describe('What an access token takes down when it is revoked'),
+    signingAlg: z.enum(SIGNING_ALGS).default('ES256'),
+    tokenBrand: z
+      .string()
+      .regex(/^[a-z0-9]{1,16}$/, 'write 1 to 16 lower case letters and digits')
+      .optional()
+      .describe('What tokens begin with'),
+    adminKeys: z
+      .array(z.string())
+      .default([])
+      .describe('Keys of the admin endpoints, each as ${env:NAME}, ${file:path}, or its SHA-256'),
+    trustedProxies: z
+      .array(z.string().refine(isProxy, PROXY_NEEDS))
+      .default([])
+      .describe(
+        'Addresses of proxies whose X-Forwarded-For is believed, or ranges like 10.0.0.0/8',
+      ),
+    certificateHeader: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/, 'write the name of a header')
+      .optional()
+      .describe('The header in which a trusted proxy gives the certificate of a client'),
+    webhooks: z
+      .array(z.strictObject({ url: z.string(), secret: z.string() }))
+      .default([])
+      .describe('Receivers of events; each secret as ${env:NAME} or ${file:path}'),
+    globalRevocation: z
+      .array(z.strictObject({ name: z.string(), key: z.string() }))
+      .default([])
+      .describe('Callers of Global Token Revocation, by their keys'),
+    eventsKept: duration.default('30d').describe('How long events are kept'),
+  })
+  .refine(
+    ({ certificateHeader, trustedProxies }) =>
+      certificateHeader === undefined || trustedProxies.length > 0,
+    {
+      path: ['certificateHeader'],
+      message:
+        'name in trustedProxies the proxies that are believed: without any, every certificate is refused',
+    },
+  )
 export type AuthoritySection = z.output<typeof authoritySchema>
 
 export interface ListenAddress {

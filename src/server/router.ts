@@ -14,7 +14,11 @@ import { serveTokens } from './endpoints/token.ts'
 import type { Observer } from './observer.ts'
 import { NO_ENDPOINT, troubleAnswer } from './wire/answers.ts'
 import { type CallerKey, createBearerAuth } from './wire/bearer.ts'
-import { type CertificateHeader, createClientAuth } from './wire/client-auth.ts'
+import {
+  type CertificateHeader,
+  createClientAuth,
+  readCertificateHeader,
+} from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
 import type { Handle } from './wire/message.ts'
 import { createThrottle } from './wire/throttle.ts'
@@ -34,24 +38,22 @@ export interface RouterOptions {
 /** Returns what answers every request to the authority; it never throws. */
 export function createRouter(core: Core, options: RouterOptions = {}): Handle {
   const paths = endpointPaths(core.issuer)
+  const certificates = options.certificates && readCertificateHeader(options.certificates)
   const at = (path: string) => new URL(path, core.issuer).href
   const auth = createClientAuth({
     core,
     throttle: createThrottle(core.clock),
     audiences: [core.issuer, ...[paths.token, paths.revoke, paths.introspect].map(at)],
-    certificates: options.certificates,
+    certificates,
   })
   const has = {
     authorize: options.authorize !== undefined,
     globalRevocation: options.globalRevocation !== undefined,
-    certificates: options.certificates !== undefined,
+    certificates: certificates !== undefined,
   }
   const cors = createCors(core.clients, core.clock)
   const endpoints = new Map<string, Handle>([
-    [
-      paths.token,
-      clientEndpoint(auth, cors, serveTokens(core, options.certificates, options.observer)),
-    ],
+    [paths.token, clientEndpoint(auth, cors, serveTokens(core, certificates, options.observer))],
     [paths.revoke, serveRevocation(core, auth, cors, options.observer)],
     [paths.introspect, serveIntrospection(core, auth, cors)],
     [paths.metadata, publicDocument(() => metadataOf(core, paths, has))],

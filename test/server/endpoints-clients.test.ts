@@ -523,7 +523,8 @@ describe('RFC 8705 section 2.2: a certificate by the header of a trusted proxy',
   it.each<[string, readonly string[], string | undefined, number]>([
     ['from the proxy', ['127.0.0.1'], encodeURIComponent(CERTIFICATE), 200],
     ['from somebody else', ['10.0.0.1'], encodeURIComponent(CERTIFICATE), 401],
-    ['from no proxy at all', [], encodeURIComponent(CERTIFICATE), 401],
+    ['from a proxy of the range', ['127.0.0.0/8'], encodeURIComponent(CERTIFICATE), 200],
+    ['from out of the range', ['10.0.0.0/8'], encodeURIComponent(CERTIFICATE), 401],
     ["another's", ['127.0.0.1'], encodeURIComponent(OTHER_CERTIFICATE), 401],
     ['none', ['127.0.0.1'], undefined, 401],
     ['what is no certificate', ['127.0.0.1'], 'CN%3Dm', 401],
@@ -544,6 +545,30 @@ describe('RFC 8705 section 2.2: a certificate by the header of a trusted proxy',
     await expect(adding).rejects.toMatchObject({
       code: 'usage',
       message: expect.stringContaining('certificate'),
+    })
+  })
+
+  it('a header is the same in capitals', async () => {
+    const certificates = { header: 'X-Client-Cert', trustedProxies: ['127.0.0.1'] }
+    await using world = await openEndpoints({ certificates })
+    const client = { id: 'm', certificates: [thumbprint] }
+    await world.addClient({ ...client, authMethod: 'self_signed_tls_client_auth' })
+    const headers = { 'content-type': FORM, [header]: encodeURIComponent(CERTIFICATE) }
+    const body = 'client_id=m&token=x'
+    const answer = await world.call('/revoke', { method: 'POST', headers, body })
+    expect(answer.status).toBe(200)
+  })
+
+  it.each<[string, object, RegExp]>([
+    ['no proxies', { header, trustedProxies: [] }, /trustedProxies must name the proxies/],
+    ['a name for a proxy', { header, trustedProxies: ['localhost'] }, /proxy 1 must be an IP/],
+    ['a header with a space', { header: 'x y', trustedProxies: ['127.0.0.1'] }, /key header must/],
+    ['a misspelt key', { header, trustedProxy: ['127.0.0.1'] }, /no key trustedProxy\./],
+  ])('certificates with %s are refused at start', async (_, certificates, message) => {
+    const opening = openEndpoints({ certificates: certificates as never })
+    await expect(opening).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(message),
     })
   })
 

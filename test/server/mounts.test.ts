@@ -303,6 +303,32 @@ describe('behind a proxy, guesses are counted for whoever guesses (RFC 6749 sect
     expect(await ask('203.0.113.10', secret?.reveal() ?? '')).toBe(200)
     await authority.close()
   })
+  test.each([
+    ['a range', ['127.0.0.0/8', '203.0.113.0/28']],
+    ['an address of IPv6', ['::ffff:127.0.0.1', '203.0.113.9']],
+  ])('proxies are named by %s, all of a chain', async (_, proxies) => {
+    const seen: string[] = []
+    const handle = behindProxy(async ({ address }) => {
+      seen.push(address)
+      return { status: 200, headers: {}, body: '' }
+    }, proxies)
+    await using hosted = await listen(mountNode(handle))
+    const headers = { 'x-forwarded-for': '198.51.100.1, 192.0.2.7, 203.0.113.9' }
+    await fetch(hosted.url, { headers })
+    expect(seen).toEqual(['192.0.2.7'])
+  })
+  test.each([
+    ...['localhost', 'proxy.example', '', '10.0.0.0/33', '10.0.0.0/0', '::/0', '::/129', '10.0.0'],
+    ...['127.0.0.1:80', '[::1]', '10.0.0.0/', '10.0.0.0/8/8', ' 127.0.0.1', 7, null],
+  ])('%s is no proxy, and is refused at start', (proxy) => {
+    expect(() => behindProxy(async () => expect.fail('served'), [proxy as string])).toThrow(
+      'The trusted proxy 1 must be an IP address, or a range like 10.0.0.0/8.',
+    )
+  })
+  test('a text for a list of proxies is refused at start', () => {
+    const mount = () => behindProxy(async () => expect.fail('served'), '127.0.0.1' as never)
+    expect(mount).toThrow('The trustedProxies must be a list')
+  })
   test('a peer that is no proxy is not believed', async () => {
     const authority = await openAuthority()
     await authority.clients.add({ id: 'app' })

@@ -8,7 +8,7 @@ import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { grantedResourceFlaw, resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
-import { type CertificateHeader, shownThumbprint } from '../wire/client-auth.ts'
+import { type CertificateSource, shownThumbprint } from '../wire/client-auth.ts'
 import type { Form } from '../wire/form.ts'
 import type { WireAnswer } from '../wire/message.ts'
 import type { ClientRequest } from './client-endpoint.ts'
@@ -23,7 +23,7 @@ const VERIFIER = /^[\w.~-]{43,128}$/
  */
 export function serveTokens(
   core: Core,
-  certificates: CertificateHeader | undefined,
+  certificates: CertificateSource | undefined,
   observer?: Observer,
 ) {
   return async ({ client, form, request }: ClientRequest): Promise<WireAnswer> => {

@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual, X509Certificate } from 'node:crypto'
 import { createMemo } from '../../core/memo.ts'
+import { checkShape, type KeyCheck } from '../check-shape.ts'
 import { type Client, isPublic } from '../client-settings.ts'
 import { secretHash } from '../clients.ts'
 import type { Core } from '../core.ts'
@@ -9,6 +10,7 @@ import { ASSERTION_TYPE, claimedClient, isAssertionGood } from './assertion.ts'
 import { decode, type Form } from './form.ts'
 import type { WireAnswer, WireRequest } from './message.ts'
 import type { Throttle } from './throttle.ts'
+import { type IsTrusted, readTrustedProxies } from './trusted-proxies.ts'
 
 /** Headers whose parts are remembered, and how long one may be. */
 const HEADERS_MAX = 1_000
@@ -16,10 +18,17 @@ const HEADER_LENGTH_MAX = 1_024
 
 /** A proxy that ends TLS, and may say which certificate the client showed. */
 export interface CertificateHeader {
-  /** Its name in lower case; it holds the certificate as PEM, percent-encoded (nginx: `$ssl_client_escaped_cert`). */
+  /** Its name; it holds the certificate as PEM, percent-encoded (nginx: `$ssl_client_escaped_cert`). */
   readonly header: string
-  /** The addresses of the proxies that are believed. */
+  /** The addresses of the proxies that are believed, or ranges: `10.0.0.0/8`. */
   readonly trustedProxies: readonly string[]
+}
+
+/** Where certificates are read from, and of whom. */
+export interface CertificateSource {
+  /** In lower case, as requests have it. */
+  readonly header: string
+  readonly isTrusted: IsTrusted
 }
 
 export interface ClientAuthParts {
@@ -27,7 +36,7 @@ export interface ClientAuthParts {
   readonly throttle: Throttle
   /** What an assertion may be addressed to: the issuer and the endpoints. */
   readonly audiences: readonly string[]
-  readonly certificates: CertificateHeader | undefined
+  readonly certificates: CertificateSource | undefined
 }
 
 /** What a request presents as its client's proof; one mechanism, or the request is refused. */
@@ -209,7 +218,7 @@ function isSecretGood(presented: PresentedSecret, client: Client, now: number): 
 function hasCertificate(
   request: WireRequest,
   client: Client,
-  certificates: CertificateHeader | undefined,
+  certificates: CertificateSource | undefined,
 ): boolean {
   const thumbprint = shownThumbprint(request, certificates)
   return thumbprint !== null && client.certificates.includes(thumbprint)
@@ -218,10 +227,33 @@ function hasCertificate(
 /** The thumbprint of the certificate that a trusted proxy says the client showed; null where none does. */
 export function shownThumbprint(
   request: WireRequest,
-  certificates: CertificateHeader | undefined,
+  certificates: CertificateSource | undefined,
 ): string | null {
-  if (!certificates?.trustedProxies.includes(request.peer ?? request.address)) return null
+  if (!certificates?.isTrusted(request.peer ?? request.address)) return null
   return thumbprintOf(request.header(certificates.header))
+}
+
+const CERTIFICATE_HEADER = {
+  header: {
+    isGood: (value) => typeof value === 'string' && /^[\w-]+$/.test(value),
+    needs: 'must be the name of a header',
+  },
+  trustedProxies: {
+    isGood: (value) => Array.isArray(value) && value.length > 0,
+    needs:
+      'must name the proxies that are believed: without any, every certificate would be refused',
+  },
+} as const satisfies Readonly<Record<keyof CertificateHeader, KeyCheck>>
+
+/**
+ * Reads which header of which proxies has certificates.
+ *
+ * @throws RescindError `usage`
+ */
+export function readCertificateHeader(given: CertificateHeader): CertificateSource {
+  checkShape(given, CERTIFICATE_HEADER, 'Of the option certificates, the key')
+  const { header, trustedProxies } = given
+  return { header: header.toLowerCase(), isTrusted: readTrustedProxies(trustedProxies) }
 }
 
 /** Returns the SHA-256 thumbprint of a certificate, base64url; null when the text is none. */
