@@ -64,7 +64,8 @@ export interface Authority {
   /**
    * Revokes one token as its client would, or all of a reach. Durable when it resolves.
    *
-   * @throws RescindError `usage` for a reach that is none: nothing is guessed, and nothing dies
+   * @throws RescindError `usage` for a reach that is none, `client_unknown` for a client that is not there:
+   * nothing is guessed, and nothing dies
    */
   revoke(
     token: { readonly token: string; readonly clientId: string },
@@ -115,10 +116,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   const clientOf = async (id: string) => {
     const client = await core.clients.get(id)
     if (client?.enabled) return client
-    throw new RescindError(
-      'client_unknown',
-      `There is no enabled client "${id}". List them with: rescind client list, or clients.list().`,
-    )
+    throw clientUnknown(`enabled client "${id}"`)
   }
   return {
     issuer: core.issuer,
@@ -168,6 +166,13 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   }
 }
 
+function clientUnknown(who: string): RescindError {
+  return new RescindError(
+    'client_unknown',
+    `There is no ${who}. List them with: rescind client list, or clients.list().`,
+  )
+}
+
 function revokeOf({ revoking, clock }: Core) {
   return async (
     what: RevokeReach | { readonly token: string; readonly clientId: string },
@@ -177,7 +182,9 @@ function revokeOf({ revoking, clock }: Core) {
       checkRevocation(what)
       return revoking.token({ ...what, asked })
     }
-    await revoking.reach(parseReach(what, clock.now()), 'library', asked)
+    const reach = parseReach(what, clock.now())
+    const isKnown = await revoking.reach(reach, 'library', asked)
+    if (!isKnown && 'client' in reach) throw clientUnknown(`client "${reach.client}"`)
     return undefined
   }
 }

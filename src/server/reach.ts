@@ -5,7 +5,7 @@ import { CLIENT_ID, NAME } from './names.ts'
 import type { RevokeReach } from './revoke.ts'
 
 /** What a reach may name. A key that is there has a value: undefined is none. */
-const REACH = {
+export const REACH = {
   user: NAME,
   client: CLIENT_ID,
   session: NAME,

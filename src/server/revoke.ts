@@ -47,8 +47,8 @@ export interface Revoking {
   /** The same, of a client that proved itself as it was last seen; null when it has changed since. */
   tokenIfUnchanged(request: RevokeToken, client: Client): Promise<Revoked | null>
   /**
-   * Revokes everything of a reach in a constant number of writes. False for a grant that is not known: it
-   * never was, or all of it is dead and forgotten.
+   * Revokes everything of a reach in a constant number of writes. False, and nothing is done, for a client
+   * that is not there, or a grant that is not known: it never was, or all of it is dead and forgotten.
    */
   reach(reach: RevokeReach, cause: Cause, asked: Asked): Promise<boolean>
   /** Counts what {@link Revoking.reach} would kill now. */
@@ -139,6 +139,8 @@ export function createRevoking(parts: AuthorityParts, tokens: Tokens): Revoking 
         await store.commit({ type: 'end_grant', grantId: grant.id, at, events: [event] })
         return true
       }
+      const isOfClient = 'client' in reach && reach.client !== undefined
+      if (isOfClient && !(await store.readClient(reach.client))) return false
       const before = momentOf(reach)
       await beginnings.settled()
       const event = eventOf({

@@ -94,6 +94,25 @@ describe('POST /admin/revoke', () => {
     }
   })
 
+  it.each([{ client: 'nope' }, { client: 'nope', user: 'ada' }])(
+    'says of a client that is not there that nothing was revoked, and tells no event: %j',
+    async (reach) => {
+      await using world = await open()
+      await world.issue('app')
+      const events = await world.authority.events()
+      const never = await send(world, reach)
+      expect([never.status, await never.json()]).toEqual([200, { revoked: false }])
+      expect(await world.authority.events()).toEqual(events)
+    },
+  )
+
+  it('knows the key dryRun where one is misspelt', async () => {
+    await using world = await open()
+    const answer = await send(world, { user: 'ada', dry_run: true })
+    const { error_description: said } = (await answer.json()) as Record<string, string>
+    expect([answer.status, said]).toEqual([400, expect.stringMatching(/dry_run.*, dryRun\.$/)])
+  })
+
   it('tells who asked, and by which request, in the event', async () => {
     await using world = await open()
     await world.call('/admin/revoke', {

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { isRescindError } from '../../core/errors.ts'
 import type { AuthorityStore, EventRow } from '../../store/authority/contract.ts'
+import { checkKeys } from '../check-shape.ts'
 import type { Core } from '../core.ts'
 import { publicEvent } from '../public-event.ts'
-import { parseReach } from '../reach.ts'
+import { parseReach, REACH } from '../reach.ts'
 import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import type { RevokeReach } from '../revoke.ts'
 import { jsonAnswer, methodAnswer, refusalAnswer } from '../wire/answers.ts'
@@ -22,7 +23,7 @@ const moment = z.iso.datetime({ offset: true })
 
 /**
  * Revokes everything of a user, a client, both, a session, a grant, or all that was issued before a
- * moment: `{"user": "u1"}`. Of a grant that is not known `revoked` is false. With `"dryRun": true` it kills
+ * moment: `{"user": "u1"}`. Of a client or a grant that is not known `revoked` is false. With `"dryRun": true` it kills
  * nothing and counts: no kill waits for a count.
  */
 export function serveAdminRevocation(
@@ -30,11 +31,11 @@ export function serveAdminRevocation(
   authenticate: ReturnType<typeof createBearerAuth<Caller>>,
 ): Handle {
   return jsonEndpoint(authenticate, async ({ caller, body, request }) => {
-    const { dryRun = false, ...named } = body
+    const { dryRun = false } = body
     if (typeof dryRun !== 'boolean') {
       return refusalAnswer(refuse('invalid_request', 'dryRun must be true or false.'))
     }
-    const reach = reachIn(named, clock.now())
+    const reach = reachIn(body, clock.now())
     if (isRefusal(reach)) return refusalAnswer(reach)
     if (dryRun) return jsonAnswer({ counted: await revoking.count(reach), revoked: false })
     const asked = { actor: caller.name, request: request.id }
@@ -43,13 +44,15 @@ export function serveAdminRevocation(
 }
 
 /** In JSON a moment is a text. */
-function reachIn(named: JsonObject, now: number): RevokeReach | Refusal {
+function reachIn(body: JsonObject, now: number): RevokeReach | Refusal {
+  const { dryRun, ...named } = body
   const { issuedBefore } = named
   if (issuedBefore !== undefined && !moment.safeParse(issuedBefore).success) {
     return refuse('invalid_request', 'issuedBefore must be a moment like 2026-01-31T12:00:00Z.')
   }
   const before = issuedBefore === undefined ? {} : { issuedBefore: new Date(String(issuedBefore)) }
   try {
+    checkKeys(body, { ...REACH, dryRun })
     return parseReach({ ...named, ...before }, now)
   } catch (error) {
     if (!isRescindError(error, 'usage')) throw error
