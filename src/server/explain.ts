@@ -131,7 +131,7 @@ function isAbout(
     case 'grant_ended':
       return event.type === 'grant.revoked' && event.grantId === view.grant.id
     case 'marked':
-      return event.type === 'reach.revoked' && mark !== null && keyOf(event) === mark.key
+      return event.type === 'reach.revoked' && mark !== null && isSetting(event, mark)
     case 'used':
     case 'revoked':
       return event.token === fingerprintOf(view) && event.type !== 'revocation.foreign'
@@ -139,6 +139,11 @@ function isAbout(
     case null:
       return false
   }
+}
+
+function isSetting(event: EventRow, mark: MarkRow): boolean {
+  const { issuedBefore = null } = event.detail === null ? {} : JSON.parse(event.detail)
+  return keyOf(event) === mark.key && issuedBefore === momentOf(mark)
 }
 
 /** The name of the mark that an event tells of. */
@@ -163,7 +168,7 @@ function sentence(
         ? `The ${name} was revoked, and its whole grant with it: ${why}.`
         : `The ${name} died with its grant ${view.grant.id}: ${why}.`
     case 'marked':
-      return `The ${name} died with ${mark === null ? 'a revocation of many' : reachWords(mark.key)}: ${why}.`
+      return `The ${name} died with ${mark === null ? 'a revocation of many' : reachWords(mark)}: ${why}.`
     case 'used':
       return view.kind === 'code'
         ? 'The code was redeemed; it works once.'
@@ -175,7 +180,18 @@ function sentence(
   }
 }
 
-function reachWords(key: string): string {
+function reachWords(mark: MarkRow): string {
+  const moment = momentOf(mark)
+  const whose = whoseWords(mark.key)
+  return moment === null ? whose : `${whose} that was granted before ${moment}`
+}
+
+/** The moment of a setting that kills what is older, as its event has it; null for one that kills all. */
+function momentOf({ before }: MarkRow): string | null {
+  return before === 0 ? null : new Date(before).toISOString()
+}
+
+function whoseWords(key: string): string {
   const rest = key.slice(2)
   switch (key[0]) {
     case 'c':
@@ -189,7 +205,7 @@ function reachWords(key: string): string {
     case 's':
       return `the session ${rest}`
     default:
-      return 'all that was issued before a moment'
+      return 'all'
   }
 }
 

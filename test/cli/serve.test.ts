@@ -684,6 +684,26 @@ describe('rescind authority explain', () => {
     expect(said.stdout).toContain(`${fingerprint}, access token, is dead since `)
     expect(said.stdout).not.toContain(token)
   })
+  test('takes the token itself on standard input: that of an access token no event names', async () => {
+    const client = { client_id: 'app', client_secret: '' }
+    client.client_secret = await addClient('app', '--grant', 'client_credentials')
+    await serve()
+    const token = await tokenOf(client)
+    await run('authority', 'revoke', '--client', 'app', '--confirm', '1')
+    const explain = (stdin: string) =>
+      rescind(['authority', 'explain', '-'], { home: home.path, env: SECRETS, stdin })
+    const told = await explain(`${token}\n`)
+    expect(told.exitCode).toBe(0)
+    expect(told.stdout).toMatch(/^fp_[0-9a-f]{24}, access token, is dead since /)
+    expect(told.stdout + told.stderr).not.toContain(token)
+    const unknown = await explain(`${token.slice(0, -1)}`)
+    expect([unknown.exitCode, unknown.stderr]).toEqual([
+      2,
+      expect.stringContaining('It is no token of this authority'),
+    ])
+    expect(unknown.stderr).not.toContain(token.slice(0, -1))
+    expect((await explain('')).stderr).toContain('The token is empty')
+  })
   test.each([
     ['a token itself', 'rsc_at_abc', 'never given as an argument'],
     ['one that is not known', `fp_${'0'.repeat(24)}`, 'No token has the fingerprint'],

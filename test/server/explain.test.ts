@@ -112,8 +112,36 @@ describe('explain: why a token is dead, by which cascade and request', () => {
     await world.core.revoking.reach({ user: 'ada' }, 'admin', ADMIN)
     const explained = await world.core.explain(access_token)
     expect(explained).toMatchObject({ death: 'marked', at, cause: 'command_line' })
-    expect(explained?.cascade).toContain('all that was issued before a moment')
+    expect(explained?.cascade).toContain(
+      `died with all that was granted before ${issuedBefore.toISOString()}: `,
+    )
   })
+
+  it.each([
+    [{ client: 'app' }, 'all of the client app'],
+    [{ user: 'ada' }, 'all of the user ada'],
+    [{ user: 'ada', client: 'app' }, 'all of the user ada at the client app'],
+  ])(
+    'a mark on %o before a moment, which its younger tokens live through',
+    async (reach, words) => {
+      await using world = await openWorld()
+      const { access_token } = await issue(world)
+      world.clock.advance(60)
+      const issuedBefore = new Date(world.clock.now())
+      const younger = await issue(world)
+      world.clock.advance(60)
+      // An older moment, set in the same one, is not what killed it.
+      const earlier = new Date(world.clock.now() - 600_000)
+      const other = { actor: 'other' }
+      await world.core.revoking.reach({ ...reach, issuedBefore: earlier }, 'library', other)
+      await world.core.revoking.reach({ ...reach, issuedBefore }, 'admin', ADMIN)
+      expect(await reasons(world, access_token)).toMatchObject({
+        ...{ state: 'dead', death: 'marked', cause: 'admin', ...ADMIN },
+        cascade: `The access token died with ${words} that was granted before ${issuedBefore.toISOString()}: an administrator asked (admin).`,
+      })
+      expect(await reasons(world, younger.access_token)).toMatchObject({ state: 'alive' })
+    },
+  )
 
   it('a family whose refresh token was reused, and the codes and tokens that were used up', async () => {
     await using world = await openWorld()

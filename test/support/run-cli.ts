@@ -22,6 +22,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly clock?: Clock | undefined
   readonly signal?: AbortSignal | undefined
+  /** What is piped in. */
+  readonly stdin?: string | undefined
   /** Is called when words come, and not only at the end. */
   readonly onStderr?: (() => void) | undefined
 }
@@ -33,7 +35,7 @@ export async function rescind(args: readonly string[], options: CliOptions): Pro
   const io: Io = {
     env: environment(options),
     cwd: options.home,
-    stdin: Readable.from([]) as never,
+    stdin: Readable.from(options.stdin === undefined ? [] : [options.stdin]) as never,
     stdout: stdout.stream,
     stderr: stderr.stream,
     clock: options.clock ?? systemClock,

@@ -11,6 +11,7 @@ import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { withAuthority } from '../open-authority.ts'
 import { wholeNumber } from '../option-values.ts'
+import { checkOneToken, readSecretInput } from '../secret-input.ts'
 import { keysCommand } from './authority-keys.ts'
 import { webhooksCommand } from './authority-webhooks.ts'
 import { byOperator } from './client.ts'
@@ -46,7 +47,10 @@ export function authorityCommand(io: Io): Command {
   )
   command.addCommand(
     withAuthorityOptions(new Command('explain'))
-      .argument('<fingerprint>', 'the fingerprint of a token, as an event names it: fp_…')
+      .argument(
+        '<fingerprint>',
+        'as an event names a token: fp_…; or - for the token itself, on standard input',
+      )
       .description('say why a token is dead: by which cascade, whom and which request')
       .action((fingerprint: string, options: AuthorityOptions) =>
         withContext(io, options, (context) =>
@@ -125,18 +129,24 @@ function wordsOf({ user, client, session, grant, issuedBefore }: ReachOptions): 
   return `${words || 'everything'} granted before ${issuedBefore}`
 }
 
-async function explain({ output }: Context, core: Core, fingerprint: string): Promise<void> {
-  if (!/^fp_[0-9a-f]{24}$/.test(fingerprint)) {
+async function explain({ output, io }: Context, core: Core, named: string): Promise<void> {
+  const isToken = named === '-'
+  if (!isToken && !/^fp_[0-9a-f]{24}$/.test(named)) {
     throw new RescindError(
       'usage',
-      'That is no fingerprint of a token: fp_ and 24 hex digits, as events have it. A token itself is never given as an argument.',
+      'That is no fingerprint of a token: fp_ and 24 hex digits, as events have it. A token itself is never given as an argument: write - and give it on standard input.',
     )
   }
-  const explanation = await core.explain(fingerprint)
+  const explanation = await core.explain(
+    isToken ? checkOneToken(await readSecretInput(io, 'token')).reveal() : named,
+  )
   if (!explanation) {
+    const which = isToken
+      ? 'It is no token of this authority'
+      : `No token has the fingerprint ${named}`
     throw new RescindError(
       'usage',
-      `No token has the fingerprint ${fingerprint}: none was issued, or it has expired and is forgotten.`,
+      `${which}: none was issued, or it has expired and is forgotten.`,
     )
   }
   output.result(explanation)
