@@ -20,7 +20,7 @@ export interface WebhookStatus {
   readonly state: 'delivering' | 'failing' | 'disabled'
   /** The position of the last event that it has, a few deliveries late. */
   readonly position: string | null
-  /** When the oldest event happened that it does not have; null when it has all. */
+  /** When the oldest event happened that it does not have, set aside or not; null when it has all. */
   readonly waitingSince: Date | null
   readonly failures: number
   readonly nextAt: Date | null
@@ -101,11 +101,12 @@ async function statusOf(
   { webhook, note }: WebhookEndpoint,
 ): Promise<WebhookStatus> {
   const { position, failures, nextAt, disabledAt, aside } = (await note.read()).cursor
-  const waitingSince = await store.oldestEventAt(position)
+  const next = await store.oldestEventAt(position)
+  const waiting = [...aside.map(({ event }) => event.at), ...(next === null ? [] : [next])]
   const isFailing = failures > 0 ? 'failing' : 'delivering'
   return {
     ...{ url: webhook.url, position, failures },
-    waitingSince: waitingSince === null ? null : new Date(waitingSince),
+    waitingSince: waiting.length === 0 ? null : new Date(Math.min(...waiting)),
     state: disabledAt === null ? isFailing : 'disabled',
     nextAt: failures > 0 && disabledAt === null ? new Date(nextAt) : null,
     aside: aside.map(shown),

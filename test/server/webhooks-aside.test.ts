@@ -69,7 +69,11 @@ for (const { name, missing = '', open: openStore } of STORES) {
           expect(world.told.setAside).toBe(1)
           await until(async () =>
             expect(await authority.webhooks.status()).toMatchObject([
-              { state: 'delivering', failures: 0, aside: [{ id: poison?.id, tries: 8 }] },
+              {
+                ...{ state: 'delivering', failures: 0, aside: [{ id: poison?.id, tries: 8 }] },
+                // It has all the others, and yet not all.
+                waitingSince: new Date(poison?.at ?? 0),
+              },
             ]),
           )
         },
@@ -88,6 +92,9 @@ for (const { name, missing = '', open: openStore } of STORES) {
         const id = still.left[0]?.id
         expect(await webhooks.sendAgain(receiver.url)).toEqual({ taken: [id], left: [] })
         expect(receiver.taken.filter((one) => one === id)).toEqual([id])
+        await until(async () =>
+          expect(await webhooks.status()).toMatchObject([{ aside: [], waitingSince: null }]),
+        )
         expect(receiver.seen.findLast((one) => one.id === id)).toMatchObject({ isSigned: true })
         expect(await webhooks.status()).toMatchObject([{ aside: [] }])
         await expect(webhooks.sendAgain('https://x.example')).rejects.toMatchObject({
