@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openReceiver } from '../server/webhook-receiver.ts'
 import { CERTIFICATE_THUMBPRINT } from '../support/client-certificate.ts'
@@ -144,6 +146,44 @@ describe.each([1, 2])('rescind serve --workers %i', (workers) => {
   })
 })
 
+/** Asks on one connection again and again, until an answer says that it is the last. */
+async function askUntilClosed(): Promise<string> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  try {
+    for (;;) {
+      const [answer] = (await once(get(`${url}/health`, { agent }), 'response')) as [
+        IncomingMessage,
+      ]
+      for await (const _ of answer);
+      if (answer.statusCode !== 200) return `${answer.statusCode}`
+      if (answer.headers.connection === 'close') return 'told to close'
+    }
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code)
+  } finally {
+    agent.destroy()
+  }
+}
+
+test.each([1, 2])(
+  'busy connections are told to close, and none is reset (workers: %i)',
+  async (n) => {
+    const child = await serve('--workers', String(n))
+    const idle = connect(Number(new URL(url).port), '127.0.0.1')
+    idle.write('GET /health HTTP/1.1\r\nhost: a\r\n\r\n')
+    await once(idle, 'data')
+    const asking = Array.from({ length: 32 }, askUntilClosed)
+    await sleep(300)
+    const startedAt = performance.now()
+    child.process.kill('SIGTERM')
+    expect(await Promise.all(asking)).toEqual(Array(32).fill('told to close'))
+    expect((await child.done).code).toBe(0)
+    // What is idle is not waited for as an answer is.
+    expect(performance.now() - startedAt).toBeLessThan(8_000)
+    idle.destroy()
+  },
+)
+
 describe('rescind serve', () => {
   test('an answer that is under way when it stops is finished', async () => {
     const client_secret = await addClient('app', '--grant', 'client_credentials')
@@ -162,7 +202,8 @@ describe('rescind serve', () => {
     await fetch(`${url}/health`)
     child.process.kill('SIGTERM')
     while (!child.stderr().includes('stopping')) await once(child.process.stderr!, 'data')
-    await expect(fetch(`${url}/health`)).rejects.toThrow()
+    const late = connect(Number(new URL(url).port), '127.0.0.1')
+    await expect(once(late, 'connect')).rejects.toThrow('ECONNREFUSED')
     socket.write(body.slice(9))
     expect((await child.done).code).toBe(0)
     expect(answer).toContain('HTTP/1.1 200')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type RequestListener, ServerResponse } from 'node:http'
+import { type AddressInfo, Server } from 'node:net'
 import type { Clock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import type { ListenAddress } from '../authority-config.ts'
@@ -11,13 +11,18 @@ const KEEP_ALIVE_MS = 75_000
 const REQUEST_MS = 10_000
 /** How long a stop waits for answers that are under way. */
 const DRAIN_MS = 10_000
+/**
+ * How long a stop lets connections be idle: the next request of a busy client is on its way meanwhile, and
+ * would meet a reset. Its answer says that it is the last.
+ */
+const IDLE_MS = 500
 /** Between two looks at connections that have become idle. */
 const DRAIN_LOOK_MS = 25
 
 /** A server that listens. */
 export interface Listening {
   readonly url: string
-  /** Takes no more connections, lets answers under way be finished, and closes. */
+  /** Takes no more connections, lets answers under way be finished, tells clients to close, and closes. */
   stop(): Promise<void>
 }
 
@@ -31,8 +36,19 @@ export async function listen(
   { host, port }: ListenAddress,
   clock: Clock,
 ): Promise<Listening> {
+  let isStopping = false
+  class Response extends ServerResponse {
+    // The way of every answer: its headers are made here, be it called or not.
+    override writeHead(...given: never[]): this {
+      if (isStopping) this.shouldKeepAlive = false
+      return super.writeHead(...(given as unknown as [number]))
+    }
+  }
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+    {
+      ...{ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: REQUEST_MS },
+      ...{ headersTimeout: REQUEST_MS, ServerResponse: Response },
+    },
     listener,
   )
   try {
@@ -46,14 +62,17 @@ export async function listen(
   return {
     url: `http://${name}:${bound.port}`,
     async stop() {
-      const until = clock.now() + DRAIN_MS
+      const startedAt = clock.now()
       let isClosed = false
-      server.close(() => {
+      isStopping = true
+      // That of HTTP closes what is idle at once.
+      Server.prototype.close.call(server, () => {
         isClosed = true
       })
       while (!isClosed) {
-        if (clock.now() < until) server.closeIdleConnections()
-        else server.closeAllConnections()
+        const drainedMs = clock.now() - startedAt
+        if (drainedMs >= DRAIN_MS) server.closeAllConnections()
+        else if (drainedMs >= IDLE_MS) server.closeIdleConnections()
         await clock.sleep(DRAIN_LOOK_MS)
       }
     },
