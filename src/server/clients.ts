@@ -3,6 +3,7 @@ import { RescindError } from '../core/errors.ts'
 import { createMemo } from '../core/memo.ts'
 import { Secret } from '../core/secret.ts'
 import type { ClientRow } from '../store/authority/contract.ts'
+import { isObject } from './check-shape.ts'
 import { keysFlaw } from './client-keys.ts'
 import {
   type Client,
@@ -61,7 +62,7 @@ export function createClients(
     return row ? clientOf(row) : null
   }
   const known = async (id: string): Promise<Client> => {
-    const client = await get(id)
+    const client = isClientId(id) ? await get(id) : null
     if (!client) {
       throw new RescindError(
         'client_unknown',
@@ -90,7 +91,14 @@ export function createClients(
     get,
     seen: (id) => parsed.get(id),
     list: async () => (await store.listClients()).map(clientOf),
-    async add({ id, ...rest }, asked = SYSTEM) {
+    async add(given, asked = SYSTEM) {
+      if (!isObject(given)) {
+        throw new RescindError(
+          'usage',
+          'Give an object with the id of the client, and its settings.',
+        )
+      }
+      const { id, ...rest } = given
       if (!isClientId(id)) {
         throw new RescindError(
           'usage',

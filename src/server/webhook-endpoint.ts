@@ -1,6 +1,6 @@
 import { RescindError } from '../core/errors.ts'
 import type { Http } from '../core/http.ts'
-import type { Secret } from '../core/secret.ts'
+import { Secret } from '../core/secret.ts'
 import { parseEndpoint } from '../core/url.ts'
 import {
   createWebhookSigner,
@@ -9,7 +9,8 @@ import {
   WEBHOOK_TIMEOUT_MS,
 } from '../protocol/standard-webhooks.ts'
 import type { EventRow } from '../store/authority/contract.ts'
-import type { EventType } from './events.ts'
+import { checkShape, type KeyCheck, optional } from './check-shape.ts'
+import { EVENT_TYPES, type EventType } from './events.ts'
 import type { AuthorityParts } from './options.ts'
 import { type CursorNote, createCursorNote } from './webhook-cursor.ts'
 import { webhookBody } from './webhook-message.ts'
@@ -43,12 +44,33 @@ export interface WebhookEndpoint {
   send(event: EventRow): Promise<Sent>
 }
 
+const POSITIVE: KeyCheck = {
+  isGood: (value) => Number.isFinite(value) && Number(value) > 0,
+  needs: 'must be a number above zero',
+}
+const WEBHOOK = {
+  url: { isGood: (value) => typeof value === 'string', needs: 'must be an address' },
+  secret: {
+    isGood: (value) => [value].flat().every((one) => one instanceof Secret),
+    needs: 'must be a Secret, as new Secret(text) makes one, or a list of them',
+  },
+  types: optional({
+    isGood: (value) =>
+      Array.isArray(value) &&
+      value.every((one) => (EVENT_TYPES as readonly unknown[]).includes(one)),
+    needs: `must be a list of types of events: ${EVENT_TYPES.join(', ')}`,
+  }),
+  timeoutMs: optional(POSITIVE),
+  disableAfterDays: optional(POSITIVE),
+} as const satisfies Readonly<Record<keyof Webhook, KeyCheck>>
+
 /** @throws RescindError `url_invalid`, `url_plain_http`, `key_invalid`, `usage` */
 export function openWebhook(
   { store, clock }: Pick<AuthorityParts, 'store' | 'clock'>,
   webhook: Webhook,
   { http, signal }: { readonly http: Http; readonly signal: AbortSignal },
 ): WebhookEndpoint {
+  checkShape(webhook, WEBHOOK, 'Of a webhook, the key')
   const { url, secret, types, timeoutMs = WEBHOOK_TIMEOUT_MS } = webhook
   parseEndpoint(url, 'The address of a webhook')
   if (timeoutMs >= LEASE_MS) {

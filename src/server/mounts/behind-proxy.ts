@@ -1,5 +1,6 @@
 import type { Handle, WireRequest } from '../wire/message.ts'
 import { type IsTrusted, readTrustedProxies } from '../wire/trusted-proxies.ts'
+import { checkHandle } from './check-handle.ts'
 
 /** What some systems put before an IPv4 address. */
 const MAPPED = /^::ffff:/i
@@ -10,9 +11,10 @@ const MAPPED = /^::ffff:/i
  * those. Other peers say nothing of themselves that is believed.
  *
  * @param trustedProxies addresses, or ranges as `10.0.0.0/8`, of proxies that append to `X-Forwarded-For`
- * @throws RescindError `usage` for what is neither
+ * @throws RescindError `usage` for what is neither, or no handle
  */
 export function behindProxy(handle: Handle, trustedProxies: readonly string[]): Handle {
+  checkHandle(handle)
   const isTrusted = readTrustedProxies(trustedProxies)
   return (request) => {
     const peer = plain(request.peer ?? request.address)

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NO_ENDPOINT } from '../wire/answers.ts'
 import type { Handle } from '../wire/message.ts'
+import { checkHandle } from './check-handle.ts'
 import { hostedRequest, writeAnswer } from './incoming.ts'
 
 /** What is used of a request of Express; Express itself is not imported. */
@@ -15,9 +16,11 @@ export interface ExpressRequest extends IncomingMessage {
  * before any body parser. What is not the authority's goes on to the next one. Paths are those of the
  * issuer, wherever it is mounted.
  *
+ * @throws RescindError `usage` for what is no handle
  * @see https://expressjs.com/en/guide/using-middleware.html
  */
 export function mountExpress(handle: Handle) {
+  checkHandle(handle)
   return (
     request: ExpressRequest,
     response: ServerResponse,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { NO_ENDPOINT } from '../wire/answers.ts'
 import type { Handle } from '../wire/message.ts'
+import { checkHandle } from './check-handle.ts'
 import { hostedRequest } from './incoming.ts'
 
 /** What is used of Fastify; Fastify itself is not imported. */
@@ -33,9 +34,11 @@ const NAME = Symbol.for('fastify.display-name')
  * answers in the hook before any body is parsed; what is not the authority's goes on to its route.
  * Paths are those of the issuer, whatever prefix it is registered with.
  *
+ * @throws RescindError `usage` for what is no handle
  * @see https://fastify.dev/docs/latest/Reference/Hooks/#onrequest
  */
 export function mountFastify(handle: Handle) {
+  checkHandle(handle)
   const plugin = async (host: FastifyHost): Promise<void> => {
     host.addHook('onRequest', async (request, reply) => {
       const { raw, originalUrl: url, ip: address } = request

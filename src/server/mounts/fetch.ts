@@ -1,5 +1,6 @@
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
+import { checkHandle } from './check-handle.ts'
 
 /** Where a request came from, which a `Request` cannot say. */
 export interface FetchContext {
@@ -7,8 +8,13 @@ export interface FetchContext {
   readonly address?: string | undefined
 }
 
-/** Returns the authority as a function from `Request` to `Response`, for any runtime and framework. */
+/**
+ * Returns the authority as a function from `Request` to `Response`, for any runtime and framework.
+ *
+ * @throws RescindError `usage` for what is no handle
+ */
 export function mountFetch(handle: Handle) {
+  checkHandle(handle)
   return async (request: Request, { address = '' }: FetchContext = {}): Promise<Response> =>
     answerResponse(request, await handle(fetchRequest(request, address)))
 }

@@ -1,5 +1,6 @@
 import { NO_ENDPOINT } from '../wire/answers.ts'
 import type { Handle } from '../wire/message.ts'
+import { checkHandle } from './check-handle.ts'
 import { answerResponse, fetchRequest } from './fetch.ts'
 
 /** What is used of Hono; Hono itself is not imported. */
@@ -18,9 +19,11 @@ export interface HonoMountOptions {
  * Returns the authority as a middleware of Hono: `app.use(mountHono(authority.handle))`. What is not
  * the authority's goes on to the next one. Paths are those of the issuer, whatever the base path.
  *
+ * @throws RescindError `usage` for what is no handle
  * @see https://hono.dev/docs/guides/middleware
  */
 export function mountHono(handle: Handle, { address = nodeAddress }: HonoMountOptions = {}) {
+  checkHandle(handle)
   return async (context: HonoContext, next: () => Promise<void>): Promise<Response | undefined> => {
     const { raw } = context.req
     const peer = nodeAddress(context)

@@ -1,9 +1,15 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
+import { checkHandle } from './check-handle.ts'
 
-/** Returns the authority as a listener of `node:http`; the fastest way in, with nothing between. */
+/**
+ * Returns the authority as a listener of `node:http`; the fastest way in, with nothing between.
+ *
+ * @throws RescindError `usage` for what is no handle
+ */
 export function mountNode(handle: Handle) {
+  checkHandle(handle)
   return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     handle(wireRequest(incoming)).then(
       ({ status, headers, body, cookies }) => {

@@ -59,11 +59,12 @@ export interface PostgresAuthorityOptions {
  * token or a grant, a used name, a client's version. A grant and its marks are judged again at every
  * look-up, so that nothing depends on who came first by a millisecond.
  *
- * @throws RescindError `config_invalid`, `store_down`, `store_newer`; `store_unfit` for a server with `fsync` off
+ * @throws RescindError `usage` where no database is named; `config_invalid`, `store_down`, `store_newer`; `store_unfit` for a server with `fsync` off
  */
 export async function openPostgresAuthorityStore(
   options: PostgresAuthorityOptions,
 ): Promise<AuthorityStore> {
+  checkNamed(options)
   const clock = options.clock ?? systemClock
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   const session = createSession(poolConfig(options), deadlineMs)
@@ -86,6 +87,17 @@ async function checkFlushing(session: Session, deadlineMs: number): Promise<void
   throw new RescindError(
     'store_unfit',
     `The authority's database ${session.place} runs with fsync = off: what was revoked would be alive again after a power cut. Turn it on.`,
+  )
+}
+
+/** The driver would take the server of this machine, and an empty variable would go unseen. */
+function checkNamed(options: PostgresAuthorityOptions | undefined): void {
+  const { connectionString: given, pool } = options ?? {}
+  const text = given instanceof Secret ? given.reveal() : given
+  if (text === undefined ? pool : typeof text === 'string' && text !== '') return
+  throw new RescindError(
+    'usage',
+    "The authority's store needs its database: a connectionString, postgres://USER:PASSWORD@HOST:PORT/DATABASE, or a pool.",
   )
 }
 

@@ -42,12 +42,19 @@ interface Waiting {
  * Opens an authority's store in an SQLite file, mode 0600; several processes of one machine may.
  * Changes that arrive together are one transaction: the disk is flushed once for all of them.
  *
- * @throws RescindError `config_invalid` for an address, `store_unwritable`, `store_locked`, `store_corrupt`, `store_full`, `store_newer`
+ * @throws RescindError `usage` without a path; `config_invalid` for an address; `store_unwritable`, `store_locked`,
+ * `store_corrupt`, `store_full`, `store_newer`
  */
 export async function openSqliteAuthorityStore(
   path: string,
   options: SqliteAuthorityOptions = {},
 ): Promise<AuthorityStore> {
+  if (typeof path !== 'string' || path === '') {
+    throw new RescindError(
+      'usage',
+      "The authority's store needs the path of its file: openSqliteAuthorityStore('authority.db').",
+    )
+  }
   const clock = options.clock ?? systemClock
   const deadlineMs = options.deadlineMs ?? DEADLINE_MS
   if (isAddress(path)) {
