@@ -38,7 +38,7 @@ export interface Clients {
    * @throws RescindError `usage` when the id is taken or a setting is wrong
    */
   add(client: NewClient, asked?: Asked): Promise<{ client: Client; secret: Secret | null }>
-  /** Makes a new secret; the old ones are good for `overlapSeconds` more. */
+  /** Makes a new secret; the old ones are good for `overlapSeconds` more. @throws RescindError `usage` where it is disabled or has none */
   rotateSecret(id: string, overlapSeconds?: number, asked?: Asked): Promise<Secret>
   /** Refuses the client from now on, and revokes all that it holds, in one change. */
   disable(id: string, asked?: Asked): Promise<void>
@@ -119,6 +119,12 @@ export function createClients(
     async rotateSecret(id, overlapSeconds = 0, asked = SYSTEM) {
       for (;;) {
         const { enabled, version, ...client } = await known(id)
+        if (!enabled) {
+          throw new RescindError(
+            'usage',
+            `Client "${id}" is disabled: no secret lets it in. Add another client.`,
+          )
+        }
         if (isPublic(client) || !client.authMethod.startsWith('client_secret')) {
           throw new RescindError(
             'usage',

@@ -61,6 +61,13 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
     [paths.health, serveHealth(core)],
     ...optionalEndpoints(core, paths, options),
   ])
+  const reads = new Set([
+    paths.introspect,
+    paths.metadata,
+    paths.jwks,
+    paths.health,
+    paths.adminEvents,
+  ])
   return async (request) => {
     const endpoint = endpoints.get(request.path)
     if (!endpoint) return NO_ENDPOINT
@@ -68,7 +75,7 @@ export function createRouter(core: Core, options: RouterOptions = {}): Handle {
       return await endpoint(request)
     } catch (error) {
       core.onTrouble(error, request.id)
-      return troubleAnswer(error)
+      return troubleAnswer(error, reads.has(request.path))
     }
   }
 }

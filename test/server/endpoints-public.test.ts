@@ -94,6 +94,11 @@ describe('/jwks and /health', () => {
     isDown = true
     const response = await world.call('/health')
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1'])
+    // It asks alone: there is nothing that may have been done.
+    expect(await response.json()).toEqual({
+      error: 'temporarily_unavailable',
+      error_description: 'The store is in trouble, and cannot be asked. Send the request again.',
+    })
   })
 
   it('an authority that was closed answers 503, and its calls reject', async () => {

@@ -76,6 +76,9 @@ test('clients: what is no client is one sentence', async () => {
   for (const wrong of [undefined, null, 'app']) {
     await expect(clients.add(wrong as never)).rejects.toMatchObject(refusal(/^Give an object/))
   }
+  await world.addClient({ id: 'gone' })
+  await clients.disable('gone')
+  await expect(clients.rotateSecret('gone')).rejects.toMatchObject(refusal(/"gone" is disabled/))
   for (const call of [clients.rotateSecret, clients.disable]) {
     const calling = call(undefined as never)
     await expect(calling).rejects.toMatchObject({ code: 'client_unknown' })

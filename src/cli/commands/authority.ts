@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { formatCounted } from '../../core/counts.ts'
-import { RescindError } from '../../core/errors.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Core } from '../../server/core.ts'
 import type { Explanation } from '../../server/explain.ts'
 import { parseReach } from '../../server/reach.ts'
@@ -104,7 +104,13 @@ function reachOf(options: ReachOptions, now: number): RevokeReach {
   const { user, client, session, grant, issuedBefore } = options
   const named = { user, client, session, grant, issuedBefore: momentOf(issuedBefore) }
   const given = Object.entries(named).filter(([, value]) => value !== undefined)
-  return parseReach(Object.fromEntries(given), now)
+  try {
+    return parseReach(Object.fromEntries(given), now)
+  } catch (error) {
+    if (!isRescindError(error, 'usage')) throw error
+    // Here the key is an option.
+    throw new RescindError('usage', error.message.replaceAll('issuedBefore', '--issued-before'))
+  }
 }
 
 function momentOf(text: string | undefined): Date | undefined {

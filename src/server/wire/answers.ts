@@ -71,13 +71,15 @@ export function throttledAnswer(seconds: number): WireAnswer {
  * change is there whole or not at all, and its answer may have been lost: the client sends the request
  * again, which does no harm (RFC 7009 section 2.2.1). Any page may read it: it tells nothing of anybody,
  * and whose page it is the store in trouble cannot say.
+ *
+ * @param isRead whether the request asks alone, so that nothing can have been done
  */
-export function troubleAnswer(error: unknown): WireAnswer {
+export function troubleAnswer(error: unknown, isRead = false): WireAnswer {
   // The client was disabled while its request was under way.
   if (isRescindError(error, 'client_unknown')) {
     return refusalAnswer(refuse('invalid_client', 'Client authentication failed.'))
   }
-  const again = againText(error)
+  const again = againText(error, isRead)
   const answer =
     again === null
       ? refusalAnswer({ error: 'server_error', error_description: 'The server failed.' })
@@ -90,14 +92,15 @@ export function troubleAnswer(error: unknown): WireAnswer {
 }
 
 /** Says why a request is to be sent again; null when that does not help. */
-function againText(error: unknown): string | null {
+function againText(error: unknown, isRead: boolean): string | null {
   if (!isRescindError(error)) return null
   if (error.code === 'request_stale') {
     return 'The client was changed or revoked while this was under way. Send the request again.'
   }
-  return error.code.startsWith('store_')
-    ? 'The store is in trouble, and it is not known whether this was done. Send the request again.'
-    : null
+  if (!error.code.startsWith('store_')) return null
+  return isRead
+    ? 'The store is in trouble, and cannot be asked. Send the request again.'
+    : 'The store is in trouble, and it is not known whether this was done. Send the request again.'
 }
 
 function statusOf(error: OAuthErrorCode): number {
