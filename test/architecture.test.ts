@@ -81,6 +81,7 @@ describe('architecture', () => {
       'src/protocol/print-request.ts': 'prints a call of fetch as text',
       'src/protocol/loopback-door.ts': 'listens for the loopback redirect of a login',
       'src/server/authority.ts': 'has a fetch that answers requests',
+      'src/server/wire/trusted-proxies.ts': 'compares the addresses of proxies',
     }
     const senders = filesUnder('src').filter((file) => {
       const text = readFileSync(join(root, file), 'utf8')
