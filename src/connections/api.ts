@@ -1,6 +1,8 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
+import { type Handle, NO_ENDPOINT } from '../core/wire.ts'
 import type { ConnectionStore } from '../store/connections.ts'
 import { jsonAnswer, refuse, refuseError, refuseKey, refuseOutcome } from './http/errors.ts'
 import { openApiDocument } from './http/openapi.ts'
@@ -16,6 +18,7 @@ import {
   showEvent,
   showLink,
 } from './http/shapes.ts'
+import { requestOf, wireAnswerOf } from './http/wire.ts'
 import type { CallbackAnswer, Reauthorizing } from './reauthorize.ts'
 import { reconnectPage, troublePage } from './reconnect-page.ts'
 import { asEvent } from './transitions.ts'
@@ -23,12 +26,14 @@ import type { Vault } from './vault.ts'
 
 /** A key has 256 bits in base64url, and a name before it. */
 const KEY = /^bearer +([\w.~+/-]{22,128}=*)$/i
+/** As it stands in an address: nothing is escaped in it, and no slash ends it. */
+const BASE_PATH = /^(\/[\w~-][\w.~-]*)+$/
 
 export interface ConnectionsApiOptions {
   readonly vault: Vault
   readonly reauthorizing: Reauthorizing
   readonly store: ConnectionStore
-  /** Where the routes are mounted. */
+  /** Where the routes are, from the root of the host: `/connections`, if it is not said. */
   readonly basePath?: string | undefined
   /** Is told what went wrong on our side. */
   readonly onTrouble?: ((error: unknown) => void) | undefined
@@ -37,14 +42,25 @@ export interface ConnectionsApiOptions {
 /** The HTTP API of connections, for any runtime and framework. */
 export interface ConnectionsApi {
   readonly basePath: string
-  handle(request: Request): Promise<Response>
+  /** For the mounts of `rescind/server`, which pass on what is not below `basePath`. */
+  readonly handle: Handle
+  /** For any other runtime and framework; answers whatever it is given. */
+  readonly fetch: (request: Request) => Promise<Response>
 }
 
 type Handler = (request: Request, id: string) => Promise<Response> | Response
 
-/** Makes the API. Every route but the callback and the document wants a key. */
+/**
+ * Makes the API. Every route but the callback and the document wants a key.
+ *
+ * @throws RescindError `usage` when `basePath` is no path
+ */
 export function createConnectionsApi(options: ConnectionsApiOptions): ConnectionsApi {
   const { store, basePath = '/connections', onTrouble = () => {} } = options
+  if (!BASE_PATH.test(basePath)) {
+    const message = `basePath ${JSON.stringify(basePath)} is no path. Write it from the root, without a slash at its end: /connections.`
+    throw new RescindError('usage', message)
+  }
   const handlers = handlersOf(options, basePath)
   const app = new Hono()
   for (const [operation, route] of Object.entries(ROUTES)) {
@@ -78,7 +94,14 @@ export function createConnectionsApi(options: ConnectionsApiOptions): Connection
     if (answer.status >= 500) onTrouble(error)
     return answer
   })
-  return { basePath, handle: async (request) => app.fetch(request) }
+  return {
+    basePath,
+    async handle(request) {
+      const isOurs = request.path === basePath || request.path.startsWith(`${basePath}/`)
+      return isOurs ? wireAnswerOf(await app.fetch(requestOf(request))) : NO_ENDPOINT
+    },
+    fetch: async (request) => app.fetch(request),
+  }
 }
 
 /** Keys are looked up by their SHA-256: what a comparison might give away is the hash of a guess. */

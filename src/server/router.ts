@@ -1,3 +1,4 @@
+import { NO_ENDPOINT } from '../core/wire.ts'
 import type { Core } from './core.ts'
 import { serveAdminEvents, serveAdminRevocation } from './endpoints/admin.ts'
 import { type Authorize, serveAuthorization } from './endpoints/authorize.ts'
@@ -12,7 +13,7 @@ import { type EndpointPaths, endpointPaths } from './endpoints/paths.ts'
 import { serveRevocation } from './endpoints/revoke.ts'
 import { serveTokens } from './endpoints/token.ts'
 import type { Observer } from './observer.ts'
-import { NO_ENDPOINT, troubleAnswer } from './wire/answers.ts'
+import { troubleAnswer } from './wire/answers.ts'
 import { type CallerKey, createBearerAuth } from './wire/bearer.ts'
 import {
   type CertificateHeader,

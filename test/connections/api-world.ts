@@ -65,7 +65,7 @@ export async function openApi(): Promise<ApiWorld> {
   const reauthorizing = createReauthorizing(parts, vault)
   const onTrouble = (error: unknown) => void troubles.push(error)
   const api = createConnectionsApi({ vault, reauthorizing, store, onTrouble })
-  const server = createServer(getRequestListener(api.handle))
+  const server = createServer(getRequestListener(api.fetch))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`
   const document = await (await fetch(`${origin}/connections/openapi.json`)).json()

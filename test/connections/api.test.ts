@@ -293,10 +293,10 @@ describe('wrong input gets one clear sentence', () => {
     const vault = createVault({ ...parts, store })
     const reauthorizing = createReauthorizing({ ...parts, store }, vault)
     const onTrouble = (one: unknown) => void troubles.push(one)
-    const { handle } = createConnectionsApi({ vault, reauthorizing, store, onTrouble })
+    const { fetch: ask } = createConnectionsApi({ vault, reauthorizing, store, onTrouble })
     const headers = { authorization: `Bearer ${KEY}` }
     const url = 'http://rescind.example/connections/con_0000000000'
-    const answer = await handle(new Request(url, { headers }))
+    const answer = await ask(new Request(url, { headers }))
     expect(answer.status).toBe(status)
     expect(await answer.text()).not.toContain('/x')
     expect(troubles).toEqual([error])

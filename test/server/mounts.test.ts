@@ -264,7 +264,7 @@ test('Express: a body that was parsed before is an error that says what to do, n
   await using hosted = await listen(app)
   const answer = await post(`${hosted.url}/auth/revoke`, { client_id: 'pub', token: 'x' })
   expect(answer.status).toBe(500)
-  expect(troubles.join()).toContain('Mount the authority before any body parser.')
+  expect(troubles.join()).toContain('Mount the authority, or connections, before any body parser.')
   await authority.close()
 })
 

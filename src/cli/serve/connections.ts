@@ -42,10 +42,11 @@ export async function serveConnections(
   }
 }
 
-function logged({ handle, basePath }: ConnectionsApi, log: Logger, changed: () => void) {
+function logged(api: ConnectionsApi, log: Logger, changed: () => void) {
   return async (request: Request): Promise<Response> => {
     const startedAt = performance.now()
-    const answer = await handle(request)
+    const answer = await api.fetch(request)
+    const { basePath } = api
     const { pathname } = new URL(request.url)
     const inside = pathname.startsWith(basePath) ? pathname.slice(basePath.length) : undefined
     const isKnown = inside !== undefined && KNOWN_PATH.test(inside)

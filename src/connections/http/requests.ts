@@ -16,9 +16,10 @@ export async function readBody<T extends z.ZodObject>(
   if (type !== 'application/json') {
     return { answer: refuse(415, 'invalid_request', 'The body must be application/json.') }
   }
+  const text = await request.text()
   let body: unknown
   try {
-    body = JSON.parse(await request.text())
+    body = JSON.parse(text)
   } catch {
     return { answer: refuse(400, 'invalid_request', 'The body is no JSON.') }
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { NO_ENDPOINT } from '../wire/answers.ts'
+import { NO_ENDPOINT } from '../../core/wire.ts'
 import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 import { hostedRequest, writeAnswer } from './incoming.ts'
@@ -12,9 +12,9 @@ export interface ExpressRequest extends IncomingMessage {
 }
 
 /**
- * Returns the authority as a middleware of Express 5: `app.use(mountExpress(authority.handle))`,
- * before any body parser. What is not the authority's goes on to the next one. Paths are those of the
- * issuer, wherever it is mounted.
+ * Returns the authority, or connections, as a middleware of Express 5: `app.use(mountExpress(authority.handle))`,
+ * before any body parser. What is not theirs goes on to the next one. Paths are those of the
+ * issuer, or of `basePath`, wherever it is mounted.
  *
  * @throws RescindError `usage` for what is no handle
  * @see https://expressjs.com/en/guide/using-middleware.html

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { NO_ENDPOINT } from '../wire/answers.ts'
+import { NO_ENDPOINT } from '../../core/wire.ts'
 import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 import { hostedRequest } from './incoming.ts'
@@ -30,9 +30,9 @@ const SKIP_OVERRIDE = Symbol.for('skip-override')
 const NAME = Symbol.for('fastify.display-name')
 
 /**
- * Returns the authority as a plugin of Fastify 5: `app.register(mountFastify(authority.handle))`. It
- * answers in the hook before any body is parsed; what is not the authority's goes on to its route.
- * Paths are those of the issuer, whatever prefix it is registered with.
+ * Returns the authority, or connections, as a plugin of Fastify 5: `app.register(mountFastify(authority.handle))`.
+ * It answers in the hook before any body is parsed; what is not theirs goes on to its route.
+ * Paths are those of the issuer, or of `basePath`, whatever prefix it is registered with.
  *
  * @throws RescindError `usage` for what is no handle
  * @see https://fastify.dev/docs/latest/Reference/Hooks/#onrequest

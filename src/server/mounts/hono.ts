@@ -1,4 +1,4 @@
-import { NO_ENDPOINT } from '../wire/answers.ts'
+import { NO_ENDPOINT } from '../../core/wire.ts'
 import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 import { answerResponse, fetchRequest } from './fetch.ts'
@@ -16,8 +16,9 @@ export interface HonoMountOptions {
 }
 
 /**
- * Returns the authority as a middleware of Hono: `app.use(mountHono(authority.handle))`. What is not
- * the authority's goes on to the next one. Paths are those of the issuer, whatever the base path.
+ * Returns the authority, or connections, as a middleware of Hono: `app.use(mountHono(authority.handle))`.
+ * What is not theirs goes on to the next one. Paths are those of the issuer, or of `basePath`, whatever
+ * the base path of Hono.
  *
  * @throws RescindError `usage` for what is no handle
  * @see https://hono.dev/docs/guides/middleware

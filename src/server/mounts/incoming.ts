@@ -41,10 +41,10 @@ export function writeAnswer(
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
 }
 
-/** A form that was parsed before has lost what the authority must judge: a parameter that is there twice. */
+/** A body that was parsed before has lost what must be judged: a parameter that is there twice. */
 function bodyTaken(): RescindError {
   return new RescindError(
     'usage',
-    'The body of a request to the authority was read before the authority saw it. Mount the authority before any body parser.',
+    'The body of a request was read before the mount saw it. Mount the authority, or connections, before any body parser.',
   )
 }

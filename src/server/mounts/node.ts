@@ -1,18 +1,27 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type {
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  RequestListener,
+  ServerResponse,
+} from 'node:http'
+import { NO_ENDPOINT } from '../../core/wire.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
 import { checkHandle } from './check-handle.ts'
 
 /**
- * Returns the authority as a listener of `node:http`; the fastest way in, with nothing between.
+ * Returns the authority, or connections, as a listener of `node:http`; the fastest way in, with nothing between.
  *
+ * @param otherwise gets what is not theirs; without it, that is answered with 404
  * @throws RescindError `usage` for what is no handle
  */
-export function mountNode(handle: Handle) {
+export function mountNode(handle: Handle, otherwise?: RequestListener) {
   checkHandle(handle)
   return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     handle(wireRequest(incoming)).then(
-      ({ status, headers, body, cookies }) => {
+      (answer) => {
+        if (answer === NO_ENDPOINT && otherwise) return otherwise(incoming, outgoing)
+        const { status, headers, body, cookies } = answer
         if (!incoming.complete && status >= 400) {
           // What is left of a body that is not wanted is not waited for.
           outgoing.shouldKeepAlive = false

@@ -1,7 +1,7 @@
 import { RescindError } from '../../core/errors.ts'
+import { NO_ENDPOINT } from '../../core/wire.ts'
 import { isObject } from '../check-shape.ts'
 import { type EndpointPaths, endpointPaths } from '../endpoints/paths.ts'
-import { NO_ENDPOINT } from '../wire/answers.ts'
 import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 

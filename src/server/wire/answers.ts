@@ -45,12 +45,6 @@ export function methodAnswer(allowed: string): WireAnswer {
   return { ...answer, headers: { ...answer.headers, allow: allowed } }
 }
 
-/** Nothing of the authority is at this address. A mount hands the request on to its host instead. */
-export const NO_ENDPOINT: WireAnswer = refusalAnswer(
-  { error: 'invalid_request', error_description: 'There is no such endpoint.' },
-  { status: 404 },
-)
-
 /** A request about a token that names none. */
 export const NO_TOKEN: WireAnswer = refusalAnswer(
   refuse('invalid_request', 'The parameter token is missing.'),
