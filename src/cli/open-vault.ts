@@ -1,24 +1,15 @@
 import type { RevocationWait } from '../connections/disconnect.ts'
-import { createHealth, type Health } from '../connections/health.ts'
-import { createNotices, type Notices } from '../connections/notices.ts'
-import { createReauthorizing, type Reauthorizing } from '../connections/reauthorize.ts'
-import { createVault, type Vault } from '../connections/vault.ts'
+import { type ConnectionParts, createConnectionParts } from '../connections/open.ts'
 import {
   type ConnectionTenant,
   connectionTenant,
   type VaultParts,
 } from '../connections/vault-parts.ts'
-import { createWatch, type Watch } from '../connections/watch.ts'
 import type { Context } from './context.ts'
 
 /** The connections of a command's configuration, and what is done with them. */
-export interface OpenVault {
+export interface OpenVault extends ConnectionParts {
   readonly parts: VaultParts
-  readonly vault: Vault
-  readonly health: Health
-  readonly watch: Watch
-  readonly notices: Notices
-  readonly reauthorizing: Reauthorizing
 }
 
 /**
@@ -41,15 +32,9 @@ export async function openVault(context: Context): Promise<OpenVault> {
       return known
     },
   }
-  const vault = createVault(parts)
-  const health = createHealth(parts, vault)
   const receivers = config.receivers()
   const accept = config.connections()?.acceptChanges
-  return {
-    reauthorizing: createReauthorizing(parts, vault, { accept }),
-    ...{ parts, vault, health, watch: createWatch(parts, health) },
-    notices: createNotices({ store: connections, http, clock, random, receivers, signal }),
-  }
+  return { parts, ...createConnectionParts(parts, { accept, receivers, signal }) }
 }
 
 function waitNote(id: string, until: number): string {

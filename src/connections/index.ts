@@ -24,6 +24,12 @@ export {
 export { GRANT_CHANGES, type GrantChange } from './grant-change.ts'
 export { type Checked, createHealth, type Health } from './health.ts'
 export { createNotices, type NoticeAside, type Notices } from './notices.ts'
+export {
+  type Connections,
+  type OpenConnectionsOptions,
+  openConnections,
+  type TenantOptions,
+} from './open.ts'
 export type { Answer, Failure } from './open-connectors/answer.ts'
 export {
   createOpenConnectorsClient,
