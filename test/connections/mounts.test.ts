@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { serve } from '@hono/node-server'
 import express from 'express'
 import { fastify } from 'fastify'
@@ -176,9 +177,18 @@ describe.each<readonly [string, Host]>([
   })
 })
 
-test('Express: a body that was parsed before is an error that says what to do', async () => {
-  const app = express().use(express.json(), mountExpress(connections.handle))
-  await using hosted = await listen(app)
+test.each<readonly [string, Host]>([
+  ['Express', ({ handle }) => listen(express().use(express.json(), mountExpress(handle)))],
+  [
+    'node:http',
+    ({ handle }) =>
+      listen(async (request, response) => {
+        await text(request)
+        mountNode(handle)(request, response)
+      }),
+  ],
+])('%s: a body that was read before is an error that says what to do', async (_, host) => {
+  await using hosted = await host(connections)
   const post = (key: string) =>
     fetch(hosted.url + BASE, {
       method: 'POST',

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { RescindError } from '../../core/errors.ts'
 import type { WireAnswer, WireRequest } from '../wire/message.ts'
 import { lengthened, wireRequest } from './node.ts'
 
@@ -21,10 +20,6 @@ export function hostedRequest(incoming: IncomingMessage, { url, address }: HostV
     query: mark < 0 ? '' : url.slice(mark + 1),
     address: address ?? own.address,
     peer: own.address,
-    async body(limit) {
-      if (incoming.readableDidRead) throw bodyTaken()
-      return own.body(limit)
-    },
   }
 }
 
@@ -39,12 +34,4 @@ export function writeAnswer(
   if (cookies?.length) outgoing.appendHeader('set-cookie', cookies)
   outgoing.writeHead(status, lengthened({ status, headers, body }))
   outgoing.end(incoming.method === 'HEAD' ? undefined : body)
-}
-
-/** A body that was parsed before has lost what must be judged: a parameter that is there twice. */
-function bodyTaken(): RescindError {
-  return new RescindError(
-    'usage',
-    'The body of a request was read before the mount saw it. Mount the authority, or connections, before any body parser.',
-  )
 }

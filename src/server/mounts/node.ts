@@ -4,6 +4,7 @@ import type {
   RequestListener,
   ServerResponse,
 } from 'node:http'
+import { RescindError } from '../../core/errors.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
 import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
@@ -61,6 +62,8 @@ export function wireRequest(incoming: IncomingMessage): WireRequest {
 
 function readBody(incoming: IncomingMessage, limit: number): Promise<string | null> {
   return new Promise((resolve, reject) => {
+    // It would never come.
+    if (incoming.readableDidRead) return reject(bodyTaken())
     if (Number(incoming.headers['content-length'] ?? 0) > limit) return resolve(null)
     // Nearly every body comes in one piece: nothing is joined then.
     let whole: Buffer | undefined
@@ -76,4 +79,12 @@ function readBody(incoming: IncomingMessage, limit: number): Promise<string | nu
       if (!incoming.complete) reject(new Error('The request was cut off.'))
     })
   })
+}
+
+/** A body that was parsed before has lost what must be judged: a parameter that is there twice. */
+function bodyTaken(): RescindError {
+  return new RescindError(
+    'usage',
+    'The body of a request was read before the mount saw it. Mount the authority, or connections, before any body parser.',
+  )
 }
