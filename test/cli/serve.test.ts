@@ -599,7 +599,8 @@ describe('rescind client', () => {
     const add = (id: string) =>
       run('client', 'add', id, ...BY_CERTIFICATE.slice(2), CERTIFICATE_THUMBPRINT)
     expect((await add('blind')).stderr).toContain('authority.certificateHeader')
-    appendFileSync(join(home.path, 'rescind.yaml'), '  certificateHeader: x-client-cert\n')
+    const seeing = '  certificateHeader: x-client-cert\n  trustedProxies: [127.0.0.1]\n'
+    appendFileSync(join(home.path, 'rescind.yaml'), seeing)
     expect((await add('seen')).stderr).toBe('')
   })
   test.each([
