@@ -88,6 +88,27 @@ export const GUARDS: readonly Guard[] = [
     },
   },
   {
+    name: 'state',
+    async check({ platform, signal }) {
+      const { state } = await platform.snapshot(signal)
+      return state === 'connected'
+        ? good('It is connected, and nobody works on it.')
+        : bad(`The connection is ${state}: a drill begins with one that is well.`)
+    },
+  },
+  {
+    // What merely ended is renewed by it: with what is dead, nothing below could be asked.
+    name: 'works',
+    async check(context) {
+      const { ok, cause, status } = await callThrough(context, (on) => context.platform.call(on))
+      return ok
+        ? good('A call through the platform goes well.')
+        : bad(
+            `A call through the platform fails (${cause ?? status ?? 'no answer'}), though it says that the connection is well: bring it back first, then drill.`,
+          )
+    },
+  },
+  {
     name: 'user',
     again: true,
     async check(context, { allowedUsers }) {
@@ -99,15 +120,6 @@ export const GUARDS: readonly Guard[] = [
         : bad(
             `The provider user ${text ?? '(unknown)'} is not on the list of users who may be drilled: add it to drill.users in rescind.yaml.`,
           )
-    },
-  },
-  {
-    name: 'state',
-    async check({ platform, signal }) {
-      const { state } = await platform.snapshot(signal)
-      return state === 'connected'
-        ? good('It is connected, and nobody works on it.')
-        : bad(`The connection is ${state}: a drill begins with one that is well.`)
     },
   },
   { name: 'token budget', check: checkBudget },

@@ -7,7 +7,7 @@ import { GUARDS } from '../../../src/connections/drill/guards.ts'
 import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import { countLive } from '../../../src/connections/drill/steps/before.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
-import { drill, openAccountWorld, openVaultWorld } from './world.ts'
+import { drill, openAccountWorld, openVaultWorld, story } from './world.ts'
 
 describe.concurrent('the budget of live tokens, asked with a token that lives', () => {
   test.each([
@@ -28,6 +28,39 @@ describe.concurrent('the budget of live tokens, asked with a token that lives', 
     })
     expect(found).toEqual({ ok, said: expect.stringMatching(said) })
   })
+})
+
+describe.concurrent('an access token that has merely ended is renewed before anything is counted', () => {
+  test.each([
+    ['in our own vault', openVaultWorld],
+    ['via Open Connectors', openAccountWorld],
+  ] as const)('%s', async (_title, open) => {
+    const world = await open()
+    world.org.expireSessions()
+    const drilled = await drill(world, { depth: 'access', platform: world.platform })
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+  })
+
+  test.each([
+    ['in our own vault', openVaultWorld],
+    ['via Open Connectors', openAccountWorld],
+  ] as const)(
+    'a grant that is dead behind a connection that is said to be well is named, %s',
+    async (_title, open) => {
+      const world = await open()
+      const { refresh } = await world.platform.tokens()
+      const body = new URLSearchParams({ token: refresh?.reveal() ?? '' })
+      await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+      await expect(
+        drill(world, { depth: 'access', platform: world.platform }),
+      ).rejects.toMatchObject({
+        code: 'drill_refused',
+        message: expect.stringMatching(
+          /call through the platform fails \(revoked_or_expired\).*bring it back first.* Nothing was revoked\.$/,
+        ),
+      })
+    },
+  )
 })
 
 /** A server on this machine that is no emulator; says where it is, and which paths it was asked for. */

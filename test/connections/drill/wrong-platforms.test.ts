@@ -234,7 +234,8 @@ describe('an access drill that did not see it heal', () => {
         ...platform,
         call: async () => {
           calls += 1
-          const isDown = calls > 1 && isOut
+          // The first two are the guard's and step 1's.
+          const isDown = calls > 2 && isOut
           return isDown
             ? { ...(await platform.call()), ok: false, cause: 'network' }
             : platform.call()
