@@ -8,6 +8,7 @@ import type { DirectWay, DrillLab, Mode, Witness } from '../../connections/drill
 import {
   emulatorControl,
   emulatorMailbox,
+  emulatorNight,
   emulatorWitness,
   instanceWitness,
   isEmulator,
@@ -165,7 +166,7 @@ async function openInstance(
     ...{ client, instance, fingerprint, owners, http, clock },
     ...(account && {
       mailbox: emulatorMailbox(account),
-      nightly: async () => void (await account.tell('night', {})),
+      nightly: emulatorNight(account),
     }),
   })
   return {

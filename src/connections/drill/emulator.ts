@@ -7,8 +7,17 @@ import type { Witness } from './context.ts'
 /** The control plane of an emulator, which no real provider has. */
 export interface EmulatorControl {
   ask<Answer>(name: string): Promise<Answer>
-  tell<Answer>(name: string, value: unknown): Promise<Answer>
+  tell<Answer>(name: string, value: unknown, how?: TellOptions): Promise<Answer>
 }
+
+interface TellOptions {
+  /** Within which it answers; as any other request unless told. */
+  readonly timeoutMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The night answers when it is over: five refreshes of each dead instance, ten seconds apart unless told. */
+const NIGHT_MS_MAX = 30 * 60_000
 
 /**
  * Opens the control plane of an emulator on this machine.
@@ -18,9 +27,9 @@ export interface EmulatorControl {
  */
 export function emulatorControl(url: string, http: Http): EmulatorControl {
   const { origin } = new URL(url)
-  const send = async <Answer>(name: string, body?: string): Promise<Answer> => {
+  const send = async <Answer>(name: string, body?: string, how?: TellOptions): Promise<Answer> => {
     const method = body === undefined ? 'GET' : 'POST'
-    const answer = await http.send({ method, url: `${origin}/__emulator/${name}`, body })
+    const answer = await http.send({ method, url: `${origin}/__emulator/${name}`, body, ...how })
     const told = answer.status === 200 ? readJson(answer.body) : undefined
     if (told !== undefined) return told as Answer
     throw new RescindError(
@@ -28,7 +37,15 @@ export function emulatorControl(url: string, http: Http): EmulatorControl {
       `${origin} does not answer as an emulator (${answer.status} to ${name}): a simulated drill, and faults, take one. Start it with: rescind emulate`,
     )
   }
-  return { ask: (name) => send(name), tell: (name, value) => send(name, JSON.stringify(value)) }
+  return {
+    ask: (name) => send(name),
+    tell: (name, value, how) => send(name, JSON.stringify(value), how),
+  }
+}
+
+/** Runs the nightly refresh of an emulated account, to its end. */
+export function emulatorNight({ tell }: EmulatorControl): (signal?: AbortSignal) => Promise<void> {
+  return async (signal) => void (await tell('night', {}, { timeoutMs: NIGHT_MS_MAX, signal }))
 }
 
 /** A server that answers 200 to everything answers with a page as a rule. */

@@ -24,6 +24,7 @@ import { type DrillOptions, runDrill } from '../../../src/connections/drill/dril
 import {
   emulatorControl,
   emulatorMailbox,
+  emulatorNight,
   emulatorWitness,
   instanceWitness,
 } from '../../../src/connections/drill/emulator.ts'
@@ -218,7 +219,7 @@ export async function openAccountWorld(
   const platform = openConnectorsPlatform({
     ...{ client, instance, fingerprint, http, clock: systemClock },
     mailbox: emulatorMailbox(control),
-    nightly: async () => void (await control.tell('night', {})),
+    nightly: emulatorNight(control),
   })
   return {
     ...world,
