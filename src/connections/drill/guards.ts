@@ -148,6 +148,7 @@ export const GUARDS: readonly Guard[] = [
       const { platform, rules, signal } = context
       const link = await platform.reconnectLink(signal)
       context.keepOut(link.state)
+      await platform.endLink(link)
       const { host } = lookAtLink(context, link)
       const asked = new URL(link.url).searchParams.get('scope')?.split(/[\s,]+/)
       const { scopes } = await platform.snapshot(signal)

@@ -26,6 +26,8 @@ export interface Platform {
   notices(since: number): Promise<readonly Notice[]>
   /** Asks for a link at which the owner consents anew. */
   reconnectLink(signal?: AbortSignal): Promise<ReconnectLink>
+  /** Ends a link that nobody is to come by any more, where the platform remembers it. */
+  endLink(link: ReconnectLink): Promise<void>
   /** Gives the platform what came to the callback. */
   applyCallback(link: ReconnectLink, callback: Callback, signal?: AbortSignal): Promise<Applied>
   /** Enables a connection that the platform disabled by itself; `not_needed` when it did not. */

@@ -106,6 +106,8 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
       ]
     },
     reconnectLink: () => reauthorizing.link(id),
+    // A state is good once: whoever takes it ends it.
+    endLink: async ({ state }) => void (await parts.store.takeReconnect(state)),
     async applyCallback(_link, { code, state, error, iss = null }) {
       return appliedOf(await reauthorizing.callback({ code, state, error, iss }))
     },

@@ -96,6 +96,8 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
       return mails.filter((mail) => isAbout(mail, id)).map(noticeOf)
     },
     reconnectLink: async (signal) => linkFor(client, (await read(signal)).elementKey ?? '', signal),
+    // The platform remembers no link of its own.
+    endLink: async () => {},
     async applyCallback(link, callback, signal) {
       const code = takeCode(link, callback, client)
       if (code === null) return { ok: false, route: 'callback', cause: 'by_owner' }

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { chooseButton, readCallback } from '../../../src/connections/drill/consent/consent.ts'
 import { formConsent } from '../../../src/connections/drill/consent/form.ts'
@@ -93,6 +95,27 @@ describe('the walk of forms to a denial presses what says that it denies, and a 
   ] as const)('%s: pressed', async (_title, buttons, decision, came) => {
     expect(await walk(buttons, decision)).toBe(came)
   })
+})
+
+test('a person who says no at the link of a drill: the platform knows, and no link of the drill holds it up', async () => {
+  const world = await openVaultWorld()
+  const { platform, consent: form, connection, vault, folder } = world
+  const consent = {
+    ...form,
+    ...({ how: 'link', canDeny: false } as const),
+    visit: (...[link, , signal]: Parameters<typeof form.visit>) => form.visit(link, 'deny', signal),
+  }
+  const drilled = await drill(world, { depth: 'grant', platform, consent })
+  expect(drilled).toMatchObject({ verdict: 'failed', failedAt: 9 })
+  expect(drilled.step(9)?.why).toBe('The consent was refused: access_denied.')
+  expect(await vault.vault.get(connection)).toMatchObject({
+    ...{ state: 'reconnect_needed', cause: { code: 'by_owner' } },
+  })
+  const db = new DatabaseSync(join(folder, 'home', 'rescind.db'), { readOnly: true })
+  expect(
+    db.prepare('SELECT count(*) AS unused FROM reconnect WHERE used_at IS NULL').get(),
+  ).toEqual({ unused: 0 })
+  db.close()
 })
 
 test('a denial that could not be walked fails its step with the reason, and the connection comes back', async () => {

@@ -35,11 +35,18 @@ export const linkStep: StepOf<SeenLink> = {
   judge: (seen, rules) => judgeLink(seen, rules),
 }
 
+/** An unused one before it, as of a drill that died, would hold the connection up for as long as it is good. */
 async function newLink(context: DrillContext): Promise<ReconnectLink> {
+  await endLink(context)
   const link = await context.platform.reconnectLink(context.signal)
   context.keepOut(link.state)
   context.secrets.link = link
   return link
+}
+
+async function endLink({ platform, secrets }: DrillContext): Promise<void> {
+  if (secrets.link !== null) await platform.endLink(secrets.link)
+  secrets.link = null
 }
 
 /** Reads a link as evidence may hold it. */
@@ -124,6 +131,8 @@ export const consentStep: StepOf<SeenConsent> = {
     const link = denial === null && secrets.link !== null ? secrets.link : await newLink(context)
     const visit = await visitWith(context, link, 'allow')
     secrets.callback = visit.callback
+    // A person may say no where nobody is asked to: the platform has to know, or it waits for them.
+    if (visit.callback?.error) await apply(context, link, visit.callback)
     return {
       how: consent.how,
       denial,
@@ -173,7 +182,7 @@ async function tryToDeny(context: DrillContext): Promise<SeenDenial | string> {
     return await deny(context)
   } catch (error) {
     if (!isRescindError(error, 'consent_failed')) throw error
-    context.secrets.link = null
+    await endLink(context)
     return error.message
   }
 }
