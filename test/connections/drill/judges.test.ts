@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { DrillRules } from '../../../src/connections/drill/context.ts'
 import type { SeenCall, SeenProbe } from '../../../src/connections/drill/look.ts'
-import { hygieneStep, oldStep, recoveryStep } from '../../../src/connections/drill/steps/after.ts'
+import {
+  hygieneStep,
+  newStep,
+  oldStep,
+  recoveryStep,
+} from '../../../src/connections/drill/steps/after.ts'
 import {
   baselineStep,
   controlStep,
@@ -91,8 +96,36 @@ const told = {
   duplicates: 0,
 } as const
 
+const held = { id: 'con_1', state: 'connected', scopes: [], facts: {} }
+const renewed = {
+  before: { ...held, access: 'fp_a', refresh: 'fp_r', identity: 'o/u' },
+  after: { ...held, access: 'fp_b', refresh: 'fp_s', identity: 'o/u' },
+  platform: call,
+  direct: alive,
+  refreshed: [{ call, accessChanged: true, persisted: true }],
+}
+
 describe('judges, by hand-made evidence', () => {
   test.each([
+    [
+      '12 as it should be',
+      newStep.judge(renewed, rules()),
+      'pass',
+      /same connection and identity,/,
+    ],
+    [
+      '12 an identity that nobody says after it',
+      newStep.judge(
+        {
+          ...renewed,
+          after: { ...renewed.after, identity: null },
+          direct: { ...alive, identity: null },
+        },
+        rules(),
+      ),
+      'pass',
+      /same connection, with new tokens; .* Whose grant came back, nobody could say/,
+    ],
     ['0 as it should be', snapshotStep.judge(snapshot, rules()), 'pass', /Connected/],
     [
       '0 degraded',

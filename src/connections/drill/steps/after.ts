@@ -86,6 +86,9 @@ function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {
   const { before, after, platform, direct, refreshed } = seen
   const lost = before.scopes.filter((scope) => !after.scopes.includes(scope))
   const refreshStays = depth === 'access' && traits.rotation !== 'always'
+  // A difference fails below: who is known on one side alone was not compared.
+  const isSeen =
+    before.identity !== null && [direct.identity, after.identity].includes(before.identity)
   const changedFacts = Object.keys(before.facts).filter(
     (name) => STABLE_FACTS.has(name) && before.facts[name] !== after.facts[name],
   )
@@ -110,9 +113,7 @@ function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {
       lost.length > 0 && `Scopes were lost: ${lost.join(', ')}.`,
       ...refreshed.map((one, round) => complaintOf(one, round)),
     ],
-    refreshStays
-      ? 'The same connection and identity, with a new access token; a refresh works and is kept.'
-      : 'The same connection and identity, with new tokens; a refresh works and is kept.',
+    `The same connection${isSeen ? ' and identity' : ''}, with ${refreshStays ? 'a new access token' : 'new tokens'}; a refresh works and is kept.${isSeen ? '' : ' Whose grant came back, nobody could say.'}`,
   )
 }
 

@@ -155,7 +155,9 @@ export const baselineStep: StepOf<SeenBaseline> = {
           platform.identity !== identity &&
           'The platform’s call was made as somebody else.',
       ],
-      'Alive for the platform and for the provider, as the same user.',
+      [platform.identity, direct.identity].includes(identity)
+        ? 'Alive for the platform and for the provider, as the same user.'
+        : 'Alive for the platform and for the provider.',
     ),
 }
 
