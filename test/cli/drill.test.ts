@@ -418,7 +418,7 @@ describe('a drill that revokes nothing', () => {
     expect([refused.exitCode, refused.stderr]).toEqual([
       4,
       expect.stringMatching(
-        /is not tagged drill-target.* Tag it: rescind connection tag con_\w+ drill-target/,
+        /is not tagged drill-target.* Tag it: rescind connection tag con_\w+ drill-target\nNothing was revoked\.$/m,
       ),
     ])
     await run('connection', 'disconnect', untagged)

@@ -129,7 +129,7 @@ async function begin(run: Run): Promise<void> {
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
     options.journal.close()
-    throw refused(`The drill does not begin. ${refusal} Nothing was revoked.`)
+    throw refused(`The drill does not begin. ${thenSay(refusal, 'Nothing was revoked.')}`)
   }
   write(run, header(options))
   write(run, { kind: 'guards', guards: guards.map(guardValue) })
@@ -150,7 +150,7 @@ async function goOn(run: Run): Promise<void> {
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
     const stands = whereItStands(about, context.memory)
-    throw refused(`The drill does not go on. ${refusal} ${stands}`)
+    throw refused(`The drill does not go on. ${thenSay(refusal, stands)}`)
   }
   write(run, { kind: 'resumed', drill: about.drill, guards: guards.map(guardValue) })
   if (await isBackAlready(context)) {
@@ -174,6 +174,11 @@ async function isBackAlready(context: DrillContext): Promise<boolean> {
   // A platform that rotates changes its tokens by itself, while the old ones live.
   const isDead = memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
   return isDead && (await isWell(context))
+}
+
+/** What ends with a command keeps its line to itself, so that it can be pasted. */
+function thenSay(refusal: string, text: string): string {
+  return `${refusal}${refusal.endsWith('.') ? ' ' : '\n'}${text}`
 }
 
 function refused(text: string): RescindError {

@@ -125,7 +125,7 @@ describe.concurrent('what was permitted at the beginning is asked for again', ()
       message: expect.stringMatching(said),
     })
     await expect(resume(world, wish(world))).rejects.toThrow(
-      /^The drill does not go on\. .* drilled is dead: .* Bring it back with: /,
+      /^The drill does not go on\. .*\sdrilled is dead: .* Bring it back with: /s,
     )
     const resumed = await resume(world, { platform: world.platform })
     expect(resumed.verdict, story(resumed)).toBe('passed')
