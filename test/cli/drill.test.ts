@@ -154,7 +154,7 @@ describe.concurrent('rescind drill', () => {
   }, 120_000)
 
   test('Ctrl-C stops it, and says where the connection stands', async (context) => {
-    const { run, home, env, connection } = await openHome(context)
+    const { run, home, env, connection, config } = await openHome(context)
     const out = join(home, 'stopped')
     const args = ['drill', connection, ...FORM, '--load', '8s', '--out', out]
     const child = spawnRescind(args, { home, env })
@@ -167,8 +167,14 @@ describe.concurrent('rescind drill', () => {
     child.process.kill('SIGINT')
     const { code, stderr } = await child.done
     expect([code, stderr]).toEqual([6, expect.stringMatching(/Stopped\. con_\w+ is dead/)])
-    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    // It goes on with the consent that it began with, whatever the configuration would take.
+    const other = JSON.parse(config())
+    other.drill.consent.how = 'browser'
+    other.drill.consent.browser = '/nowhere/chromium'
+    writeFileSync(join(home, 'rescind.yaml'), JSON.stringify(other))
+    const resumed = await run('drill', 'resume', '--json')
     expect(resumed.exitCode, resumed.stderr).toBe(0)
+    expect(resumed.stderr).toMatch(/consent by form/)
   }, 120_000)
 
   test('one that died before it wrote down what there is bars nobody, and is told so', async (context) => {

@@ -247,9 +247,11 @@ async function resume(
     const of = { connection, via, mode, tenant, isHurt }
     await using target = await openTargetFor(context, http, of)
     const folder = dirname(path)
-    await using consent = await consentOf(context, http, target, { ...options, folder })
+    const { limits, ownerConsent, consent: how } = readReport(evidence.records)
+    const begunWith = CONSENTS.find((one) => one === how)
+    const wish = { ...(begunWith && { consent: begunWith }), ...options, folder }
+    await using consent = await consentOf(context, http, target, wish)
     const resumed = { memory, secrets }
-    const { limits, ownerConsent } = readReport(evidence.records)
     await run(context, {
       ...{ target, consent, journal, evidence, folder, resumed },
       ...{ limits: limits as unknown as DrillLimits, ownerConsent },
