@@ -157,10 +157,25 @@ describe('rescind connection', () => {
     })
     const ids: string[] = listed.json.notices.map((one: { id: string }) => one.id)
     expect((await notices('list')).stdout).toMatch(
-      new RegExp(`^${ids[0]} +${id} +disabled +20.*\\n${ids[1]} +${id} +enabled`, 'm'),
+      new RegExp(
+        [
+          ...[
+            `^${ids[0]} +${id} +disabled +20.*`,
+            `  ${new URL(receiver.url).origin}: it answered 410`,
+          ],
+          ...[
+            `${ids[1]} +${id} +enabled +20.*`,
+            `  ${new URL(receiver.url).origin}: it answered 410$`,
+          ],
+        ].join('\\n'),
+        'm',
+      ),
     )
     const refused = await notices('send-again', ids[0]!)
-    expect(refused.stderr).toMatch(/^rescind: 1 notice was not taken/)
+    expect(refused.stderr).toMatch(
+      /^rescind: 1 notice was not taken.* What is set aside \(1\) holds up nothing\.$/m,
+    )
+    expect(refused.stderr).not.toMatch(/waits/)
     expect(refused.exitCode).toBe(1)
     receiver.manner = 'take'
     const one = await notices('send-again', ids[0]!, '--json')

@@ -49,18 +49,23 @@ async function list(context: Context): Promise<void> {
     output.say('No notice is set aside.')
     return
   }
-  const columns = [
-    ...[{ title: 'notice' }, { title: 'connection' }, { title: 'type' }, { title: 'when (UTC)' }],
-    ...[
-      { title: 'receiver', elastic: true },
-      { title: 'why', elastic: true },
-    ],
-  ]
+  const titles = ['notice', 'connection', 'type', 'when (UTC)']
   const rows = aside.map((one) => [
-    ...[one.id, one.connection, one.type.replace(/^connection\./, ''), formatMomentShort(one.at)],
-    ...[originOf(one) ?? 'not in rescind.yaml', visible(one.why ?? '')],
+    ...[one.id, one.connection, one.type.replace(/^connection\./, '')],
+    formatMomentShort(one.at),
   ])
-  output.say(renderTextTable(columns, rows, { columns: output.tableColumns }))
+  const table = renderTextTable(
+    titles.map((title) => ({ title })),
+    rows,
+    { columns: output.tableColumns },
+  )
+  const [head = '', ...lines] = table.split('\n')
+  output.say(head)
+  // What is to be mended stands on a line of its own: beside the ids no screen has room for it.
+  for (const [at, one] of aside.entries()) {
+    output.say(lines[at])
+    output.say(`  ${originOf(one) ?? 'not in rescind.yaml'}: ${visible(one.why ?? 'not taken')}`)
+  }
   if (more > 0) output.say(`And ${formatCount(more)} more, which are younger.`)
   output.say('Send them again with: rescind connection notices send-again --all')
 }
@@ -82,9 +87,14 @@ async function sendAgain(
   output.say(`Sent ${formatCounted(sent.sent, 'notice')}; ${again} had been set aside.`)
   const refused = sent.failed + sent.aside
   if (refused === 0) return
+  const what = [
+    sent.failed > 0 &&
+      'What it did not refuse for good is tried again for five days by rescind serve and rescind connection watch, and what follows of the same connections waits.',
+    sent.aside > 0 && `What is set aside (${sent.aside}) holds up nothing.`,
+  ].filter((one) => one !== false)
   throw new RescindError(
     'webhook_refused',
-    `${formatCounted(refused, 'notice was', 'notices were')} not taken, and what follows of the same connections waits. Mend the receiver: what it did not refuse for good (410) is tried again for five days by rescind serve and rescind connection watch.`,
+    `${formatCounted(refused, 'notice was', 'notices were')} not taken: mend the receiver. ${what.join(' ')}`,
   )
 }
 
