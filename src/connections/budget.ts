@@ -71,11 +71,16 @@ export function evictsOldest(budget: Budget): boolean | null {
 
 /** Says how many live, in words. */
 export function countText({ live, max, complete }: Budget): string {
+  // At least none is nothing that is known.
+  if (live === 0 && !complete) return `an unknown number of ${max}`
   return `${complete ? '' : 'at least '}${live} of ${max}`
 }
 
 /** Says in words what one more grant does, where none is left, or nobody knows. */
 export function budgetText(budget: Budget): string {
+  if (budget.live === 0 && !budget.complete) {
+    return `How many of the ${budget.max} tokens of this user and app live is not known: one more may end the oldest.`
+  }
   const count = countText(budget).replace('at', 'At')
   return isSpent(budget)
     ? `${count} tokens of this user and app live: one more, and the provider ends the oldest.`

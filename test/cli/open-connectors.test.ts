@@ -267,7 +267,7 @@ describe('the budget of an instance whose own grant is dead', () => {
   const SPENT =
     /5 of 5 tokens of this user and app live: one more, and the provider ends the oldest/
   const UNKNOWN =
-    /At least 0 of 5 tokens are known here, .* did not count them: one more may end the oldest/
+    /How many of the 5 tokens of this user and app live is not known: one more may end the oldest/
   test.each([
     ['the org is asked by a connection of the same person', {}, 5, true, '5 of 5 live', SPENT],
     [
@@ -283,7 +283,7 @@ describe('the budget of an instance whose own grant is dead', () => {
     [
       'where nobody can be asked, none is not said to be all',
       null,
-      ...([0, false, 'at least 0 of 5 live', UNKNOWN] as const),
+      ...([0, false, 'an unknown number of 5 live', UNKNOWN] as const),
     ],
   ] as const)('%s', async (_title, wish, live, complete, step, warning) => {
     const drills = await openDrillHome(31)
@@ -305,6 +305,23 @@ describe('the budget of an instance whose own grant is dead', () => {
       })
       expect(json.budget).toEqual({ live, max: 5, complete })
       expect(stderr).toMatch(warning)
+    } finally {
+      await drills.close()
+    }
+  })
+
+  it('where it is revoked by the command, and nobody else could ask: it asked before', async () => {
+    const drills = await openDrillHome(31)
+    try {
+      await drills.run(['connection', 'disconnect', drills.connection])
+      const { userId, username } = drills.org.credentials.limited
+      const { clientId: appId } = drills.org.credentials.connected
+      drills.org.addGrant({ userId, appId })
+      const form = ['--form-field', `username=${username}`, '--form-field-env', 'password=PASSWORD']
+      const args = ['reauthorize', drills.instance, '--revoke', 'refresh', ...form, '--json']
+      const { json, stderr } = await drills.run(['open-connectors', ...args])
+      expect(json.budget, stderr).toEqual({ live: 1, max: 5, complete: true })
+      expect(stderr).not.toMatch(/the oldest/)
     } finally {
       await drills.close()
     }

@@ -118,6 +118,7 @@ describe('section 0, 7: the budget of live tokens', () => {
     ['counted, and room', { live: 3, max: 5, complete: true }, false, /^3 of 5/],
     ['counted, and none left', { live: 5, max: 5, complete: true }, true, /^5 of 5 .* ends the/],
     ['not counted', { live: 3, max: 5, complete: false }, null, /^At least 3 of 5 .* may end the/],
+    ['nothing is known', { live: 0, max: 5, complete: false }, null, /^How many .* not known: /],
     ['the least is all', { live: 5, max: 5, complete: false }, true, /^At least 5 .* ends the/],
   ])('%s: says of one more grant what is known', (_title, budget, evicts, words) => {
     expect(evictsOldest(budget)).toBe(evicts)

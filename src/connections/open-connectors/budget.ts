@@ -42,8 +42,8 @@ export async function countGrants(
   means: BudgetMeans,
 ): Promise<Budget | null> {
   if (owner === null) return null
-  const { client, tenantsOf, fingerprint } = means
-  const tenants = tenantsOf?.(appOf(client.settings, instance.elementKey).apiKey) ?? []
+  const { fingerprint } = means
+  const tenants = tenantsBehind(instance, means)
   // Who an instance is of is known of Salesforce alone.
   const max = (tenants[0]?.traits ?? findProvider('salesforce').connection?.traits)?.liveTokensMax
   if (max === null || max === undefined) return null
@@ -56,6 +56,21 @@ export async function countGrants(
   // What is held is the least that there is.
   const least = new Set(held.map(({ grant }) => grant)).size
   return { live: Math.max(told ?? 0, least), max, complete: told !== null }
+}
+
+/** Counts by the instance's own token alone; null where it cannot ask. */
+export async function countByOwn(
+  instance: Instance,
+  owner: Identity | null,
+  means: BudgetMeans,
+): Promise<number | null> {
+  if (owner === null) return null
+  const own = { ...grantOf(instance, means.fingerprint), tenants: tenantsBehind(instance, means) }
+  return askProvider([own], owner, means)
+}
+
+function tenantsBehind({ elementKey }: Instance, { client, tenantsOf }: BudgetMeans) {
+  return tenantsOf?.(appOf(client.settings, elementKey).apiKey) ?? []
 }
 
 function grantOf(instance: Instance, fingerprint: Fingerprinter): Omit<Held, 'tenants'> {

@@ -13,7 +13,7 @@ import {
 } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
-import { type BudgetMeans, countGrants } from './budget.ts'
+import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
@@ -107,12 +107,14 @@ export async function reauthorizeInstance(
   const right = await rightGrant(found, asked, means)
   const wish = { ...asked, identity: right.identity }
   tellInstance(found, wish, means)
+  const former = wish.revoke === null ? null : await countByOwn(found, wish.identity, means)
   const lives = await killAndLook(found, wish, means)
-  const budget = await countGrants(found, wish.identity, lives, means).catch((error) => {
+  const counted = await countGrants(found, wish.identity, lives, means).catch((error) => {
     // A count that cannot be had warns of nothing.
     if (isRescindError(error)) return null
     throw error
   })
+  const budget = sinceRevoked(counted, former, lives)
   wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
   if (budget && evictsOldest(budget) !== false) wish.warn?.(budgetText(budget))
   const consented = await askCode(found, wish, means)
@@ -133,6 +135,12 @@ export async function reauthorizeInstance(
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
     refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
   }
+}
+
+/** Who was revoked may have been the only one who could ask: what it was told before is taken then. */
+function sinceRevoked(now: Budget | null, former: number | null, lives: boolean): Budget | null {
+  if (now === null || now.complete || former === null) return now
+  return { ...now, live: Math.max(now.live, former - (lives ? 0 : 1)), complete: true }
 }
 
 function factsOf(instance: Instance): GrantFacts {
