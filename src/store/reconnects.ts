@@ -31,7 +31,7 @@ export interface ReconnectStore {
   takeReconnect(state: Secret): Promise<TakenReconnect>
   /**
    * The connections whose owner was sent to the provider and can no longer come back: each of their
-   * states ran out, or was used longer ago than `graceMs`.
+   * states ran out, was used longer ago than `graceMs`, or was used before they were sent there last.
    */
   staleReconnects(graceMs: number): Promise<readonly string[]>
   addApiKey(key: Secret, name: string): Promise<ApiKeyRow>
@@ -109,6 +109,13 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
                     and([
                       eb('r.used_at', '>', now - graceMs),
                       eb('r.used_at', '<', ref('r.expires_at')),
+                      // What an earlier one brought has ended: the owner was sent there again since.
+                      eb('r.used_at', '>=', ({ selectFrom }) =>
+                        selectFrom('connection_event as e')
+                          .select(({ fn }) => fn.max('e.at').as('at'))
+                          .whereRef('e.connection', '=', 'c.no')
+                          .where('e.type', '=', 'connection.reconnecting'),
+                      ),
                     ]),
                   ]),
                 ),

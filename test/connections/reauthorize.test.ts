@@ -188,6 +188,20 @@ describe('what is not taken', () => {
     expect(await world.vault.get(id)).toEqual(before)
   })
 
+  it('one that is late, just after another was denied and the owner was asked again', async () => {
+    await lose()
+    const first = await reauthorizing.link(id)
+    await reauthorizing.callback(await visit(first.url, { deny: true }))
+    offsetMs += 1_000
+    const [state, verifier] = [new Secret('late'), new Secret('verifier')]
+    await world.parts.store.addReconnect(id, state, verifier, Date.now() + offsetMs + 1_000)
+    await world.vault.beginReconnect(id)
+    offsetMs += 2_000
+    const late = { state: 'late', code: new Secret('code'), error: null, iss: null }
+    expect(await reauthorizing.callback(late)).toEqual({ kind: 'late' })
+    expect(await stateOf()).toMatch(/^reconnect_needed/)
+  })
+
   it('an owner who never comes: the link ends, once', async () => {
     await lose()
     await reauthorizing.link(id)
