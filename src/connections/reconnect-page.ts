@@ -52,8 +52,9 @@ const KEPT = 'Nothing was changed.'
 function wordsFor(outcome: ReconnectOutcome): Words {
   switch (outcome.kind) {
     case 'reconnected':
-      return good('The connection works again', [
-        'The new access is stored, and what was waiting for it goes on by itself.',
+      // Of a first grant too: nothing worked before it, and nobody need have waited.
+      return good('The connection works', [
+        'The access is stored, and what waits for it goes on by itself.',
         CLOSE,
       ])
     case 'forged':
@@ -63,7 +64,7 @@ function wordsFor(outcome: ReconnectOutcome): Words {
       ])
     case 'used':
       return bad(409, 'This link was used before', [
-        'A link is good once. If you have just seen that the connection works again, all is well.',
+        'A link is good once. If you have just seen that the connection works, all is well.',
         `Otherwise: ${ASK.toLowerCase()}`,
       ])
     case 'late':

@@ -66,7 +66,7 @@ describe('rescind serve with connections', () => {
     const query = await walkLogin(invited.url, callback, person)
     const page = await fetch(`${callback}?${query}`)
     expect(page.status).toBe(200)
-    expect(await page.text()).toContain('The connection works again')
+    expect(await page.text()).toContain('<title>The connection works<')
     const headers = { authorization: `Bearer ${key}` }
     const read = await fetch(`${base}/${invited.connection}`, { headers })
     expect(await read.json()).toMatchObject({ state: 'connected', owner: 'acme' })

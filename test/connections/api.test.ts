@@ -34,7 +34,7 @@ describe('the HTTP API of connections', () => {
     expect((await call('HEAD', `/callback?${query}`)).status).toBe(405)
     const page = await call('GET', `/callback?${query}`, undefined, { authorization: '' })
     expect(page.status).toBe(200)
-    expect(page.text).toContain('The connection works again')
+    expect(page.text).toContain('<title>The connection works<')
     expect(page.headers.get('referrer-policy')).toBe('no-referrer')
     expect((await call('GET', `/${id}`)).body).toMatchObject({ state: 'connected', owner: 'acme' })
     expect((await call('GET', `/callback?${query}`)).status).toBe(409)

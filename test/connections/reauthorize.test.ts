@@ -131,6 +131,7 @@ describe('a reconnect', () => {
       kind: 'reconnected',
       connection: { id: made.id, state: 'connected', identity: { user: expect.any(String) } },
     })
+    expect(await reconnectPage(outcome).text()).not.toMatch(/again|was waiting/)
   })
 })
 
