@@ -4,23 +4,22 @@ import { nextCheckMs } from './check-times.ts'
 import type { ConnectionState } from './connection.ts'
 import { connectionUnknown, notUsable } from './refusals.ts'
 import { isSameIdentity, knownIdentity, timesOf } from './renew.ts'
-import { endSuperseded, heldTokens } from './superseded.ts'
+import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
 import { asConnection, eventOf, isToldBroken, NO_REFRESH_BEHIND } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
-
-/** The owner waits for the page: what is not revoked by then is kept, for the disconnect. */
-const REVOKE_MS = 5_000
 
 /**
  * Replaces the tokens of a connection by those of a new grant, under the same id.
  *
  * 1. A refresh token is never overwritten with nothing: where the answer has none, the one of before
  *    stays, unless it is dead or may be another person's.
- * 2. A replaced grant that may live is kept, sealed, in the transaction that replaces it. Where the
- *    provider keeps a user's grants apart it is revoked then; elsewhere its end could take the new one along.
+ * 2. A replaced grant is kept, sealed, in the transaction that replaces it, also one that is thought to
+ *    be dead. It is revoked then where that reaches no other grant, and by the disconnect elsewhere.
+ * 3. The access token that came beside a refresh token that stays is of another grant, and does not die
+ *    with it: it is kept from the first.
  */
 export function createAdopting(parts: VaultParts) {
-  const { store, clock, http } = parts
+  const { store, clock } = parts
   return async (id: string, fresh: FreshTokens): Promise<ConnectionRow> => {
     for (;;) {
       const before = await store.read(id)
@@ -35,12 +34,7 @@ export function createAdopting(parts: VaultParts) {
         return adopted(row, held, fresh, { tenant, now, dueAt: now + nextCheckMs(parts.random) })
       })
       if (!updated?.changed) continue
-      if (tenant.traits.grantsApart) {
-        const signal = AbortSignal.timeout(REVOKE_MS)
-        await endSuperseded(parts, updated.row, (token) =>
-          tenant.way.revoke(tenant.app, token, { http, signal }),
-        )
-      }
+      await endReplaced(parts, tenant, updated.row)
       return updated.row
     }
   }
@@ -61,6 +55,7 @@ function adopted(
   const { accessToken, expiresInS, scopes, identity, facts } = fresh
   const isKept = keepsRefresh(row, held, fresh)
   const refresh = isKept ? held.refresh : fresh.refreshToken
+  const apart = isKept ? [{ kind: 'access', token: accessToken } as const] : []
   const isBare = refresh === null && (expiresInS !== null || held.refresh !== null)
   const cause = isBare ? NO_REFRESH_BEHIND : null
   const { identity: before } = asConnection(row)
@@ -69,7 +64,7 @@ function adopted(
   const to: ConnectionState = isDisabled ? 'disabled' : isBare ? 'degraded' : 'connected'
   return {
     tokens: { access: accessToken, refresh, ...timesOf(expiresInS, now) },
-    superseded: isKept || isOver(row) ? [] : heldTokens(held, tenant),
+    superseded: asSuperseded([...heldTokens(held, tenant), ...apart], row.identity),
     set: {
       ...{ state: to, cause: isDisabled ? row.cause : cause && JSON.stringify(cause) },
       // Of a refresh token that stays it is still to be found out what became of its refresh.
@@ -88,9 +83,4 @@ function keepsRefresh(row: ConnectionRow, held: StoredTokens, fresh: FreshTokens
   const { identity: before } = asConnection(row)
   const isSame = before && fresh.identity && isSameIdentity(before, fresh.identity)
   return isSame === true && row.intent !== 'lost' && !isToldBroken(row)
-}
-
-/** The provider has said that the grant is dead. One whose token was lost may live. */
-function isOver(row: ConnectionRow): boolean {
-  return isToldBroken(row) && row.intent !== 'lost'
 }

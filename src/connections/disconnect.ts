@@ -1,10 +1,11 @@
 import { RescindError } from '../core/errors.ts'
-import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
+import type { HeldToken, Identity, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
-import { endSuperseded, heldTokens } from './superseded.ts'
+import { isSameIdentity } from './renew.ts'
+import { endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
@@ -54,11 +55,16 @@ export function createDisconnecting(parts: VaultParts) {
     const current = isShared
       ? notAsked(`another connection lives on the same grant: ${ids}`)
       : await revokeHeld(tenant, row, signal)
-    if (isShared && !tenant.traits.grantsApart) {
-      const replaced = await store.superseded(row)
-      return withReplaced(current, replaced.length === 0 ? null : LEFT_ALONE)
+    const replaced: Superseded[] = []
+    const spared: Superseded[] = []
+    for (const one of await store.superseded(row, true)) {
+      const isSpared = isOwn(one, row)
+        ? isShared && !tenant.traits.grantsApart
+        : await mayReach(parts, tenant, one, row)
+      ;(isSpared ? spared : replaced).push(one)
     }
-    const left = await endSuperseded(parts, row, (token) => send(tenant, token, signal))
+    const left = await endSuperseded(parts, replaced, (token) => send(tenant, token, signal))
+    if (spared.length > 0) return withReplaced(current, LEFT_ALONE)
     return withReplaced(current, left.length === 0 ? null : worst(left))
   }
 
@@ -67,6 +73,7 @@ export function createDisconnecting(parts: VaultParts) {
     row: ConnectionRow,
     signal: AbortSignal,
   ): Promise<Revoked> => {
+    if (isRevoked(row)) return BEFORE
     const held = heldTokens(await store.tokens(row), tenant)
     if (held.length === 0) return notAsked('no token is held')
     const answers: RevokeAnswer[] = []
@@ -128,10 +135,9 @@ export function createDisconnecting(parts: VaultParts) {
     /** @throws RescindError `config_invalid`, `tenant_unknown` */
     async disconnect(before: ConnectionRow): Promise<Disconnected> {
       const tenant = parts.tenantOf(before.tenant)
-      if (before.state === 'revoked' && before.revoked_at_provider === 'yes') {
-        const connection = asConnection(before)
-        const why = 'it was revoked before'
-        return { connection, revokedAtProvider: 'yes', why, mayLive: false }
+      // A grant that its owner brought after the end, and that could not be revoked then, is not passed over.
+      if (isRevoked(before) && (await store.superseded(before)).length === 0) {
+        return { connection: asConnection(before), ...BEFORE }
       }
       const held = await hold(before.id)
       const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
@@ -140,7 +146,8 @@ export function createDisconnecting(parts: VaultParts) {
         const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
         const set = {
           ...{ ...move.set, due_at: null, intent: null, intent_at: null },
-          revoked_at_provider: revoked.revokedAtProvider,
+          // Of its own grant: that one stays dead whatever became of one beside it.
+          revoked_at_provider: isRevoked(held) ? 'yes' : revoked.revokedAtProvider,
         }
         return { ...move, set, ...(isDone && { tokens: NO_TOKENS }) }
       })
@@ -168,12 +175,26 @@ function notAsked(why: string): Revoked {
   return { revokedAtProvider: 'no', why, mayLive: false }
 }
 
-/** A grant that was replaced and may live is not passed over. */
+/** Says whether a grant is of whom the connection is of, as far as anybody knows. */
+function isOwn({ identity }: Superseded, row: ConnectionRow): boolean {
+  if (identity === null || row.identity === null) return identity === row.identity
+  return isSameIdentity(JSON.parse(identity) as Identity, JSON.parse(row.identity) as Identity)
+}
+
+function isRevoked({ state, revoked_at_provider: answer }: ConnectionRow): boolean {
+  return state === 'revoked' && answer === 'yes'
+}
+
+/** A grant beside the current one that may live is not passed over. */
 function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
   if (replaced === null) return current
-  const why = `of a grant that a reconnect replaced: ${replaced.why}`
+  const why = `of a grant that a reconnect replaced, or that was refused: ${replaced.why}`
   if (current.revokedAtProvider === 'yes') return { ...replaced, why }
   return { ...current, why: `${current.why}; ${why}`, mayLive: true }
+}
+
+const BEFORE: Revoked = {
+  ...{ revokedAtProvider: 'yes', why: 'it was revoked before', mayLive: false },
 }
 
 const LEFT_ALONE: Revoked = {

@@ -14,6 +14,7 @@ import {
   type GrantFacts,
 } from './grant-change.ts'
 import { checkNames } from './names.ts'
+import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection } from './transitions.ts'
 import type { Vault } from './vault.ts'
@@ -70,7 +71,7 @@ export type ReconnectOutcome =
   | { readonly kind: 'wrong_issuer'; readonly cause: Cause }
   /** Our own registration is refused: no owner can mend it. */
   | { readonly kind: 'our_fault'; readonly cause: Cause }
-  /** The grant is not the one of before; its tokens were not kept. */
+  /** The grant is not the one of before; its tokens are kept to be revoked alone. */
   | { readonly kind: 'changed'; readonly changes: readonly GrantChange[]; readonly cause: Cause }
   /** It is not known whose the grant is, and it was known before. */
   | { readonly kind: 'unconfirmed'; readonly cause: Cause }
@@ -163,11 +164,11 @@ export function createReauthorizing(
     const changes = compareGrants(lostBy(before, tenant.app.scopes, scopes), { identity, scopes })
     const refused = changes.filter((change) => !accept.includes(change))
     if (before.identity !== null && identity === null) {
-      await discard(tenant, tokens, identity)
+      await discard(before, tenant, tokens, identity)
       return fail(before, UNCONFIRMED)
     }
     if (refused.length > 0) {
-      await discard(tenant, tokens, identity)
+      await discard(before, tenant, tokens, identity)
       return fail(before, { kind: 'changed', changes: refused, cause: changedCause(refused) })
     }
     try {
@@ -179,24 +180,21 @@ export function createReauthorizing(
         // The store may be down for this too; then `expire` takes the connection back.
         return fail(before, NOT_STORED).catch(() => NOT_STORED)
       }
-      await discard(tenant, tokens, identity)
+      await discard(before, tenant, tokens, identity)
       return { kind: 'gone' }
     }
   }
-  /**
-   * Ends a grant that is not kept; but where a connection of the same person lives, a revocation might
-   * reach it: some providers end all of a user's grants to an app at once.
-   */
+  /** A grant that is refused lives: it is kept until it is revoked, now or by the disconnect. */
   const discard = async (
-    { name, way, app }: ConnectionTenant,
-    { refreshToken, accessToken }: FreshTokens,
+    { id }: Connection,
+    tenant: ConnectionTenant,
+    { refreshToken: refresh, accessToken: access }: FreshTokens,
     identity: Identity | null,
   ): Promise<void> => {
-    if (identity === null || (await store.countOf(name, JSON.stringify(identity))) > 0) return
-    const token = refreshToken
-      ? ({ kind: 'refresh', token: refreshToken } as const)
-      : ({ kind: 'access', token: accessToken } as const)
-    await way.revoke(app, token, { http })
+    const held = heldTokens({ access, refresh }, tenant)
+    const superseded = asSuperseded(held, identity && JSON.stringify(identity))
+    const updated = await store.update(id, () => ({ superseded }))
+    if (updated) await endReplaced(parts, tenant, updated.row)
   }
   const askIdentity = async (
     { way, app }: ConnectionTenant,

@@ -10,7 +10,7 @@ import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, CauseCode } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { notStored, notUsable, unwell } from './refusals.ts'
-import { heldTokens } from './superseded.ts'
+import { asSuperseded, heldTokens } from './superseded.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection, eventOf, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -171,7 +171,7 @@ export function createRenewing(parts: VaultParts) {
   }
 
   const commit = async (
-    { row: { id, version, fence } }: Held,
+    { row: { id, version, fence, identity } }: Held,
     tenant: ConnectionTenant,
     presented: Secret,
     fresh: FreshTokens,
@@ -185,7 +185,7 @@ export function createRenewing(parts: VaultParts) {
         if (row.version === version || row.fence === fence) {
           return renewed(row, tokens, fresh, dueAt)
         }
-        return { superseded: heldTokens(tokens, tenant) }
+        return { superseded: asSuperseded(heldTokens(tokens, tenant), identity) }
       })
       if (!updated) throw new Error(`The connection ${id} is gone.`)
       if (updated.row.state === 'revoked') await putAway(tenant, fresh)

@@ -1,6 +1,9 @@
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
-import type { ConnectionRow, StoredTokens } from '../store/connections.ts'
+import type { ConnectionRow, StoredTokens, SupersededToken } from '../store/connections.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
+
+/** Somebody waits for the page: what is not revoked by then is kept, for the disconnect. */
+const REVOKE_MS = 5_000
 
 /** Returns what must be revoked so that nothing of a grant lives on. */
 export function heldTokens(
@@ -14,17 +17,56 @@ export function heldTokens(
   return held
 }
 
+/** Returns tokens of a grant as they are kept beside another one, with whose it is. */
+export function asSuperseded(
+  tokens: readonly HeldToken[],
+  identity: string | null,
+): SupersededToken[] {
+  return tokens.map((token) => ({ ...token, identity }))
+}
+
 /**
- * Revokes the replaced grants of a connection, and forgets those that the provider says are dead.
- * Returns the answers that did not say so.
+ * Says whether the end of a grant may take one along that a connection lives on: some providers end all
+ * that a user granted to an app.
+ */
+export async function mayReach(
+  { store }: Pick<VaultParts, 'store'>,
+  { name, traits }: ConnectionTenant,
+  { identity }: Pick<SupersededToken, 'identity'>,
+  but?: ConnectionRow,
+): Promise<boolean> {
+  return !traits.grantsApart && (await store.hasGrantOf(name, identity, but))
+}
+
+/** Revokes those of a connection's superseded tokens whose end reaches no other grant; the others wait for its own end. */
+export async function endReplaced(
+  parts: VaultParts,
+  tenant: ConnectionTenant,
+  row: ConnectionRow,
+): Promise<void> {
+  const signal = AbortSignal.timeout(REVOKE_MS)
+  const alone: Superseded[] = []
+  for (const one of await parts.store.superseded(row)) {
+    if (!(await mayReach(parts, tenant, one))) alone.push(one)
+  }
+  await endSuperseded(parts, alone, (token) =>
+    tenant.way.revoke(tenant.app, token, { http: parts.http, signal }),
+  )
+}
+
+export type Superseded = Awaited<ReturnType<VaultParts['store']['superseded']>>[number]
+
+/**
+ * Revokes superseded tokens, and forgets those that the provider says are dead. Returns the answers that
+ * did not say so.
  */
 export async function endSuperseded(
   { store }: Pick<VaultParts, 'store'>,
-  row: ConnectionRow,
+  tokens: readonly Superseded[],
   send: (token: HeldToken) => Promise<RevokeAnswer>,
 ): Promise<readonly RevokeAnswer[]> {
   const left: RevokeAnswer[] = []
-  for (const { no, kind, token } of await store.superseded(row)) {
+  for (const { no, kind, token } of tokens) {
     const answer = await send({ kind, token })
     if (answer.revoked === 'yes') await store.forgetSuperseded([no])
     else left.push(answer)

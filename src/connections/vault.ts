@@ -84,7 +84,7 @@ export interface Vault {
   adopt(id: string, fresh: FreshTokens): Promise<Connection>
   /** Revokes at the provider first, and keeps a tombstone either way. */
   disconnect(id: string): Promise<Disconnected>
-  /** Tokens of grants that a reconnect replaced and that may live: the disconnect revokes them too. */
+  /** Tokens of grants that were replaced or refused and that may live: the disconnect revokes them too. */
   replaced(id: string): Promise<number>
   /** Live tokens of the connection's user and app, and how many there may be; null where nobody says. */
   budget(id: string): Promise<Budget | null>

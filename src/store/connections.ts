@@ -34,10 +34,12 @@ export interface NewTokens {
   readonly renewAt: number | null
 }
 
-/** A token of a grant that a newer one replaced. */
+/** A token of a grant beside the one that a connection lives on: a newer one replaced it, or it was refused. */
 export interface SupersededToken {
   readonly kind: 'access' | 'refresh'
   readonly token: Secret
+  /** Whose the grant is, JSON; null where nobody said. */
+  readonly identity: string | null
 }
 
 export interface NewConnectionEvent {
@@ -53,7 +55,7 @@ export interface NewConnectionEvent {
 export interface ConnectionChange {
   readonly set?: Partial<Omit<ConnectionRow, 'no' | 'id' | 'version' | 'created_at'>>
   readonly tokens?: NewTokens
-  /** Kept, sealed, until they are known to be dead; none that another connection lives on. */
+  /** Kept, sealed, until they are known to be dead; no refresh token that a connection lives on. */
   readonly superseded?: readonly SupersededToken[]
   readonly events?: readonly NewConnectionEvent[]
 }
@@ -115,12 +117,21 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   ): Promise<{ readonly row: ConnectionRow; readonly changed: boolean } | undefined>
   /** Others that live on the same grant: they hold one of the same tokens. */
   sharing(row: ConnectionRow): Promise<readonly ConnectionRow[]>
-  /** Tokens of replaced grants of a connection that may live, and that no connection lives on. */
-  superseded(row: ConnectionRow): Promise<readonly (SupersededToken & { readonly no: number })[]>
+  /**
+   * Superseded tokens of a connection that may live, and that no connection lives on; of one that
+   * ends, those too that it lives on itself.
+   */
+  superseded(
+    row: ConnectionRow,
+    ends?: boolean,
+  ): Promise<readonly (SupersededToken & { readonly no: number })[]>
   /** Forgets replaced tokens that are dead. */
   forgetSuperseded(nos: readonly number[]): Promise<void>
-  /** How many live connections a tenant has for one identity. */
-  countOf(tenant: string, identity: string): Promise<number>
+  /**
+   * Says whether a connection of a tenant, but one, has a grant that may be of an identity: an unknown
+   * one may be of anybody.
+   */
+  hasGrantOf(tenant: string, identity: string | null, but?: ConnectionRow): Promise<boolean>
   /** The connections of a tenant and one identity whose grant is thought to live, the oldest grant first. */
   grantsOf(tenant: string, identity: string): Promise<readonly ConnectionRow[]>
   events(id: string, after?: number): Promise<readonly StoredEvent[]>
@@ -225,16 +236,18 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
             : one('access_fingerprint', '=', token),
         )
         .execute(),
-    async superseded(row) {
+    async superseded(row, ends = false) {
       const found = await db
         .selectFrom('superseded_token')
         .selectAll()
         .where('connection', '=', row.no)
-        .where(({ not }) => not(isLivedOn(sql.ref('superseded_token.fingerprint'))))
+        .where(({ not }) =>
+          not(isLivedOn(sql.ref('superseded_token.fingerprint'), ends ? row.no : null)),
+        )
         .orderBy('no')
         .execute()
-      return found.map(({ no, kind, sealed }) => {
-        return { no, kind, token: parts.sealer.open(sealed, placeOfSuperseded(row)) }
+      return found.map(({ no, kind, sealed, identity }) => {
+        return { no, kind, identity, token: parts.sealer.open(sealed, placeOfSuperseded(row)) }
       })
     },
     async forgetSuperseded(nos) {
@@ -242,15 +255,20 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         { sql: 'DELETE FROM superseded_token WHERE no = ?', rows: nos.map((no) => [no]) },
       ])
     },
-    async countOf(tenant, identity) {
-      const { count } = await db
+    async hasGrantOf(tenant, identity, but) {
+      let query = db
         .selectFrom('connection')
-        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .select('no')
         .where('tenant', '=', tenant)
         .where('state', '!=', 'revoked')
-        .where(isOf(identity))
-        .executeTakeFirstOrThrow()
-      return Number(count)
+        .where(({ or, eb }) =>
+          or([eb('refresh_fingerprint', 'is not', null), eb('access_fingerprint', 'is not', null)]),
+        )
+      if (but) query = query.where('no', '!=', but.no)
+      if (identity !== null) {
+        query = query.where(({ or, eb }) => or([eb('identity', 'is', null), isOf(identity)]))
+      }
+      return (await query.limit(1).executeTakeFirst()) !== undefined
     },
     grantsOf: (tenant, identity) =>
       db
@@ -372,30 +390,33 @@ async function writeChange(
   return row
 }
 
-/** After the new tokens are written: what a provider gave once more is not superseded. */
+/**
+ * After the new tokens are written: a refresh token that a provider gave once more is not superseded. An
+ * access token may be, of another grant than the refresh token beside it.
+ */
 async function supersede(
   { sealer, fingerprint: printOf }: StoreParts,
   trx: Kysely<Schema>,
   before: ConnectionRow,
-  { kind, token }: SupersededToken,
+  { kind, token, identity }: SupersededToken,
 ): Promise<void> {
   const fingerprint = printOf(token)
   const { lived } = await trx
     .selectNoFrom(isLivedOn(sql.val(fingerprint)).as('lived'))
     .executeTakeFirstOrThrow()
-  if (lived) return
+  if (lived && kind === 'refresh') return
   const sealed = sealer.seal(token, placeOfSuperseded(before))
   await trx
     .insertInto('superseded_token')
-    .values({ connection: before.no, kind, fingerprint, sealed })
+    .values({ connection: before.no, kind, fingerprint, sealed, identity })
     .onConflict((conflict) => conflict.columns(['connection', 'fingerprint']).doNothing())
     .execute()
 }
 
-/** Says whether a connection that is not ended holds a token. */
-function isLivedOn(fingerprint: RawBuilder<unknown>) {
+/** Says whether a connection that is not ended, but one, holds a token. */
+function isLivedOn(fingerprint: RawBuilder<unknown>, but: number | null = null) {
   return sql<boolean>`EXISTS (SELECT 1 FROM connection c WHERE c.state <> 'revoked'
-    AND (c.refresh_fingerprint = ${fingerprint} OR c.access_fingerprint = ${fingerprint}))`
+    AND c.no IS NOT ${but} AND (c.refresh_fingerprint = ${fingerprint} OR c.access_fingerprint = ${fingerprint}))`
 }
 
 function placeOfSuperseded({ tenant, id }: Pick<ConnectionRow, 'tenant' | 'id'>) {

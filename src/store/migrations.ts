@@ -7,6 +7,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_connections': { up: createConnections },
   '0003_made_fingerprint': { up: addMadeFingerprint },
   '0004_superseded_tokens': { up: createSuperseded },
+  '0005_superseded_identity': { up: addSupersededIdentity },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -23,6 +24,10 @@ async function addMadeFingerprint(db: Kysely<unknown>): Promise<void> {
 
 async function createSuperseded(db: Kysely<unknown>): Promise<void> {
   for (const statement of SUPERSEDED_TABLES) await sql.raw(statement).execute(db)
+}
+
+async function addSupersededIdentity(db: Kysely<unknown>): Promise<void> {
+  for (const statement of SUPERSEDED_IDENTITY) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -160,4 +165,11 @@ const SUPERSEDED_TABLES: readonly string[] = [
     kind TEXT NOT NULL, fingerprint TEXT NOT NULL, sealed BLOB NOT NULL)`,
   `CREATE UNIQUE INDEX superseded_token_by_connection ON superseded_token (connection, fingerprint)`,
   ...sealedByKeyOf('superseded_token', 'sealed'),
+]
+
+/** Whose a replaced grant is; those of before are of the person whom their connection is of. */
+const SUPERSEDED_IDENTITY: readonly string[] = [
+  `ALTER TABLE superseded_token ADD COLUMN identity TEXT`,
+  `UPDATE superseded_token SET identity =
+    (SELECT identity FROM connection WHERE connection.no = superseded_token.connection)`,
 ]

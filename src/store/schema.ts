@@ -104,13 +104,15 @@ export interface Schema {
     predecessor: Uint8Array | null
     predecessor_until: number | null
   }
-  /** Tokens of grants that a newer one replaced, and that may live. */
+  /** Tokens of grants beside the one that a connection lives on, which may live. */
   superseded_token: {
     no: Generated<number>
     connection: number
     kind: 'access' | 'refresh'
     fingerprint: string
     sealed: Uint8Array
+    /** JSON; null where nobody said whose it is. */
+    identity: string | null
   }
   connection_event: {
     seq: Generated<number>

@@ -62,7 +62,9 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
       const grant = of(form.get('token'))
       const isRefresh = grant?.refresh === form.get('token')
       const reached = together ? grants.filter(({ user }) => user === grant?.user) : [grant]
-      if (isRefresh || together) for (const one of reached) if (one) one.alive = false
+      // A grant without a refresh token is its access token.
+      const isWhole = isRefresh || grant?.refresh === null || together
+      if (isWhole) for (const one of reached) if (one) one.alive = false
       return say(200, {})
     }
     const presented = form.get('refresh_token')
@@ -100,28 +102,68 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
   const { vault } = process
   const service = createReauthorizing(process.parts, vault, { accept: ['another_person'] })
   const { id } = await service.create({ tenant: 'own', owner: 'acme' })
-  const reconnect = async (code: Code = {}) => {
+  const callback = async (code: Code = {}, of = id) => {
     codes.push(code)
-    const { state } = await service.link(id)
+    const { state } = await service.link(of)
     const answer = { state: state.reveal(), code: new Secret('code'), error: null, iss: null }
-    expect(await service.callback(answer)).toMatchObject({ kind: 'reconnected' })
+    return service.callback(answer)
+  }
+  const reconnect = async (code: Code = {}) => {
+    expect(await callback(code)).toMatchObject({ kind: 'reconnected' })
     return vault.get(id)
+  }
+  /** Another connection, of another person. */
+  const connectBob = async () => {
+    const { id: other } = await service.create({ tenant: 'own', owner: 'other' })
+    expect(await callback({ user: 'bob' }, other)).toMatchObject({ kind: 'reconnected' })
+    return other
   }
   await reconnect(first)
   const refresh = async () => (await vault.tokens(id)).refresh?.reveal() ?? null
   const alive = () => grants.map(({ alive: lives }) => lives)
   const revokes = () => server.requests.filter(({ path }) => path === '/revocation').length
-  return { ...process, id, down, reconnect, refresh, alive, revokes, grants }
+  return {
+    ...{ ...process, id, down, callback, reconnect, connectBob },
+    ...{ refresh, alive, revokes, grants },
+  }
 }
 
 describe('section 5.4: never overwrite with nothing, in a reconnect too', () => {
-  test('an answer without a refresh token keeps the one of the same person, which disconnect ends', async () => {
-    const { reconnect, refresh, vault, id, alive } = await open()
-    expect(await reconnect({ refresh: false })).toMatchObject({ state: 'connected', cause: null })
-    expect(await refresh()).toBe('rt-1')
-    expect((await vault.renew(id)).state).toBe('connected')
+  test.each([
+    ['at once', false, 0],
+    ['after a refresh, whose access token replaces it', true, 1],
+  ])(
+    'an answer without a refresh token keeps the one of the same person; disconnect ends both grants, %s',
+    async (_title, isRenewed, replaced) => {
+      const { reconnect, refresh, vault, id, alive } = await open()
+      expect(await reconnect({ refresh: false })).toMatchObject({ state: 'connected', cause: null })
+      expect(await refresh()).toBe('rt-1')
+      if (isRenewed) expect((await vault.renew(id)).state).toBe('connected')
+      expect(await vault.replaced(id)).toBe(replaced)
+      expect(alive()).toEqual([true, true])
+      expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+      expect(alive()).toEqual([false, false])
+    },
+  )
+
+  test('where the access token beside a kept refresh token is not revoked, that is said, and asked for again', async () => {
+    const { reconnect, vault, id, alive, down } = await open({ options: { grantsApart: true } })
+    await reconnect({ refresh: false })
+    down.add('/revocation')
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'no', mayLive: true })
+    down.clear()
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'yes', mayLive: false })
+    expect(alive()).toEqual([false, false])
+  })
+
+  test('a refresh token that was lost does not stay, of a disabled connection either', async () => {
+    const { reconnect, refresh, vault, store, id, alive } = await open()
+    await vault.disable(id)
+    await store.connections.update(id, () => ({ set: { intent: 'lost' } }))
+    expect((await reconnect({ refresh: false })).state).toBe('disabled')
+    expect(await refresh()).toBeNull()
     expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
-    expect(alive()[0]).toBe(false)
+    expect(alive()).toEqual([false, false])
   })
 
   test('after invalid_grant the old one stays away, and what is there is said: no refresh token', async () => {
@@ -202,6 +244,13 @@ describe('a grant that a reconnect replaced', () => {
     expect(alive()).toEqual([false, false])
   })
 
+  test('where a revocation ends all of a person, and another one is taken: it is revoked at once', async () => {
+    const { reconnect, vault, id, alive } = await open({ together: true })
+    await reconnect({ user: 'bob' })
+    expect(alive()).toEqual([false, true])
+    expect((await vault.renew(id)).state).toBe('connected')
+  })
+
   test('disconnect ends each of them, and says what may live', async () => {
     const { reconnect, vault, store, id, alive, down } = await open()
     await reconnect()
@@ -245,6 +294,42 @@ describe('a grant that a reconnect replaced', () => {
     await reconnect()
     expect(alive()).toEqual([false, false, false, true])
     expect((await vault.renew(id)).state).toBe('connected')
+  })
+})
+
+describe('a grant of which nobody says whose it is, where that was known before', () => {
+  const unconfirmed = async (options: ServerOptions) => {
+    const server = await open(options)
+    server.down.add('/userinfo')
+    return { ...server, once: () => server.callback() }
+  }
+
+  test('where grants stand apart it is revoked, as often as it comes', async () => {
+    const { once, alive, vault, id } = await unconfirmed({ options: { grantsApart: true } })
+    for (let nth = 0; nth < 3; nth += 1) expect((await once()).kind).toBe('unconfirmed')
+    expect(alive()).toEqual([true, false, false, false])
+    expect((await vault.renew(id)).state).toBe('connected')
+  })
+
+  test('elsewhere it waits for the disconnect', async () => {
+    const { once, alive, vault, id, revokes } = await unconfirmed({ together: true })
+    expect((await once()).kind).toBe('unconfirmed')
+    expect([alive(), revokes(), await vault.replaced(id)]).toEqual([[true, true], 0, 1])
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false])
+  })
+
+  test('it may be of anybody: while another connection lives, it is left alone, and said to live', async () => {
+    const { callback, connectBob, alive, vault, id, down } = await open({ together: true })
+    const other = await connectBob()
+    down.add('/userinfo')
+    expect((await callback({ user: 'bob' })).kind).toBe('unconfirmed')
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'no', mayLive: true })
+    expect(alive()).toEqual([false, true, true])
+    expect((await vault.renew(other)).state).toBe('connected')
+    expect((await vault.disconnect(other)).revokedAtProvider).toBe('yes')
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false, false])
   })
 })
 
@@ -292,6 +377,26 @@ describe('Salesforce: each code is a grant of its own', () => {
     expect(world.org.truth.isAlive(deleteToken)).toBe(true)
   })
 
+  test.each([
+    [true, 'at once', 0],
+    [false, 'by the disconnect', 1],
+  ])(
+    'one that was thought to be dead, and lives (its user was frozen): grantsApart %s, it is ended %s',
+    async (grantsApart, _when, replaced) => {
+      await using world = await openConnectionWorld({ appOptions: { grantsApart } })
+      const { id, deleteToken } = await world.connect()
+      const { userId } = world.org.credentials.admin
+      world.org.setUserFrozen(userId, true)
+      await expect(world.vault.renew(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+      world.org.setUserFrozen(userId, false)
+      await world.vault.adopt(id, newGrant(world).fresh)
+      expect(await world.vault.replaced(id)).toBe(replaced)
+      expect(world.org.truth.isAlive(deleteToken)).toBe(!grantsApart)
+      expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+      expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+    },
+  )
+
   test('one that a crash left behind is ended by the disconnect', async () => {
     await using world = await openConnectionWorld()
     const { id, deleteToken } = await world.connect()
@@ -316,7 +421,9 @@ describe('Salesforce: each code is a grant of its own', () => {
     expect((await renewing).version).toBe(version + 2)
     const row = await world.store.connections.read(id)
     expect(row).toMatchObject({ intent: null, state: 'connected' })
-    expect(await world.store.connections.superseded(row!)).toEqual([])
+    // The access token of the reconnect, which that refresh replaced.
+    const superseded = await world.store.connections.superseded(row!)
+    expect(superseded.map(({ kind, token }) => [kind, token.reveal()])).toEqual([['access', 'at']])
     expect((await world.vault.renew(id)).state).toBe('connected')
   })
 

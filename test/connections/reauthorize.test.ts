@@ -11,6 +11,7 @@ import {
 import { reconnectPage } from '../../src/connections/reconnect-page.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
+import type { TenantConfig } from '../../src/providers/provider.ts'
 import { CALLBACK } from '../server/core-world.ts'
 import { openEndpoints } from '../server/endpoints-world.ts'
 import { tempHome } from '../support/temp-home.ts'
@@ -62,6 +63,48 @@ async function lose(): Promise<void> {
   await world.health.check(id)
   await world.vault.renew(id).catch(() => {})
   expect((await world.vault.get(id)).state).toBe('reconnect_needed')
+}
+
+interface Refusal {
+  readonly as?: 'admin' | 'limited'
+  readonly scope?: string
+  /** At the revocation too. */
+  readonly isDown?: boolean
+}
+
+/** Brings a grant that is not taken. */
+async function refuse(
+  service: Reauthorizing,
+  { as = 'admin', scope, isDown = false }: Refusal,
+): Promise<void> {
+  const url = new URL((await service.link(id)).url)
+  if (scope !== undefined) url.searchParams.set('scope', scope)
+  const answer = await visit(url.href, { as })
+  world.org.setFaults(isDown ? [{ kind: 'unavailable_503', on: 'revoke' }] : [])
+  expect((await service.callback(answer)).kind).toBe('changed')
+  world.org.setFaults([])
+}
+
+/** Makes a connection of the other user. */
+async function connectLimited(service: Reauthorizing): Promise<string> {
+  const { id: other } = await service.create({ tenant: 'org', owner: 'other' })
+  await service.callback(await visit((await service.link(other)).url, { as: 'limited' }))
+  return other
+}
+
+/** The org as a provider where a revocation may end all that a user granted. */
+function together(): TenantConfig {
+  const app = world.tenant.app!
+  return { ...world.tenant, app: { ...app, options: { ...app.options, grantsApart: false } } }
+}
+
+/** The grants of our app that live. */
+async function grants(): Promise<string[]> {
+  const alive: string[] = []
+  for await (const one of world.org.truth.grants()) {
+    if (one.appId === world.org.credentials.tool.clientId && one.alive) alive.push(one.deleteToken)
+  }
+  return alive.sort()
 }
 
 const stateOf = async () => {
@@ -274,16 +317,68 @@ describe('what is not taken', () => {
     await expect(world.vault.accessToken(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
   })
 
-  it('another person whose grant another connection lives on: it is left alone', async () => {
-    const other = await reauthorizing.create({ tenant: 'org', owner: 'other' })
-    const first = await reauthorizing.link(other.id)
-    await reauthorizing.callback(await visit(first.url, { as: 'limited' }))
-    await lose()
-    const { url } = await reauthorizing.link(id)
-    world.org.clearLog()
-    await reauthorizing.callback(await visit(url, { as: 'limited' }))
-    expect(world.org.counters().get('revoke') ?? 0).toBe(0)
-    expect((await world.vault.renew(other.id)).state).toBe('connected')
+  it('another person who has a connection: the refused grant is ended alone, and that one lives', async () => {
+    const other = await connectLimited(reauthorizing)
+    const before = await grants()
+    await refuse(reauthorizing, { as: 'limited' })
+    expect(await grants()).toEqual(before)
+    expect((await world.vault.renew(other)).state).toBe('connected')
+  })
+
+  describe('a grant that is refused lives until it is revoked', () => {
+    const refusals: [string, Refusal][] = [
+      ['fewer scopes', { scope: 'refresh_token' }],
+      ['another person', { as: 'limited' }],
+    ]
+
+    test.each(refusals)('%s: none is left, and none that lives is evicted', async (_title, how) => {
+      const before = await grants()
+      for (let nth = 0; nth < 5; nth += 1) await refuse(reauthorizing, how)
+      expect(await grants()).toEqual(before)
+      expect(await world.vault.replaced(id)).toBe(0)
+      expect((await world.vault.renew(id)).state).toBe('connected')
+    })
+
+    test.each(refusals)(
+      '%s: what is not revoked then dies with the connection',
+      async (_title, how) => {
+        const before = await grants()
+        await refuse(reauthorizing, { ...how, isDown: true })
+        expect(await grants()).toHaveLength(before.length + 1)
+        expect(await world.vault.replaced(id)).toBe(1)
+        expect(await world.vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'yes' })
+        expect(await grants()).toHaveLength(before.length - 1)
+      },
+    )
+
+    test.each<[string, Refusal, 'yes' | 'no']>([
+      ['of its own person: disconnect ends it', { scope: 'refresh_token' }, 'yes'],
+      ['of another, who has a connection: it is said to live', { as: 'limited' }, 'no'],
+    ])('where a revocation may reach other grants, one %s', async (_title, how, answer) => {
+      await using apart = await world.again({ tenants: [together()] })
+      const service = createReauthorizing(apart.parts, apart.vault)
+      const other = await connectLimited(service)
+      const before = await grants()
+      world.org.clearLog()
+      await refuse(service, how)
+      expect(world.org.counters().get('revoke') ?? 0).toBe(0)
+      expect(await apart.vault.replaced(id)).toBe(1)
+      expect(await apart.vault.disconnect(id)).toMatchObject({
+        ...{ revokedAtProvider: answer, mayLive: answer === 'no' },
+      })
+      expect(await grants()).toHaveLength(before.length - (answer === 'yes' ? 1 : 0))
+      expect((await apart.vault.renew(other)).state).toBe('connected')
+      await apart.vault.disconnect(other)
+      expect((await apart.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+      expect(await grants()).toHaveLength(before.length - 2)
+    })
+
+    it('of another who has none: it is revoked at once there too', async () => {
+      await using apart = await world.again({ tenants: [together()] })
+      const before = await grants()
+      await refuse(createReauthorizing(apart.parts, apart.vault), { as: 'limited' })
+      expect(await grants()).toEqual(before)
+    })
   })
 
   it('another person is taken where that is accepted by name', async () => {
@@ -358,6 +453,25 @@ describe('what is not taken', () => {
     expect(await outcome).toEqual({ kind: 'gone' })
     expect(world.org.counters().get('revoke')).toBe(1)
     expect(await stateOf()).toMatch(/^revoked/)
+  })
+
+  it('the same, and the provider is down then: another disconnect ends it', async () => {
+    const before = await grants()
+    const { url } = await reauthorizing.link(id)
+    const answer = await visit(url)
+    world.org.setFaults([{ kind: 'slow', on: 'token', ms: 400 }])
+    const outcome = reauthorizing.callback(answer)
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    world.org.setFaults([{ kind: 'unavailable_503', on: 'revoke' }])
+    expect(await outcome).toEqual({ kind: 'gone' })
+    expect(await grants()).toHaveLength(before.length)
+    expect(await world.vault.disconnect(id)).toMatchObject({ mayLive: true })
+    world.org.setFaults([])
+    expect(await world.vault.disconnect(id)).toMatchObject({
+      ...{ revokedAtProvider: 'yes', mayLive: false },
+    })
+    expect(await grants()).toHaveLength(before.length - 1)
+    expect((await world.vault.disconnect(id)).why).toBe('it was revoked before')
   })
 
   it('a store that fails after the code was redeemed: not shown as well', async () => {

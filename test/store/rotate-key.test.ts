@@ -16,7 +16,7 @@ async function fill(store: Store, count = CONNECTIONS): Promise<string[]> {
   const ids: string[] = []
   for (let n = 0; n < count; n += 1) ids.push((await addOne(store, n)).id)
   await store.credentials.put('acme', 'web', new Secret('credential'))
-  const replaced = { kind: 'refresh', token: new Secret('replaced') } as const
+  const replaced = { kind: 'refresh', token: new Secret('replaced'), identity: null } as const
   await store.connections.update(ids[0] as string, () => ({ superseded: [replaced] }))
   await store.connections.addReconnect(
     ...([

@@ -66,6 +66,7 @@ describe('opening', () => {
       { name: '0002_connections' },
       { name: '0003_made_fingerprint' },
       { name: '0004_superseded_tokens' },
+      { name: '0005_superseded_identity' },
     ])
   })
 

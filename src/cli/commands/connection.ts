@@ -221,7 +221,7 @@ const show =
       )
     if (replaced > 0)
       output.say(
-        `older     ${formatCounted(replaced, 'token')} of replaced grants may live at the provider: disconnect revokes them too`,
+        `older     ${formatCounted(replaced, 'token')} of replaced or refused grants may live at the provider: disconnect revokes them too`,
       )
     for (const { at, type, cause } of events.slice(-EVENTS_SHOWN)) {
       output.say(

@@ -106,13 +106,20 @@ describe.concurrent('--inject all', () => {
   )
 
   test.each([
-    ['lost-response-after-rotation', 1, /^3 live tokens, and 2 before: the faults leave 0 at most/],
+    [
+      'lost-response-after-rotation',
+      true,
+      1,
+      /^3 live tokens, and 2 before: the faults leave 0 at most/,
+    ],
+    // What is refused is revoked by the vault itself.
+    ['fewer-scopes', true, 0, /^3 live tokens, and 2 before: the faults leave 0 at most/],
     // Two began, and one of them is the fault's: which one, nobody can say.
-    ['fewer-scopes', 0, /^4 live tokens, and 2 before: the faults leave 1 at most/],
+    ['fewer-scopes', false, 0, /^4 live tokens, and 2 before: the faults leave 1 at most/],
   ] as const)(
-    '%s: of others, what was there before and what began meanwhile lives',
-    async (name, orphansRevoked, hygiene) => {
-      const world = await openVaultWorld({}, { client: 'rotating' })
+    '%s, grantsApart %s: of others, what was there before and what began meanwhile lives',
+    async (name, grantsApart, orphansRevoked, hygiene) => {
+      const world = await openVaultWorld({}, { client: 'rotating', grantsApart })
       const others = [(await world.grant()).refresh]
       const platform: Platform = {
         ...world.platform,

@@ -117,9 +117,12 @@ export interface OrgWorld {
 
 /** Starts an org in which a user's connections are drilled. Everything ends with the test. */
 export async function openOrgWorld(
-  options: SalesforceOptions & { readonly client?: 'connected' | 'rotating' } = {},
+  options: SalesforceOptions & {
+    readonly client?: 'connected' | 'rotating'
+    readonly grantsApart?: boolean
+  } = {},
 ): Promise<OrgWorld> {
-  const { client = 'connected', ...rest } = options
+  const { client = 'connected', grantsApart = true, ...rest } = options
   const org = await startSalesforce({
     seed: 23,
     size: { users: 40, apps: 16, tokens: 300 },
@@ -142,6 +145,7 @@ export async function openOrgWorld(
     options: {
       appName: org.truth.apps().find(({ appId }) => appId === clientId)?.label,
       rotation: client === 'rotating' ? 'always' : 'never',
+      grantsApart,
     },
   }
   const { userId: id, username, password } = org.credentials.limited

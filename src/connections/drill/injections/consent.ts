@@ -50,8 +50,8 @@ export const CONSENT_FAULTS: readonly Row[] = [
     name: 'fewer-scopes',
     how: 'The owner grants fewer scopes than before.',
     mustEnd: NOT_USED,
-    // The new grant is refused, and not revoked, for the connection of the same person might die of it.
-    leaves: () => 1,
+    // Elsewhere the grant that is refused is not revoked, for the connection of the same person might die of it.
+    leaves: ({ grantsApart }) => (grantsApart ? 0 : 1),
     run: (context, lab) =>
       refusedConsent(context, lab, {
         as: ['changed, scopes_lost'],
