@@ -47,11 +47,8 @@ export async function countGrants(
   // Who an instance is of is known of Salesforce alone.
   const max = (tenants[0]?.traits ?? findProvider('salesforce').connection?.traits)?.liveTokensMax
   if (max === null || max === undefined) return null
-  const instances = [
-    ...(lives ? [instance] : []),
-    ...(await otherInstances(instance, owner, means)),
-  ].map((one) => ({ ...grantOf(one, fingerprint), tenants }))
-  const held = [...instances, ...(await heldInVault(owner, tenants, means))]
+  const own = lives ? [{ ...grantOf(instance, fingerprint), tenants }] : []
+  const held = [...own, ...(await heldElsewhere(instance, owner, tenants, means))]
   const told = await askProvider(held, owner, means)
   // What is held is the least that there is.
   const least = new Set(held.map(({ grant }) => grant)).size
@@ -71,6 +68,26 @@ export async function countByOwn(
 
 function tenantsBehind({ elementKey }: Instance, { client, tenantsOf }: BudgetMeans) {
   return tenantsOf?.(appOf(client.settings, elementKey).apiKey) ?? []
+}
+
+/** Says whether another instance, or a connection of ours, lives on the grant of an instance. */
+export async function isHeldElsewhere(instance: Instance, means: BudgetMeans): Promise<boolean> {
+  const owner = identityOf(instance)
+  if (owner === null) return false
+  const { grant } = grantOf(instance, means.fingerprint)
+  const others = await heldElsewhere(instance, owner, tenantsBehind(instance, means), means)
+  return others.some((other) => other.grant === grant)
+}
+
+async function heldElsewhere(
+  instance: Instance,
+  owner: Identity,
+  tenants: readonly ConnectionTenant[],
+  means: BudgetMeans,
+): Promise<readonly Held[]> {
+  const others = await otherInstances(instance, owner, means)
+  const held = others.map((one) => ({ ...grantOf(one, means.fingerprint), tenants }))
+  return [...held, ...(await heldInVault(owner, tenants, means))]
 }
 
 function grantOf(instance: Instance, fingerprint: Fingerprinter): Omit<Held, 'tenants'> {

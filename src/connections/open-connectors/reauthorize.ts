@@ -13,13 +13,13 @@ import {
 } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
-import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
+import { type BudgetMeans, countByOwn, countGrants, isHeldElsewhere } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
 import { appOf } from './requests.ts'
-import { type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
+import { grantsApart, type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
 import type { OpenConnectorsMeans } from './traced-send.ts'
 
 /** 256 bits: nobody guesses the state of a login that is under way. */
@@ -56,7 +56,7 @@ export interface ReauthorizeWish {
   consent(link: ReconnectLink): Promise<Callback>
   /** Is told of each step, in words without secrets. */
   step(name: ReauthorizeStep, text: string): void
-  /** Is told where the new grant ends another one, or may, before it is asked for. */
+  /** Is told where the new grant ends another one, or may, before it is asked for; and of a former one that may live. */
   warn?(text: string): void
 }
 
@@ -120,6 +120,12 @@ export async function reauthorizeInstance(
   const consented = await askCode(found, wish, means)
   await remember(found.id, right, means)
   const applied = await applyOrAgain(consented, wish, means)
+  // Also where it is thought to be dead: a disabled instance says nothing of its grant.
+  if (wish.revoke !== 'refresh') {
+    // A first try that failed may have blanked its tokens.
+    const former = tokensOf(applied.before).refresh ? applied.before : found
+    await endFormer(former, applied.instance, { ...wish, lives }, means)
+  }
   const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
@@ -349,6 +355,36 @@ function notApplied({ id }: Instance, route: Route, why: string): RescindError {
     `Open Connectors did not take the new code for instance ${id} by ${route}: ${why}. The instance has no new grant; run the command again.`,
   )
 }
+
+/** The grant that a new one replaced: nobody holds it from now on, and it counts to its person's. */
+async function endFormer(
+  former: Instance,
+  after: Instance,
+  { lives, ...wish }: ReauthorizeWish & { readonly lives: boolean },
+  means: ReauthorizeMeans,
+): Promise<void> {
+  const { refresh } = tokensOf(former)
+  if (refresh !== null && refresh.reveal() === tokensOf(after).refresh?.reveal()) return
+  if (refresh !== null && grantsApart(former)) {
+    try {
+      if (await isHeldElsewhere(former, means)) {
+        return wish.step(
+          'revoke',
+          'not the former grant: another instance or connection lives on it',
+        )
+      }
+      const done = await revokeAtProvider(former, 'refresh', means.client.settings, means)
+      wish.step('revoke', `the former refresh token, at ${done.url}: ${done.status}`)
+      if (done.isDead) return
+    } catch (error) {
+      if (!isRescindError(error)) throw error
+    }
+    wish.warn?.(FORMER_MAY_LIVE)
+  } else if (lives) wish.warn?.(FORMER_MAY_LIVE)
+}
+
+const FORMER_MAY_LIVE =
+  'Its former grant may live on at the provider: end it there, where it must not.'
 
 /** A grant of somebody else must not go on under this instance: it is disabled, and that is said. */
 async function checkGrant(

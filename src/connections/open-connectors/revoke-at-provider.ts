@@ -1,5 +1,6 @@
 import { RescindError } from '../../core/errors.ts'
 import type { Secret } from '../../core/secret.ts'
+import { judgeRevocation } from '../../providers/salesforce/kill-answer.ts'
 import { plainIn } from './configuration.ts'
 import { type Instance, tokensOf } from './instance.ts'
 import { appOf } from './requests.ts'
@@ -13,6 +14,8 @@ export type RevokedToken = 'access' | 'refresh'
 export interface ProviderRevocation {
   readonly url: string
   readonly status: number
+  /** The provider says that the token is dead, by this or before. */
+  readonly isDead: boolean
 }
 
 /**
@@ -47,7 +50,15 @@ export async function revokeAtProvider(
     body: new URLSearchParams({ token: token.reveal(), ...client }).toString(),
     signal: means.signal,
   })
-  return { url: new URL(url).origin + new URL(url).pathname, status: answer.status }
+  const { status } = answer
+  const { outcome } = judgeRevocation(answer)
+  const isDead = outcome === 'revoked' || outcome === 'already_dead'
+  return { url: new URL(url).origin + new URL(url).pathname, status, isDead }
+}
+
+/** Says whether the end of an instance's grant reaches no other one of its person: known of Salesforce alone. */
+export function grantsApart({ configuration }: Instance): boolean {
+  return plainIn(configuration, 'sfdc.revoke.url') !== null
 }
 
 function clientForm(instance: Instance, settings: OpenConnectorsSettings): Record<string, string> {

@@ -4,12 +4,16 @@ import { callbackIn } from '../../../src/connections/open-connectors/consent.ts'
 import type { Instance } from '../../../src/connections/open-connectors/instance.ts'
 import {
   REAUTHORIZE_STEPS,
+  type ReauthorizeMeans,
   type ReauthorizeWish,
   reauthorizeInstance,
 } from '../../../src/connections/open-connectors/reauthorize.ts'
 import type { OpenConnectorsSwitches } from '../../../src/connections/open-connectors/settings.ts'
+import { connectionTenant } from '../../../src/connections/vault-parts.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { Secret } from '../../../src/core/secret.ts'
+import { tempHome } from '../../support/temp-home.ts'
+import { openVault, salesforceTenant } from '../world.ts'
 import { type Estate, startEstate } from './estate.ts'
 
 let estate: Estate
@@ -25,10 +29,11 @@ afterEach(() => estate[Symbol.asyncDispose]())
 const reauthorize = (
   wish: Partial<ReauthorizeWish> = {},
   switches: Partial<OpenConnectorsSwitches> = {},
+  more: Partial<ReauthorizeMeans> = {},
 ) => {
   const client = estate.client(switches)
   const { http, fingerprint } = estate
-  const means = { http, client, fingerprint, clock: systemClock }
+  const means = { http, client, fingerprint, clock: systemClock, ...more }
   const full: ReauthorizeWish = {
     instance: instance.id,
     revoke: 'refresh',
@@ -69,6 +74,74 @@ describe('the whole path of the article, by API', () => {
   it('an access token that is revoked heals by itself, and that is said', async () => {
     await reauthorize({ revoke: 'access' })
     expect(stepText('dead')).toMatch(/refreshed by itself/)
+  })
+
+  describe('the former grant of an instance that lives', () => {
+    const limited: ReauthorizeWish['consent'] = async ({ url }) =>
+      callbackIn((await estate.consentAt(url, { as: 'limited' })).href)
+    const former = () => estate.account.truth.instance(instance.id)?.refreshToken ?? ''
+    const isAlive = async (refreshToken: string) => {
+      const all = estate.org.truth.grants()
+      return [...all].some((one) => one.refreshToken === refreshToken && one.alive)
+    }
+    const warnings: string[] = []
+    /** What is said of the budget is another matter. */
+    const warn = (text: string) => void (/former/.test(text) && warnings.push(text))
+    beforeEach(() => void warnings.splice(0))
+
+    test.each<[string, Partial<ReauthorizeWish>]>([
+      ['of the same person', {}],
+      ['of another, who is accepted', { consent: limited, accept: ['another_person'] }],
+    ])('is revoked once there is a new one, %s', async (_title, how) => {
+      const token = former()
+      await reauthorize({ revoke: null, warn, ...how })
+      expect(await isAlive(token)).toBe(false)
+      expect(await isAlive(former())).toBe(true)
+      expect(await works()).toBe(true)
+      const said = steps.filter(([name]) => name === 'revoke').map(([, text]) => text)
+      expect(said).toEqual([
+        'nothing: the grant is taken as it is',
+        `the former refresh token, at ${estate.org.url}/services/oauth2/revoke: 200`,
+      ])
+      expect(warnings).toEqual([])
+    })
+
+    it('is revoked where the new one is refused; and so is that one, when the right person is back', async () => {
+      const [right, code] = [former(), 'reconnect_refused']
+      await expect(reauthorize({ revoke: null, consent: limited })).rejects.toMatchObject({ code })
+      const wrong = former()
+      expect([await isAlive(right), await isAlive(wrong)]).toEqual([false, true])
+      const { userId: user } = estate.org.credentials.admin
+      const identity = { org: estate.org.organizationId, user, name: null }
+      await reauthorize({ revoke: null, identity })
+      expect([await isAlive(wrong), await isAlive(former())]).toEqual([false, true])
+    })
+
+    it('is said to live where the provider does not revoke it', async () => {
+      const token = former()
+      estate.org.setFaults([{ kind: 'unavailable_503', on: 'revoke' }])
+      await reauthorize({ revoke: null, warn })
+      expect(await isAlive(token)).toBe(true)
+      expect(warnings).toEqual([expect.stringMatching(/former grant may live on at the provider/)])
+    })
+
+    it('is left alone where a connection of ours lives on it', async () => {
+      using home = tempHome()
+      const tenant = salesforceTenant(estate.org)
+      await using vault = await openVault({ home: home.path, tenants: [tenant] })
+      const token = former()
+      const { userId: user } = estate.org.credentials.admin
+      await vault.vault.create({
+        ...{ tenant: tenant.name, owner: 'acme', accessToken: null },
+        refreshToken: new Secret(token),
+        identity: { org: estate.org.organizationId, user, name: null },
+      })
+      const { fingerprint, connections } = vault.store
+      const tenantsOf = () => [connectionTenant(tenant)]
+      await reauthorize({ revoke: null, warn }, {}, { fingerprint, connections, tenantsOf })
+      expect(await isAlive(token)).toBe(true)
+      expect(steps.filter(([name]) => name === 'revoke').at(-1)?.[1]).toMatch(/lives on it/)
+    })
   })
 
   it('an instance that five failed refreshes disabled is enabled first', async () => {
