@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../core/clock.ts'
 import { RescindError } from '../core/errors.ts'
 import type { AuthorityStore } from '../store/authority/contract.ts'
@@ -7,6 +8,8 @@ import type { AuthorityStore } from '../store/authority/contract.ts'
  * what a mark is kept that may have to kill it, the other half being for clocks that differ.
  */
 export const IN_FLIGHT_MAX_MS = 1_800_000
+/** Revocations wait for the epoch of what began before them; of a store that does not tell it, no longer. */
+const EPOCH_DEADLINE_MS = 5_000
 
 /** When a request for a grant began: what is revoked from then on kills the grant, however late that is written. */
 export interface Beginning {
@@ -32,7 +35,7 @@ export function createBeginnings(
   return {
     begin() {
       const at = clock.now()
-      const beginning = store.readEpoch().then((epoch) => ({ epoch, at }))
+      const beginning = inTime(store).then((epoch) => ({ epoch, at }))
       unsettled.add(beginning)
       const settle = () => void unsettled.delete(beginning)
       beginning.then(settle, settle)
@@ -41,6 +44,24 @@ export function createBeginnings(
     async settled() {
       await Promise.allSettled(unsettled)
     },
+  }
+}
+
+/** @throws RescindError `store_down` when the store has not answered in time; what it answers later counts no more */
+async function inTime(store: Pick<AuthorityStore, 'readEpoch'>): Promise<number> {
+  const late = new AbortController()
+  try {
+    return await Promise.race([
+      store.readEpoch(),
+      sleep(EPOCH_DEADLINE_MS, undefined, { signal: late.signal, ref: false }).then(() => {
+        throw new RescindError(
+          'store_down',
+          `The authority's store did not say within ${EPOCH_DEADLINE_MS / 1000} seconds which revocations it has, and nothing was issued. Look at it, then try again.`,
+        )
+      }),
+    ])
+  } finally {
+    late.abort()
   }
 }
 

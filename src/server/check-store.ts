@@ -8,6 +8,12 @@ const CHECK_BYTES = 16
 const KEY_CHECK = 'key_check'
 /** An epoch that no store is at any more. */
 const BEFORE_ALL = -1
+/** What is called of a store. */
+const METHODS = [
+  ...(['reserveIds', 'readToken', 'readGrant', 'readClient', 'readAsked', 'listClients'] as const),
+  ...(['readEpoch', 'commit', 'changeToken', 'countReach', 'listGrants', 'readEvents'] as const),
+  ...(['oldestEventAt', 'eventsAt', 'readMarks', 'readNote', 'close'] as const),
+] satisfies readonly (keyof AuthorityStore)[]
 /** What the trial leaves is forgotten after so long. */
 const PROBE_MS = 60_000
 
@@ -18,6 +24,13 @@ const PROBE_MS = 60_000
  * @throws RescindError `store_unfit`
  */
 export async function checkCompareAndSet({ store, clock, random }: AuthorityParts): Promise<void> {
+  const missing = METHODS.filter((name) => typeof store[name] !== 'function')
+  if (missing.length > 0) {
+    throw new RescindError(
+      'store_unfit',
+      `The authority's store ${store.place} has no ${missing.join(', ')}. See the contract of AuthorityStore.`,
+    )
+  }
   const nonce = Buffer.from(random(new Uint8Array(12))).toString('base64url')
   const at = clock.now()
   const { grant, tokens } = probeOf(await store.reserveIds(4), at)

@@ -1,3 +1,4 @@
+import { isRescindError } from '../core/errors.ts'
 import { createMemo } from '../core/memo.ts'
 import type { GrantRow } from '../store/authority/contract.ts'
 import { overtaken } from './beginning.ts'
@@ -37,6 +38,9 @@ export function createOwnGrants(
     const detail = { ...(scope === grant.scope ? {} : { scope }), aud: audience, x5t }
     return accessToken(await tokens.takeIds(1), client, grant, detail)
   }
+  const forget = (client: Client, known: Promise<GrantRow>) => {
+    if (ownGrants.get(keyOf(client)) === known) ownGrants.delete(keyOf(client))
+  }
   /**
    * A request that came before its client was revoked finds the client's grant dead, and starts another: by
    * the same proof, which must still be good. Who has changed a secret and revoked is rid of the old one.
@@ -57,8 +61,8 @@ export function createOwnGrants(
       return { grant, access }
     })
     const own = started.then(({ grant }) => grant)
-    ownGrants.set(client.id, own)
-    own.catch(() => ownGrants.delete(client.id))
+    ownGrants.set(keyOf(client), own)
+    own.catch(() => ownGrants.delete(keyOf(client)))
     const { grant, access } = await started
     return answerOf(grant, access)
   }
@@ -74,18 +78,33 @@ export function createOwnGrants(
     ): Promise<TokenAnswer> {
       const request = { client, scope, audience, x5t, asked }
       for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
-        const known = ownGrants.get(client.id)
+        const known = ownGrants.get(keyOf(client))
         if (!known) return startOwn(request)
-        const grant = await known
+        const grant = await known.catch(unlessStale)
+        if (!grant) {
+          forget(client, known)
+          continue
+        }
         const access = await ownToken(request, grant)
         const change = { grantId: grant.id, tokens: [access.row], events: [] }
         const isDone =
           !isWorn(grant) && (await store.commit({ type: 'add_tokens', ...change })) === 'done'
         if (isDone) return answerOf(grant, access)
         // The grant was revoked or forgotten, or has grown old: the client gets another, if none is being made.
-        if (ownGrants.get(client.id) === known) ownGrants.delete(client.id)
+        forget(client, known)
       }
       throw new Error("A client's own grant ended as often as it was made.")
     },
   }
+}
+
+/** Of a client as it proved itself: an old secret never comes by the grant that a new one has. */
+function keyOf({ id, version }: Client): string {
+  return `${id} ${version}`
+}
+
+/** What another request of the client was overtaken by need not concern one that came later. */
+function unlessStale(error: unknown): null {
+  if (isRescindError(error, 'request_stale')) return null
+  throw error
 }

@@ -29,7 +29,21 @@ interface Births extends AsyncDisposable {
   /** All tokens that were ever written with a new grant. */
   readonly written: TokenRow[]
   /** What happens before the next token is added to a grant, once. */
-  readonly duringAdd: { act?: (() => Promise<void>) | undefined }
+  readonly duringAdd: Hook
+  /** What happens before the next grant is written, once. */
+  readonly duringStart: Hook
+  /** Whether the store tells its epoch. */
+  readonly told: { isSilent: boolean }
+}
+
+interface Hook {
+  act?: (() => Promise<void>) | undefined
+}
+
+async function once(hook: Hook): Promise<void> {
+  const { act } = hook
+  hook.act = undefined
+  await act?.()
 }
 
 async function open(
@@ -39,21 +53,21 @@ async function open(
   const clock = handClock()
   const sound = await openStore(clock)
   const written: TokenRow[] = []
-  const duringAdd: Births['duringAdd'] = {}
+  const [duringAdd, duringStart]: [Hook, Hook] = [{}, {}]
+  const told = { isSilent: false }
   let epochReads = 0
   const store: AuthorityStore = {
     ...sound,
     readEpoch: () => {
       epochReads += 1
-      return sound.readEpoch()
+      return told.isSilent ? new Promise(() => {}) : sound.readEpoch()
     },
     commit: async (change) => {
-      if (change.type === 'start_grant') written.push(...change.tokens)
-      if (change.type === 'add_tokens') {
-        const { act } = duringAdd
-        duringAdd.act = undefined
-        await act?.()
+      if (change.type === 'start_grant') {
+        written.push(...change.tokens)
+        await once(duringStart)
       }
+      if (change.type === 'add_tokens') await once(duringAdd)
       return sound.commit(change)
     },
   }
@@ -67,7 +81,7 @@ async function open(
   written.length = 0
   return {
     ...{ authority, clock, secret: secret?.reveal() ?? '' },
-    ...{ epochReads: () => epochReads, written, duringAdd },
+    ...{ epochReads: () => epochReads, written, duringAdd, duringStart, told },
     [Symbol.asyncDispose]: () => authority.close(),
   }
 }
@@ -82,7 +96,11 @@ async function authorizeAt({ authority }: Births): Promise<Record<string, string
   return Object.fromEntries(new URL(answer.headers.get('location') ?? '').searchParams)
 }
 
-function post({ authority, secret }: Births, path: string, form: Record<string, string>) {
+function post(
+  { authority, secret }: Pick<Births, 'authority' | 'secret'>,
+  path: string,
+  form: Record<string, string>,
+) {
   const headers = { 'content-type': FORM, ...basicHeader({ id: 'app', secret }) }
   const body = new URLSearchParams(form).toString()
   return authority.fetch(new Request(`${ISSUER}${path}`, { method: 'POST', headers, body }))
@@ -158,7 +176,10 @@ describe.each(STORES.filter(({ missing }) => !missing))(
       const { authority } = births
       for (const reach of REACHES) {
         onLogin = () => authority.revoke(reach)
-        expect(await authorizeAt(births)).toMatchObject({ error: 'access_denied' })
+        expect(await authorizeAt(births)).toMatchObject({
+          error: 'access_denied',
+          error_description: 'The user was logged out meanwhile. Log in again.',
+        })
       }
       expect(births.written.length).toBe(REACHES.length)
       expect(await authority.count({ client: 'app' })).toEqual({ grants: 0, tokens: 0 })
@@ -211,13 +232,43 @@ describe.each(STORES.filter(({ missing }) => !missing))(
       const { authority, duringAdd } = births
       const ask = () => post(births, '/token', { grant_type: 'client_credentials' })
       expect((await ask()).status).toBe(200)
+      const form = { grant_type: 'client_credentials' }
       duringAdd.act = async () => {
-        await authority.clients.rotateSecret('app')
+        const secret = (await authority.clients.rotateSecret('app')).reveal()
         await authority.revoke({ client: 'app' })
+        // Who has the new secret gets a grant, and who came by the old one gets nothing of it.
+        expect((await post({ authority, secret }, '/token', form)).status).toBe(200)
       }
       expect((await ask()).status).toBe(503)
-      expect(await authority.count({ client: 'app' })).toEqual({ grants: 0, tokens: 0 })
+      expect(await authority.count({ client: 'app' })).toEqual({ grants: 1, tokens: 1 })
       expect((await ask()).status).toBe(401)
+    })
+
+    test('what a client asks for after the revocation does not fail with what it asked for before', async () => {
+      await using births = await open(openStore)
+      const { authority, duringStart } = births
+      const ask = () => post(births, '/token', { grant_type: 'client_credentials' })
+      let later: ReturnType<typeof ask> | undefined
+      duringStart.act = async () => {
+        await authority.revoke({ client: 'app' })
+        later = ask()
+        // It finds the grant that is being started, and waits for it.
+        await sleep(SLOW_MS)
+      }
+      expect((await ask()).status).toBe(503)
+      expect((await later)?.status).toBe(200)
+      expect(await authority.count({ client: 'app' })).toEqual({ grants: 1, tokens: 1 })
+    })
+
+    test('a store that does not tell its epoch holds up no revocation for long', async () => {
+      await using births = await open(openStore)
+      const { authority, told } = births
+      told.isSilent = true
+      const issued = authority.issue(ISSUE).catch(codeOf)
+      told.isSilent = false
+      await authority.revoke({ user: 'bob' })
+      expect(await issued).toBe('store_down')
+      expect(births.written).toEqual([])
     })
 
     test('explain names the revocation that came first', async () => {

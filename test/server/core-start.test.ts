@@ -209,6 +209,12 @@ describe('a store without compare-and-set is refused', () => {
     }
     expect(await refusalOf(start({ store }))).toMatchObject({ code: 'store_unfit' })
   })
+  test('one that was made for an older contract', async () => {
+    const { readEpoch: _, oldestEventAt: __, ...store } = await openSqliteAuthorityStore(':memory:')
+    const refusal = await refusalOf(start({ store: store as AuthorityStore }))
+    expect(refusal).toMatchObject({ code: 'store_unfit' })
+    expect(refusal.message).toContain(':memory: has no readEpoch, oldestEventAt.')
+  })
   test('one that lets a grant be born when it is written, and not when its request began', async () => {
     const sound = await openSqliteAuthorityStore(':memory:', { clock: handClock() })
     const store: AuthorityStore = {

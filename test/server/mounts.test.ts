@@ -318,7 +318,18 @@ describe('behind a proxy, guesses are counted for whoever guesses (RFC 6749 sect
     expect(seen).toEqual(['192.0.2.7'])
   })
   test.each([
-    ...['localhost', 'proxy.example', '', '10.0.0.0/33', '10.0.0.0/0', '::/0', '::/129', '10.0.0'],
+    ...[
+      'localhost',
+      'proxy.example',
+      '',
+      '10.0.0.0/33',
+      '10.0.0.0/0',
+      '::/0',
+      '::/1',
+      '::ffff:0:0/96',
+      '::/129',
+      '10.0.0',
+    ],
     ...['127.0.0.1:80', '[::1]', '10.0.0.0/', '10.0.0.0/8/8', ' 127.0.0.1', 7, null],
   ])('%s is no proxy, and is refused at start', (proxy) => {
     expect(() => behindProxy(async () => expect.fail('served'), [proxy as string])).toThrow(

@@ -3,7 +3,7 @@ import type { Beginning } from '../beginning.ts'
 import { checkAuthorized, namedLikeClient } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
 import type { Core } from '../core.ts'
-import { isRefusal, type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
+import { isRefusal, type Refusal, refuse } from '../refusal.ts'
 import { resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { methodAnswer } from '../wire/answers.ts'
@@ -95,7 +95,7 @@ export function serveAuthorization(core: Core, authorize: Authorize): Handle {
       return back({ code: await codeFor(core, { trusted, ask, form, decided, began, request }) })
     } catch (error) {
       core.onTrouble(error, request.id)
-      return back({ error: troubleOf(error), error_description: 'Try again in a while.' })
+      return back({ ...troubleOf(error) })
     }
   }
 }
@@ -192,11 +192,15 @@ async function codeFor(
 }
 
 /** A browser is told the error by its client, not by a status (RFC 6749 section 4.1.2.1). */
-function troubleOf(error: unknown): OAuthErrorCode {
-  // The user was logged out meanwhile.
-  if (isRescindError(error, 'request_stale')) return 'access_denied'
+function troubleOf(error: unknown): Refusal {
+  if (isRescindError(error, 'request_stale')) {
+    return refuse('access_denied', 'The user was logged out meanwhile. Log in again.')
+  }
+  if (isRescindError(error, 'client_unknown')) {
+    return refuse('unauthorized_client', 'The client was disabled meanwhile.')
+  }
   const isStore = isRescindError(error) && error.code.startsWith('store_')
-  return isStore ? 'temporarily_unavailable' : 'server_error'
+  return refuse(isStore ? 'temporarily_unavailable' : 'server_error', 'Try again in a while.')
 }
 
 /** 303, so that a browser never sends a password on (RFC 9700 section 4.12). */

@@ -29,7 +29,16 @@ export function isProxy(value: unknown): value is string {
   const [, address = '', bits] = /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(String(value)) ?? []
   const version = isIP(address)
   if (typeof value !== 'string' || version === 0) return false
-  return bits === undefined || (Number(bits) > 0 && Number(bits) <= (version === 4 ? 32 : 128))
+  if (bits === undefined) return true
+  const isRange = Number(bits) > 0 && Number(bits) <= (version === 4 ? 32 : 128)
+  return isRange && !holdsAllOfIpv4(value)
+}
+
+/** A wide range of IPv6 has in it what is written `::ffff:` before an IPv4 address. */
+function holdsAllOfIpv4(range: string): boolean {
+  const list = new BlockList()
+  add(list, range)
+  return ['0.0.0.0', '255.255.255.255'].every((address) => list.check(`::ffff:${address}`, 'ipv6'))
 }
 
 function add(list: BlockList, proxy: string): void {
