@@ -1,10 +1,9 @@
 import { RescindError } from '../core/errors.ts'
-import type { HeldToken, Identity, RevokeAnswer } from '../providers/connection-way.ts'
+import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
-import { isSameIdentity } from './renew.ts'
 import { endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -39,7 +38,7 @@ type Revoked = Omit<Disconnected, 'connection'>
 
 /**
  * Ends connections: at the provider first, here either way. A grant that another connection lives on is
- * left alone. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
+ * left alone, and so is one whose end may take such a grant along. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -54,13 +53,12 @@ export function createDisconnecting(parts: VaultParts) {
     const isShared = shared.length > 0
     const current = isShared
       ? notAsked(`another connection lives on the same grant: ${ids}`)
-      : await revokeHeld(tenant, row, signal)
+      : await revokeCurrent(tenant, row, signal)
     const replaced: Superseded[] = []
     const spared: Superseded[] = []
     for (const one of await store.superseded(row, true)) {
-      const isSpared = isOwn(one, row)
-        ? isShared && !tenant.traits.grantsApart
-        : await mayReach(parts, tenant, one, row)
+      const isBesideShared = isShared && !tenant.traits.grantsApart
+      const isSpared = isBesideShared || (await mayReach(parts, tenant, one, row))
       ;(isSpared ? spared : replaced).push(one)
     }
     const left = await endSuperseded(parts, replaced, (token) => send(tenant, token, signal))
@@ -68,7 +66,7 @@ export function createDisconnecting(parts: VaultParts) {
     return withReplaced(current, left.length === 0 ? null : worst(left))
   }
 
-  const revokeHeld = async (
+  const revokeCurrent = async (
     tenant: ConnectionTenant,
     row: ConnectionRow,
     signal: AbortSignal,
@@ -76,6 +74,8 @@ export function createDisconnecting(parts: VaultParts) {
     if (isRevoked(row)) return BEFORE
     const held = heldTokens(await store.tokens(row), tenant)
     if (held.length === 0) return notAsked('no token is held')
+    // Of nobody known it is revoked all the same: it could be ended by nothing else.
+    if (row.identity !== null && (await mayReach(parts, tenant, row, row))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, signal))
     return worst(answers)
@@ -175,19 +175,13 @@ function notAsked(why: string): Revoked {
   return { revokedAtProvider: 'no', why, mayLive: false }
 }
 
-/** Says whether a grant is of whom the connection is of, as far as anybody knows. */
-function isOwn({ identity }: Superseded, row: ConnectionRow): boolean {
-  if (identity === null || row.identity === null) return identity === row.identity
-  return isSameIdentity(JSON.parse(identity) as Identity, JSON.parse(row.identity) as Identity)
-}
-
 function isRevoked({ state, revoked_at_provider: answer }: ConnectionRow): boolean {
   return state === 'revoked' && answer === 'yes'
 }
 
 /** A grant beside the current one that may live is not passed over. */
 function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
-  if (replaced === null) return current
+  if (replaced === null || replaced === current) return current
   const why = `of a grant that a reconnect replaced, or that was refused: ${replaced.why}`
   if (current.revokedAtProvider === 'yes') return { ...replaced, why }
   return { ...current, why: `${current.why}; ${why}`, mayLive: true }
@@ -199,7 +193,7 @@ const BEFORE: Revoked = {
 
 const LEFT_ALONE: Revoked = {
   revokedAtProvider: 'no',
-  why: 'the provider may end all grants of its user at once, so it was left alone',
+  why: 'the provider may end all grants of its user at once, and another connection may live on one, so it was left alone',
   mayLive: true,
 }
 

@@ -30,12 +30,34 @@ export function asSuperseded(
  * that a user granted to an app.
  */
 export async function mayReach(
-  { store }: Pick<VaultParts, 'store'>,
-  { name, traits }: ConnectionTenant,
+  parts: Pick<VaultParts, 'store' | 'tenantOf'>,
+  tenant: ConnectionTenant,
   { identity }: Pick<SupersededToken, 'identity'>,
   but?: ConnectionRow,
 ): Promise<boolean> {
-  return !traits.grantsApart && (await store.hasGrantOf(name, identity, but))
+  if (tenant.traits.grantsApart) return false
+  return parts.store.hasGrantOf(await tenantsOfApp(parts, tenant), identity, but)
+}
+
+/** Names the tenants with connections whose grants are to the same app. */
+async function tenantsOfApp(
+  { store, tenantOf }: Pick<VaultParts, 'store' | 'tenantOf'>,
+  { provider, app }: ConnectionTenant,
+): Promise<readonly string[]> {
+  const isOfApp = (name: string) => {
+    try {
+      const other = tenantOf(name).app
+      return other.clientId === app.clientId && urlOf(other) === urlOf(app)
+    } catch {
+      // Configured no longer, or not in this process: it may be of the same app.
+      return true
+    }
+  }
+  return (await store.tenantsWith(provider)).filter(isOfApp)
+}
+
+function urlOf({ url }: ConnectionTenant['app']): string {
+  return new URL(url).href
 }
 
 /** Revokes those of a connection's superseded tokens whose end reaches no other grant; the others wait for its own end. */

@@ -128,10 +128,16 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   /** Forgets replaced tokens that are dead. */
   forgetSuperseded(nos: readonly number[]): Promise<void>
   /**
-   * Says whether a connection of a tenant, but one, has a grant that may be of an identity: an unknown
+   * Says whether a connection of some tenants, but one, has a grant that may be of an identity: an unknown
    * one may be of anybody.
    */
-  hasGrantOf(tenant: string, identity: string | null, but?: ConnectionRow): Promise<boolean>
+  hasGrantOf(
+    tenants: readonly string[],
+    identity: string | null,
+    but?: ConnectionRow,
+  ): Promise<boolean>
+  /** Names the tenants of a provider that have connections. */
+  tenantsWith(provider: string): Promise<readonly string[]>
   /** The connections of a tenant and one identity whose grant is thought to live, the oldest grant first. */
   grantsOf(tenant: string, identity: string): Promise<readonly ConnectionRow[]>
   events(id: string, after?: number): Promise<readonly StoredEvent[]>
@@ -255,11 +261,11 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         { sql: 'DELETE FROM superseded_token WHERE no = ?', rows: nos.map((no) => [no]) },
       ])
     },
-    async hasGrantOf(tenant, identity, but) {
+    async hasGrantOf(tenants, identity, but) {
       let query = db
         .selectFrom('connection')
         .select('no')
-        .where('tenant', '=', tenant)
+        .where('tenant', 'in', tenants)
         .where('state', '!=', 'revoked')
         .where(({ or, eb }) =>
           or([eb('refresh_fingerprint', 'is not', null), eb('access_fingerprint', 'is not', null)]),
@@ -269,6 +275,15 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         query = query.where(({ or, eb }) => or([eb('identity', 'is', null), isOf(identity)]))
       }
       return (await query.limit(1).executeTakeFirst()) !== undefined
+    },
+    async tenantsWith(provider) {
+      const found = await db
+        .selectFrom('connection')
+        .select('tenant')
+        .distinct()
+        .where('provider', '=', provider)
+        .execute()
+      return found.map(({ tenant }) => tenant)
     },
     grantsOf: (tenant, identity) =>
       db

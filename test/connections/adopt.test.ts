@@ -93,7 +93,10 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
       options: { rotation: 'never', ...options },
     },
   }
-  const process = await openVault({ home: home.path, tenants: [tenant] })
+  const { app } = tenant
+  const another = { ...tenant, name: 'another', app: { ...app!, clientId: 'another' } }
+  const tenants = [tenant, { ...tenant, name: 'same-app' }, another]
+  const process = await openVault({ home: home.path, tenants })
   onTestFinished(async () => {
     await process[Symbol.asyncDispose]()
     await server.close()
@@ -113,9 +116,10 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
     return vault.get(id)
   }
   /** Another connection, of another person. */
-  const connectBob = async () => {
-    const { id: other } = await service.create({ tenant: 'own', owner: 'other' })
-    expect(await callback({ user: 'bob' }, other)).toMatchObject({ kind: 'reconnected' })
+  const connectBob = () => connect('bob')
+  const connect = async (user: string, tenant = 'own') => {
+    const { id: other } = await service.create({ tenant, owner: 'other' })
+    expect(await callback({ user }, other)).toMatchObject({ kind: 'reconnected' })
     return other
   }
   await reconnect(first)
@@ -123,7 +127,7 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
   const alive = () => grants.map(({ alive: lives }) => lives)
   const revokes = () => server.requests.filter(({ path }) => path === '/revocation').length
   return {
-    ...{ ...process, id, down, callback, reconnect, connectBob },
+    ...{ ...process, id, down, service, callback, reconnect, connect, connectBob },
     ...{ refresh, alive, revokes, grants },
   }
 }
@@ -330,6 +334,88 @@ describe('a grant of which nobody says whose it is, where that was known before'
     expect((await vault.disconnect(other)).revokedAtProvider).toBe('yes')
     expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
     expect(alive()).toEqual([false, false, false])
+  })
+})
+
+describe('where a revocation ends all of a person (Google), no disconnect takes along another connection', () => {
+  const LEFT = { revokedAtProvider: 'no', why: expect.stringMatching(/left alone/), mayLive: true }
+
+  test('of the same person: it is left alone, with what it replaced, and the last one ends them all', async () => {
+    const { reconnect, connect, alive, revokes, vault, id } = await open({ together: true })
+    await reconnect()
+    const other = await connect('ada')
+    for (const _ of ['once', 'again']) expect(await vault.disconnect(id)).toMatchObject(LEFT)
+    expect([alive(), revokes()]).toEqual([[true, true, true], 0])
+    expect((await vault.renew(other)).state).toBe('connected')
+    expect((await vault.disconnect(other)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false, false])
+    expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'yes', mayLive: false })
+  })
+
+  test('that began after a first disconnect got no answer', async () => {
+    const { connect, alive, vault, id, down } = await open({ together: true })
+    down.add('/revocation')
+    expect(await vault.disconnect(id)).toMatchObject({ mayLive: true })
+    down.clear()
+    const other = await connect('ada')
+    expect(await vault.disconnect(id)).toMatchObject(LEFT)
+    expect(alive()).toEqual([true, true])
+    expect((await vault.renew(other)).state).toBe('connected')
+  })
+
+  test('that began before a grant which came too late is ended', async () => {
+    const server = await open({ together: true })
+    const { service, connect, alive, vault, id, down, parts } = server
+    const { state } = await service.link(id)
+    // Its owner comes back while it is disconnected.
+    const adopt: typeof vault.adopt = async (...of) => {
+      expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+      down.add('/revocation')
+      return vault.adopt(...of)
+    }
+    const answer = { state: state.reveal(), code: new Secret('code'), error: null, iss: null }
+    await createReauthorizing(parts, { ...vault, adopt }, {}).callback(answer)
+    down.clear()
+    expect(await vault.replaced(id)).toBe(1)
+    const other = await connect('ada')
+    expect(await vault.disconnect(id)).toMatchObject({ mayLive: true })
+    expect(alive().at(-1)).toBe(true)
+    expect((await vault.renew(other)).state).toBe('connected')
+  })
+
+  test('two persons whom nobody knows are not taken for one', async () => {
+    const { service, callback, alive, vault, down } = await open({ together: true })
+    down.add('/userinfo')
+    const [one, other] = [
+      (await service.create({ tenant: 'own', owner: 'one' })).id,
+      (await service.create({ tenant: 'own', owner: 'other' })).id,
+    ]
+    await callback({ user: 'eve' }, one)
+    await callback({ user: 'eve' }, other)
+    await callback({ user: 'zed' }, one)
+    expect(await vault.disconnect(one)).toMatchObject({ revokedAtProvider: 'no', mayLive: true })
+    expect(alive()).toEqual([true, true, true, false])
+    expect((await vault.renew(other)).state).toBe('connected')
+  })
+
+  test.each([
+    ['same-app', LEFT, [true, true]],
+    ['another', { revokedAtProvider: 'yes' }, [false, false]],
+  ])('of another tenant, which has the same app or another: %s', async (tenant, told, lives) => {
+    const { connect, alive, vault, id } = await open({ together: true })
+    await connect('ada', tenant)
+    expect(await vault.disconnect(id)).toMatchObject(told)
+    // The server here knows one app.
+    expect(alive()).toEqual(lives)
+  })
+
+  test('a grant of a person who lives in another tenant of the app is not ended by the next reconnect', async () => {
+    const { callback, connect, alive, vault } = await open({ together: true })
+    const other = await connect('bob', 'same-app')
+    await callback({ user: 'bob' })
+    await callback({ user: 'ada' })
+    expect(alive().slice(1)).toEqual([true, true, true])
+    expect((await vault.renew(other)).state).toBe('connected')
   })
 })
 
