@@ -115,6 +115,8 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
     id: string,
     decide: (row: ConnectionRow) => ConnectionChange | null,
   ): Promise<{ readonly row: ConnectionRow; readonly changed: boolean } | undefined>
+  /** Says whether a connection that is not ended holds a token. */
+  isHeld(fingerprint: Fingerprint): Promise<boolean>
   /** Others that live on the same grant: they hold one of the same tokens. */
   sharing(row: ConnectionRow): Promise<readonly ConnectionRow[]>
   /**
@@ -229,6 +231,12 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         const row = await writeChange(parts, trx, before, change)
         return { row, changed: true }
       }),
+    async isHeld(fingerprint) {
+      const { held } = await db
+        .selectNoFrom(isLivedOn(sql.val(fingerprint)).as('held'))
+        .executeTakeFirstOrThrow()
+      return Boolean(held)
+    },
     sharing: ({ no, provider, refresh_fingerprint: refresh, access_fingerprint: token }) =>
       db
         .selectFrom('connection')

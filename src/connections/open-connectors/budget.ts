@@ -22,7 +22,7 @@ export interface BudgetMeans {
   /** The tenants of the same app, where `rescind.yaml` has some: they may ask the provider itself. */
   readonly tenantsOf?: ((clientId: string) => readonly ConnectionTenant[]) | undefined
   /** Our own vault, which may hold grants of the same person and app. */
-  readonly connections?: Pick<ConnectionStore, 'grantsOf' | 'access'> | undefined
+  readonly connections?: Pick<ConnectionStore, 'grantsOf' | 'access' | 'isHeld'> | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -68,15 +68,6 @@ export async function countByOwn(
 
 function tenantsBehind({ elementKey }: Instance, { client, tenantsOf }: BudgetMeans) {
   return tenantsOf?.(appOf(client.settings, elementKey).apiKey) ?? []
-}
-
-/** Says whether another instance, or a connection of ours, lives on the grant of an instance. */
-export async function isHeldElsewhere(instance: Instance, means: BudgetMeans): Promise<boolean> {
-  const owner = identityOf(instance)
-  if (owner === null) return false
-  const { grant } = grantOf(instance, means.fingerprint)
-  const others = await heldElsewhere(instance, owner, tenantsBehind(instance, means), means)
-  return others.some((other) => other.grant === grant)
 }
 
 async function heldElsewhere(

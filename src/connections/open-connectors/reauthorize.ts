@@ -13,10 +13,11 @@ import {
 } from '../grant-change.ts'
 import { isSameIdentity } from '../renew.ts'
 import { applyCode, firstRoute, nextRoute, type Route } from './apply-code.ts'
-import { type BudgetMeans, countByOwn, countGrants, isHeldElsewhere } from './budget.ts'
+import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
+import { isHeldElsewhere } from './held-elsewhere.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
 import { appOf } from './requests.ts'
 import { grantsApart, type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
@@ -367,7 +368,9 @@ async function endFormer(
   if (refresh !== null && refresh.reveal() === tokensOf(after).refresh?.reveal()) return
   if (refresh !== null && grantsApart(former)) {
     try {
-      if (await isHeldElsewhere(former, means)) {
+      const isHeld = await isHeldElsewhere(former, refresh, means)
+      if (isHeld === null) return wish.warn?.(FORMER_MAY_LIVE)
+      if (isHeld) {
         return wish.step(
           'revoke',
           'not the former grant: another instance or connection lives on it',

@@ -50,6 +50,7 @@ const works = async (id = instance.id) => {
   const now = orThrow(await client.get(id), 'show it')
   return (await client.call(now, '/hubs/crm/accounts?pageSize=1')).ok
 }
+const stepTexts = (name: string) => steps.filter(([step]) => step === name).map(([, text]) => text)
 const stepText = (name: string) => steps.find(([step]) => step === name)?.[1] ?? ''
 
 describe('the whole path of the article, by API', () => {
@@ -142,6 +143,98 @@ describe('the whole path of the article, by API', () => {
       expect(await isAlive(token)).toBe(true)
       expect(steps.filter(([name]) => name === 'revoke').at(-1)?.[1]).toMatch(/lives on it/)
     })
+
+    test.each<[string, { readonly state?: string; readonly isOfNobody?: boolean }]>([
+      ['that waits for its owner', { state: 'reconnect_needed' }],
+      ['whose owner is on the way', { state: 'reconnecting' }],
+      ['of nobody known', { isOfNobody: true }],
+    ])('is left alone where a connection of ours holds it %s', async (_title, how) => {
+      using home = tempHome()
+      const tenant = salesforceTenant(estate.org)
+      await using vault = await openVault({ home: home.path, tenants: [tenant] })
+      const token = former()
+      const { userId: user } = estate.org.credentials.admin
+      const { fingerprint, connections } = vault.store
+      const { id } = await vault.vault.create({
+        ...{ tenant: tenant.name, owner: 'acme', accessToken: null },
+        refreshToken: new Secret(token),
+        identity: how.isOfNobody ? null : { org: estate.org.organizationId, user, name: null },
+      })
+      const { state } = how
+      if (state !== undefined) await connections.update(id, () => ({ set: { state } }))
+      await reauthorize({ revoke: null, warn }, {}, { fingerprint, connections })
+      expect(await isAlive(token)).toBe(true)
+      expect(stepTexts('revoke').at(-1)).toMatch(/lives on it/)
+    })
+
+    /** Another instance that was given the same grant. */
+    const makeTwin = async () => {
+      const twin = await estate.makeInstance('Twin')
+      const { userSecret, organizationSecret } = estate.account.credentials
+      const answer = await fetch(`${estate.account.apiUrl}/instances/${twin.id}`, {
+        method: 'PATCH',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `User ${userSecret}, Organization ${organizationSecret}`,
+        },
+        body: JSON.stringify({ configuration: { 'oauth.user.refresh_token': former() } }),
+      })
+      expect(answer.status).toBe(200)
+      return orThrow(await estate.client().get(twin.id), 'show the twin')
+    }
+
+    it('is left alone where a disabled instance holds it', async () => {
+      orThrow(await estate.client().disable(await makeTwin()), 'disable it')
+      const token = former()
+      await reauthorize({ revoke: null, warn })
+      expect(await isAlive(token)).toBe(true)
+      expect(stepTexts('revoke').at(-1)).toMatch(/lives on it/)
+    })
+
+    /** A client whose list shows no tokens of others, so that each of them is asked. */
+    const shy = (refuses: number | null, more = 0): Partial<ReauthorizeMeans> => {
+      const client = estate.client()
+      const bare = (one: Instance) => ({ ...one, configuration: new Map() })
+      return {
+        client: {
+          ...client,
+          async *list(signal) {
+            for (let nth = 0; nth < more; nth += 1) yield { ...bare(instance), id: 1e9 + nth }
+            for await (const one of client.list(signal)) yield bare(one)
+          },
+          async get(id, signal) {
+            const answer = await client.get(id < 1e9 ? id : instance.id, signal)
+            if (id >= 1e9 && answer.ok) return { ...answer, value: bare(answer.value) }
+            if (id !== refuses) return answer
+            const failure = { status: 503, message: '', requestId: null }
+            return { ok: false, failure: { ...failure, providerMessage: null } } as never
+          },
+        },
+      }
+    }
+
+    it('is left alone where the list does not show the tokens of the instance that holds it', async () => {
+      await makeTwin()
+      const token = former()
+      await reauthorize({ revoke: null, warn }, {}, shy(null))
+      expect(await isAlive(token)).toBe(true)
+      expect(stepTexts('revoke').at(-1)).toMatch(/lives on it/)
+    })
+
+    it.each(['does not answer', 'is one of too many'])(
+      'is not revoked, and said to live, where an instance %s that may hold it',
+      async (how) => {
+        const { id } = await makeTwin()
+        const token = former()
+        await reauthorize(
+          { revoke: null, warn },
+          {},
+          how === 'does not answer' ? shy(id) : shy(null, 501),
+        )
+        expect(await isAlive(token)).toBe(true)
+        expect(warnings).toEqual([expect.stringMatching(/former grant may live on/)])
+      },
+    )
   })
 
   it('an instance that five failed refreshes disabled is enabled first', async () => {
