@@ -167,9 +167,7 @@ const SUPERSEDED_TABLES: readonly string[] = [
   ...sealedByKeyOf('superseded_token', 'sealed'),
 ]
 
-/** Whose a replaced grant is; those of before are of the person whom their connection is of. */
+/** Whose a replaced grant is; of those of before nobody knows it: their connection may have changed hands. */
 const SUPERSEDED_IDENTITY: readonly string[] = [
   `ALTER TABLE superseded_token ADD COLUMN identity TEXT`,
-  `UPDATE superseded_token SET identity =
-    (SELECT identity FROM connection WHERE connection.no = superseded_token.connection)`,
 ]

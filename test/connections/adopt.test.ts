@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { Secret } from '../../src/core/secret.ts'
@@ -128,7 +130,7 @@ async function open({ first = {}, together = false, options = {} }: ServerOption
   const revokes = () => server.requests.filter(({ path }) => path === '/revocation').length
   return {
     ...{ ...process, id, down, service, callback, reconnect, connect, connectBob },
-    ...{ refresh, alive, revokes, grants },
+    ...{ refresh, alive, revokes, grants, home: home.path, tenants },
   }
 }
 
@@ -395,6 +397,21 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
     await callback({ user: 'zed' }, one)
     expect(await vault.disconnect(one)).toMatchObject({ revokedAtProvider: 'no', mayLive: true })
     expect(alive()).toEqual([true, true, true, false])
+    expect((await vault.renew(other)).state).toBe('connected')
+  })
+
+  test('a replaced grant of a store of before it was written whose it is: it may be of anybody', async () => {
+    const { callback, connect, alive, vault, id, home, tenants } = await open({ together: true })
+    const other = await connect('ada')
+    await callback({ user: 'bob' })
+    {
+      using raw = new DatabaseSync(join(home, 'rescind.db'))
+      raw.exec('ALTER TABLE superseded_token DROP COLUMN identity')
+      raw.exec("DELETE FROM kysely_migration WHERE name = '0005_superseded_identity'")
+    }
+    await using later = await openVault({ home, tenants })
+    expect(await later.vault.disconnect(id)).toMatchObject({ mayLive: true })
+    expect(alive()).toEqual([true, true, false])
     expect((await vault.renew(other)).state).toBe('connected')
   })
 
