@@ -4,7 +4,14 @@ import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import { type Handle, NO_ENDPOINT } from '../core/wire.ts'
 import type { ConnectionStore } from '../store/connections.ts'
-import { jsonAnswer, refuse, refuseError, refuseKey, refuseOutcome } from './http/errors.ts'
+import {
+  jsonAnswer,
+  refuse,
+  refuseError,
+  refuseKey,
+  refuseMethod,
+  refuseOutcome,
+} from './http/errors.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { BODY_BYTES_MAX, readBody, readQuery } from './http/requests.ts'
 import { type Operation, ROUTES } from './http/routes.ts'
@@ -26,6 +33,7 @@ import type { Vault } from './vault.ts'
 
 /** A key has 256 bits in base64url, and a name before it. */
 const KEY = /^bearer +([\w.~+/-]{22,128}=*)$/i
+const METHODS_NEVER: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 /** As it stands in an address: nothing is escaped in it, and no slash ends it. */
 const BASE_PATH = /^(\/[\w~-][\w.~-]*)+$/
 
@@ -98,7 +106,10 @@ export function createConnectionsApi(options: ConnectionsApiOptions): Connection
     basePath,
     async handle(request) {
       const isOurs = request.path === basePath || request.path.startsWith(`${basePath}/`)
-      return isOurs ? wireAnswerOf(await app.fetch(requestOf(request))) : NO_ENDPOINT
+      if (!isOurs) return NO_ENDPOINT
+      // A `Request` cannot have them.
+      if (METHODS_NEVER.has(request.method)) return wireAnswerOf(refuseMethod())
+      return wireAnswerOf(await app.fetch(requestOf(request)))
     },
     fetch: async (request) => app.fetch(request),
   }

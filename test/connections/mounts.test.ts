@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, request } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { serve } from '@hono/node-server'
@@ -175,6 +176,41 @@ describe.each<readonly [string, Host]>([
     expect(chunked.status).toBe(413)
     expect(troubles).toEqual([])
   })
+})
+
+test('Fastify over HTTP/2: what is no header is left out', async () => {
+  const app = fastify({ http2: true })
+  app.register(mountFastify(connections.handle))
+  const client = connectHttp2(await app.listen({ port: 0, host: '127.0.0.1' }))
+  const statusOf = async (path: string, key: string) => {
+    const stream = client.request({ ':path': path, authorization: `Bearer ${key}` })
+    const [headers] = await once(stream, 'response')
+    stream.close()
+    return headers[':status']
+  }
+  try {
+    expect(await statusOf(`${BASE}/openapi.json`, 'none')).toBe(200)
+    expect(await statusOf(BASE, KEY)).toBe(200)
+    expect(await statusOf(BASE, 'wrong')).toBe(401)
+  } finally {
+    client.destroy()
+    await app.close()
+  }
+  expect(troubles).toEqual([])
+})
+
+test('a method that no API has is 405, and no trouble', async () => {
+  await using hosted = await node(connections)
+  const asked = request(hosted.url + BASE, { method: 'TRACE' }).end()
+  const [answer] = await once(asked, 'response')
+  expect([answer.statusCode, answer.headers.allow]).toEqual([405, 'GET, HEAD, POST, DELETE'])
+  expect(JSON.parse(await text(answer)).error.code).toBe('invalid_request')
+  for (const method of ['CONNECT', 'TRACK']) {
+    const wire = { method, path: BASE, query: '', header: () => undefined, address: '' }
+    const answer = await connections.handle({ ...wire, body: async () => '' })
+    expect(answer.status, method).toBe(405)
+  }
+  expect(troubles).toEqual([])
 })
 
 test.each<readonly [string, Host]>([

@@ -29,6 +29,11 @@ export function refuseKey(): Response {
   return refuse(401, 'not_authenticated', 'The key is missing or not known.', CHALLENGE)
 }
 
+export function refuseMethod(): Response {
+  const message = 'There is no such method here: /openapi.json lists what there is.'
+  return refuse(405, 'invalid_request', message, { allow: 'GET, HEAD, POST, DELETE' })
+}
+
 /** Answers for an error that a handler threw. What is no error of ours says nothing of itself. */
 export function refuseError(error: unknown): Response {
   if (!isRescindError(error)) return refuse(500, 'unexpected', 'Something went wrong here.')

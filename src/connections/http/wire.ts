@@ -7,7 +7,8 @@ const TOO_LARGE = new Uint8Array(BODY_BYTES_MAX + 1)
 /** Returns a request that came through a mount as a `Request`, whose body is read when it is asked for. */
 export function requestOf(wire: WireRequest): Request {
   const { method, path, query } = wire
-  const names = [...(wire.headerNames?.() ?? [])]
+  // HTTP/2 lists the parts of the request line among them, by names that are none of a header.
+  const names = [...(wire.headerNames?.() ?? [])].filter((name) => !name.startsWith(':'))
   const isBodyless = method === 'GET' || method === 'HEAD'
   // Of the origin nothing is read: who the host is, its proxy knows.
   return new Request(`http://connections${path}${query === '' ? '' : `?${query}`}`, {
