@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { AuthorityStore, Change } from '../../src/store/authority/contract.ts'
 import { findPostgres, newDatabase } from '../support/postgres-database.ts'
@@ -10,13 +11,18 @@ const ROUNDS = 5
 const CUTS = 12
 /** `DURABILITY_SEED=7 npx vitest run test/server/durability.test.ts` takes other moments. */
 const SEED = Number(process.env.DURABILITY_SEED ?? 1)
+/** Longer than an answer takes. */
+const DISK_MS = 20
 const answersEarly = (type: Change['type']) => (store: AuthorityStore) =>
   withSteps(store, {
     async commit(change) {
       // What has no event is the authority's trial of the store, which would find out.
       const isTrial = !('events' in change) || change.events.length === 0
       if (change.type !== type || isTrial) return store.commit(change)
-      void store.commit(change)
+      // As a slow disk would have it; a store that is closed by then loses it.
+      sleep(DISK_MS)
+        .then(() => store.commit(change))
+        .catch(() => {})
       return 'done'
     },
   })
