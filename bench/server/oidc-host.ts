@@ -106,32 +106,38 @@ function sqliteAdapter(path: string): AdapterClass {
   const put = database.prepare('INSERT OR REPLACE INTO model VALUES (?, ?)')
   const get = database.prepare('SELECT payload FROM model WHERE id = ?')
   const drop = database.prepare('DELETE FROM model WHERE id = ?')
-  const Memory = memoryAdapter()
-  return class extends Memory {
-    readonly #prefix: string
-    constructor(name: string) {
-      super(name)
-      this.#prefix = `${name}:`
-    }
-    override async upsert(id: string, payload: AdapterPayload) {
-      put.run(this.#prefix + id, JSON.stringify(payload))
-    }
-    override async find(id: string) {
-      const row = get.get(this.#prefix + id) as { payload: string } | undefined
-      return row ? (JSON.parse(row.payload) as AdapterPayload) : undefined
-    }
-    override async destroy(id: string) {
-      drop.run(this.#prefix + id)
-    }
-  }
+  return rowAdapter({
+    put: (id, payload) => put.run(id, payload),
+    get: (id) => get.get(id)?.payload as string | undefined,
+    drop: (id) => drop.run(id),
+  })
 }
 
 /** One commit a change, on sixteen connections. */
 async function postgresAdapter(connectionString: string): Promise<AdapterClass> {
   const pool = new Pool({ connectionString, max: 16 })
-  await pool.query('CREATE TABLE IF NOT EXISTS model (id text PRIMARY KEY, payload jsonb NOT NULL)')
+  await pool.query('CREATE TABLE IF NOT EXISTS model (id text PRIMARY KEY, payload text NOT NULL)')
+  const query = (name: string, text: string, values: string[]) => pool.query({ name, text, values })
   const put = `INSERT INTO model VALUES ($1, $2)
     ON CONFLICT (id) DO UPDATE SET payload = excluded.payload`
+  return rowAdapter({
+    put: (id, payload) => query('put', put, [id, payload]),
+    get: async (id) => {
+      const { rows } = await query('get', 'SELECT payload FROM model WHERE id = $1', [id])
+      return rows[0]?.payload as string | undefined
+    },
+    drop: (id) => query('drop', 'DELETE FROM model WHERE id = $1', [id]),
+  })
+}
+
+/** A table of payloads by id. */
+interface Rows {
+  put(id: string, payload: string): unknown
+  get(id: string): string | undefined | Promise<string | undefined>
+  drop(id: string): unknown
+}
+
+function rowAdapter(rows: Rows): AdapterClass {
   const Memory = memoryAdapter()
   return class extends Memory {
     readonly #prefix: string
@@ -140,17 +146,14 @@ async function postgresAdapter(connectionString: string): Promise<AdapterClass> 
       this.#prefix = `${name}:`
     }
     override async upsert(id: string, payload: AdapterPayload) {
-      const values = [this.#prefix + id, JSON.stringify(payload)]
-      await pool.query({ name: 'put', text: put, values })
+      await rows.put(this.#prefix + id, JSON.stringify(payload))
     }
     override async find(id: string) {
-      const text = 'SELECT payload FROM model WHERE id = $1'
-      const { rows } = await pool.query({ name: 'get', text, values: [this.#prefix + id] })
-      return rows[0]?.payload as AdapterPayload | undefined
+      const payload = await rows.get(this.#prefix + id)
+      return payload === undefined ? undefined : (JSON.parse(payload) as AdapterPayload)
     }
     override async destroy(id: string) {
-      const text = 'DELETE FROM model WHERE id = $1'
-      await pool.query({ name: 'drop', text, values: [this.#prefix + id] })
+      await rows.drop(this.#prefix + id)
     }
   }
 }

@@ -38,7 +38,8 @@ type Revoked = Omit<Disconnected, 'connection'>
 
 /**
  * Ends connections: at the provider first, here either way. A grant that another connection lives on is
- * left alone, and so is one whose end may take such a grant along. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
+ * left alone, and so is one whose end may take such a grant along. Where the provider did not say yes the
+ * tokens stay, sealed, and another disconnect tries again.
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -187,9 +188,7 @@ function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
   return { ...current, why: `${current.why}; ${why}`, mayLive: true }
 }
 
-const BEFORE: Revoked = {
-  ...{ revokedAtProvider: 'yes', why: 'it was revoked before', mayLive: false },
-}
+const BEFORE: Revoked = { revokedAtProvider: 'yes', why: 'it was revoked before', mayLive: false }
 
 const LEFT_ALONE: Revoked = {
   revokedAtProvider: 'no',

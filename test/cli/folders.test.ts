@@ -20,6 +20,7 @@ async function ended(args: readonly string[], options: CliOptions) {
 
 const BELOW_PROC = '/proc/rescind/below'
 
+// Runs only on Linux: other systems have no /proc, in which Node's own way of making folders never ends.
 describe.runIf(process.platform === 'linux').concurrent('where the system makes no folder', () => {
   test.each([
     ['the home of a store', ['connection', 'list']],
