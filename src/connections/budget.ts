@@ -1,3 +1,4 @@
+import { isRescindError } from '../core/errors.ts'
 import type { ConnectionRow } from '../store/connections.ts'
 import type { Cause, ConnectionState } from './connection.ts'
 import { asConnection, eventOf } from './transitions.ts'
@@ -36,6 +37,20 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
     const live = Math.max(told ?? 0, held.length)
     return { live, max: traits.liveTokensMax, complete: (told ?? 0) > 0, held }
   }
+  const warned = async (row: ConnectionRow): Promise<ConnectionRow> => {
+    const seen = await look(row)
+    if (!seen || !isSpent(seen)) return row
+    const { held, max } = seen
+    const evicted = held.length > max ? held[0] : undefined
+    const cause: Cause = {
+      ...{ code: 'by_us', confidence: evicted ? 'likely' : 'certain' },
+      text: evicted ? evictedText(held.length, max, evicted.id) : budgetText(seen),
+    }
+    const updated = await store.update(row.id, (now) => ({
+      events: [eventOf(now, now.state as ConnectionState, 'connection.budget_low', cause)],
+    }))
+    return updated?.row ?? row
+  }
   return {
     async count(row: ConnectionRow): Promise<Budget | null> {
       const seen = await look(row)
@@ -43,18 +58,13 @@ export function createBudget({ store, http, tenantOf }: VaultParts) {
     },
     /** Tells that the next token evicts one, or that this one has. A count that cannot be had warns of nothing. */
     async warn(row: ConnectionRow): Promise<ConnectionRow> {
-      const seen = await look(row)
-      if (!seen || !isSpent(seen)) return row
-      const { held, max } = seen
-      const evicted = held.length > max ? held[0] : undefined
-      const cause: Cause = {
-        ...{ code: 'by_us', confidence: evicted ? 'likely' : 'certain' },
-        text: evicted ? evictedText(held.length, max, evicted.id) : budgetText(seen),
+      try {
+        return await warned(row)
+      } catch (error) {
+        // The grant is stored, and is not undone by a store that fails here.
+        if (!isRescindError(error)) throw error
+        return row
       }
-      const updated = await store.update(row.id, (now) => ({
-        events: [eventOf(now, now.state as ConnectionState, 'connection.budget_low', cause)],
-      }))
-      return updated?.row ?? row
     },
   }
 }

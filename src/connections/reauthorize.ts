@@ -307,5 +307,8 @@ const UNCONFIRMED: Failed = {
 }
 const NOT_STORED: Failed = {
   kind: 'not_stored',
-  cause: cause('store_failed', 'certain', 'The new grant could not be stored.'),
+  cause: cause(
+    ...(['store_failed', 'certain'] as const),
+    'The new grant could not be stored, and may live at the provider until its owner removes it there.',
+  ),
 }

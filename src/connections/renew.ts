@@ -10,7 +10,7 @@ import { backOffMs, nextCheckMs } from './check-times.ts'
 import type { Cause, CauseCode } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { notStored, notUsable, unwell } from './refusals.ts'
-import { asSuperseded, heldTokens } from './superseded.ts'
+import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection, eventOf, moveTo } from './transitions.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -179,16 +179,15 @@ export function createRenewing(parts: VaultParts) {
     const dueAt = clock.now() + nextCheckMs(parts.random)
     const write = async (): Promise<ConnectionRow> => {
       const updated = await store.update(id, (row) => {
-        if (row.state === 'revoked') return null
         const tokens = freshTokens(parts, tenant, presented, fresh)
         // A reconnect may have brought an access token alone: then the refresh is still ours.
-        if (row.version === version || row.fence === fence) {
-          return renewed(row, tokens, fresh, dueAt)
-        }
+        const isOurs = row.version === version || row.fence === fence
+        if (row.state !== 'revoked' && isOurs) return renewed(row, tokens, fresh, dueAt)
         return { superseded: asSuperseded(heldTokens(tokens, tenant), identity) }
       })
       if (!updated) throw new Error(`The connection ${id} is gone.`)
-      if (updated.row.state === 'revoked') await putAway(tenant, fresh)
+      // Disconnected meanwhile: nobody waits for an end of it that could take these along.
+      if (updated.row.state === 'revoked') await endReplaced(parts, tenant, updated.row)
       return updated.row
     }
     for (let tries = 1; ; tries += 1) {
@@ -211,14 +210,6 @@ export function createRenewing(parts: VaultParts) {
       throw notStored(id, error)
     }
     unstored.delete(id)
-  }
-
-  /** Tokens that came for a connection which was disconnected meanwhile: they must not live on. */
-  const putAway = async ({ way, app }: ConnectionTenant, fresh: FreshTokens): Promise<void> => {
-    const held: HeldToken = fresh.refreshToken
-      ? { kind: 'refresh', token: fresh.refreshToken }
-      : { kind: 'access', token: fresh.accessToken }
-    await way.revoke(app, held, { http: parts.http })
   }
 
   /** The grant is dead: told once, and only when the tokens are still those that were presented. */

@@ -1,3 +1,4 @@
+import { isRescindError } from '../core/errors.ts'
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow, StoredTokens, SupersededToken } from '../store/connections.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -60,20 +61,28 @@ function urlOf({ url }: ConnectionTenant['app']): string {
   return new URL(url).href
 }
 
-/** Revokes those of a connection's superseded tokens whose end reaches no other grant; the others wait for its own end. */
+/**
+ * Revokes those of a connection's superseded tokens whose end reaches no other grant; the others wait for
+ * its own end. What brought them about is stored by then, and is not undone by a store that fails here.
+ */
 export async function endReplaced(
   parts: VaultParts,
   tenant: ConnectionTenant,
   row: ConnectionRow,
 ): Promise<void> {
   const signal = AbortSignal.timeout(REVOKE_MS)
-  const alone: Superseded[] = []
-  for (const one of await parts.store.superseded(row)) {
-    if (!(await mayReach(parts, tenant, one))) alone.push(one)
+  const revoke = (token: HeldToken) =>
+    tenant.way.revoke(tenant.app, token, { http: parts.http, signal })
+  try {
+    const alone: Superseded[] = []
+    for (const one of await parts.store.superseded(row)) {
+      if (!(await mayReach(parts, tenant, one))) alone.push(one)
+    }
+    await endSuperseded(parts, alone, revoke)
+  } catch (error) {
+    // They are kept: the disconnect ends them.
+    if (!isRescindError(error)) throw error
   }
-  await endSuperseded(parts, alone, (token) =>
-    tenant.way.revoke(tenant.app, token, { http: parts.http, signal }),
-  )
 }
 
 export type Superseded = Awaited<ReturnType<VaultParts['store']['superseded']>>[number]

@@ -10,6 +10,7 @@ import {
 } from '../../src/connections/reauthorize.ts'
 import { reconnectPage } from '../../src/connections/reconnect-page.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
 import { CALLBACK } from '../server/core-world.ts'
@@ -430,6 +431,18 @@ describe('what is not taken', () => {
     expect(await stateOf()).toMatch(/^reconnect_needed/)
     const again = await reauthorizing.link(id)
     expect((await reauthorizing.callback(await visit(again.url))).kind).toBe('reconnected')
+  })
+
+  it('a store that fails after the new grant is written: the owner is told that it came', async () => {
+    const failing = () => Promise.reject(new RescindError('store_locked', 'The store is locked.'))
+    const other = await world.again({
+      wrap: (store) => ({ ...store, superseded: failing, grantsOf: failing }),
+    })
+    const service = createReauthorizing(other.parts, other.vault)
+    const answer = await visit((await reauthorizing.link(id)).url)
+    expect((await service.callback(answer)).kind).toBe('reconnected')
+    expect(await eventTypes()).not.toContain('reconnect_failed')
+    expect(await world.vault.replaced(id)).toBe(1)
   })
 
   it('a connection that was disconnected meanwhile', async () => {

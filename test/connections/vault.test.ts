@@ -195,6 +195,25 @@ describe('new tokens', () => {
   })
 })
 
+test('tokens that come for a connection which was disconnected meanwhile are kept until they are dead', async () => {
+  await using world = await openConnectionWorld({ leaseMs: 300 })
+  const { id, deleteToken } = await world.connect()
+  world.org.setFaults([
+    { kind: 'slow', ms: 1_500, on: 'token', nth: 1 },
+    { kind: 'unavailable_503', on: 'revoke' },
+  ])
+  const slow = world.vault.accessToken(id)
+  await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+  const other = await world.again()
+  expect(await other.vault.disconnect(id)).toMatchObject({ mayLive: true })
+  await expect(slow).rejects.toMatchObject({ code: 'connection_disabled' })
+  expect(await world.vault.replaced(id)).toBe(1)
+  world.org.setFaults([])
+  expect(await world.vault.disconnect(id)).toMatchObject({ mayLive: false })
+  expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  expect(await world.vault.replaced(id)).toBe(0)
+})
+
 describe('section 5.4: the vault', () => {
   test('a token opens for its own connection and field alone', async () => {
     await using world = await openConnectionWorld()
