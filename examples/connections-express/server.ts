@@ -81,6 +81,7 @@ export async function start(origin: string, home: string, crm: Omit<TenantOption
       // It died early, whatever its expiry says: another one, or `reconnect_needed`.
       answer = await ask((await vault.accessToken(id, { refused: first.version })).token)
     }
+    if (!answer.ok) throw new Error(`The provider answered HTTP ${answer.status}.`)
     const { user_id: user, organization_id: org } = (await answer.json()) as Record<string, unknown>
     return { user, org }
   }

@@ -1,4 +1,5 @@
 import { RescindError } from '../core/errors.ts'
+import type { Handle } from '../core/wire.ts'
 import type { EventRow, ReachCount } from '../store/authority/contract.ts'
 import {
   checkExplained,
@@ -25,7 +26,6 @@ import type { RotatedKey, SigningKeyStatus } from './signing-keys.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { Webhook } from './webhook-endpoint.ts'
 import { startWebhooks } from './webhooks.ts'
-import type { Handle } from './wire/message.ts'
 
 export interface AuthorityOptions extends CoreOptions, RouterOptions {
   /** Receivers of events; they are delivered from when the authority is made to when it is closed. */

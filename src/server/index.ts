@@ -1,6 +1,7 @@
 export type { Clock } from '../core/clock.ts'
 export { ERRORS, type ErrorCode, RescindError } from '../core/errors.ts'
 export { Secret } from '../core/secret.ts'
+export type { Handle, WireAnswer, WireRequest } from '../core/wire.ts'
 export type {
   AskedRows,
   AuthorityStore,
@@ -72,4 +73,3 @@ export type { SentAgain, WebhookAside, WebhookDesk, WebhookStatus } from './webh
 export type { Webhook } from './webhook-endpoint.ts'
 export type { CallerKey } from './wire/bearer.ts'
 export type { CertificateHeader } from './wire/client-auth.ts'
-export type { Handle, WireAnswer, WireRequest } from './wire/message.ts'

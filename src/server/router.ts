@@ -1,3 +1,4 @@
+import type { Handle } from '../core/wire.ts'
 import { NO_ENDPOINT } from '../core/wire.ts'
 import type { Core } from './core.ts'
 import { serveAdminEvents, serveAdminRevocation } from './endpoints/admin.ts'
@@ -21,7 +22,6 @@ import {
   readCertificateHeader,
 } from './wire/client-auth.ts'
 import { createCors } from './wire/cors.ts'
-import type { Handle } from './wire/message.ts'
 import { createThrottle } from './wire/throttle.ts'
 
 export interface RouterOptions {

@@ -77,7 +77,7 @@ describe('rescind open-connectors reauthorize', () => {
     expect(
       calls.map((line) => line.replace(/http\S+?(api-v2|oauth2)/, '').replace(/ · .*/, '')),
     ).toEqual([
-      `GET /instances/${instance.id} → 200`,
+      ...[`GET /instances/${instance.id} → 200`, 'GET /instances → 200'],
       'POST /revoke → 200',
       'GET /hubs/crm/accounts?pageSize=1 → 401',
       'GET /instances → 200',
@@ -130,7 +130,8 @@ describe('rescind open-connectors reauthorize', () => {
       [
         ...[...login, /^POST \/instances → 200/],
         ...[`GET /instances/${id} → 200`, PROBE],
-        ...[`GET /instances/${id} → 200`, /^POST \/oauth2\/revoke → 200/],
+        ...[`GET /instances/${id} → 200`, /^GET \/instances → 200/],
+        /^POST \/oauth2\/revoke → 200/,
         ...[/^GET \/hubs\/crm\/accounts\?pageSize=1 → 401/, /^GET \/instances → 200/],
         ...[...login, `GET /instances/${id} → 200`],
         ...[/^PATCH \/instances → 200/, `GET /instances/${id} → 200`, PROBE],

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Logger } from 'pino'
+import type { Handle } from '../../core/wire.ts'
 import { endpointPaths } from '../../server/endpoints/paths.ts'
-import type { Handle } from '../../server/wire/message.ts'
 import { REQUEST_ID } from '../../server/wire/request-id.ts'
 import type { Metrics } from './metrics.ts'
 import { createRequestIds } from './request-ids.ts'

@@ -96,7 +96,8 @@ export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
  * Re-authenticates an instance by API, the whole way of the vendor's article: instance, header, token,
  * revoke, dead, link, consent, code, PATCH (or PUT with a fresh code), alive.
  *
- * @throws RescindError `reconnect_refused`, `reconnect_failed`, `secret_masked`, and what the calls throw
+ * @throws RescindError `usage` where it is to revoke what somebody else lives on, `reconnect_refused`,
+ * `reconnect_failed`, `secret_masked`, and what the calls throw
  * @see https://docs.cloud-elements.com/home/how-can-you-test-revoking-a-salesforce-oauth-token-and-re-authenticating-your-instances-through-api
  */
 export async function reauthorizeInstance(
@@ -108,6 +109,7 @@ export async function reauthorizeInstance(
   const right = await rightGrant(found, asked, means)
   const wish = { ...asked, identity: right.identity }
   tellInstance(found, wish, means)
+  if (wish.revoke === 'refresh') await checkSole(found, wish, means)
   const former = wish.revoke === null ? null : await countByOwn(found, wish.identity, means)
   const lives = await killAndLook(found, wish, means)
   const counted = await countGrants(found, wish.identity, lives, means).catch((error) => {
@@ -230,6 +232,22 @@ function tellInstance(found: Instance, wish: ReauthorizeWish, means: Reauthorize
   const isShort = switches.elementHeader === 'user-element'
   wish.step('header', `Authorization: User …, ${isShort ? '' : 'Organization …, '}Element …`)
   wish.step('token', `access token ${shown(access)}, refresh token ${shown(refresh)}`)
+}
+
+/** A grant is not ended under somebody else who lives on it. */
+async function checkSole(
+  instance: Instance,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<void> {
+  const { refresh } = tokensOf(instance)
+  const isHeld = refresh !== null && (await isHeldElsewhere(instance, refresh, means))
+  if (isHeld === null) wish.warn?.(MAY_BE_HELD)
+  if (!isHeld) return
+  throw new RescindError(
+    'usage',
+    `Another instance or a connection of ours lives on the grant of instance ${instance.id}, and would die with it. Nothing was revoked: run this without --revoke.`,
+  )
 }
 
 /** Returns whether the grant may still live. */
@@ -386,6 +404,8 @@ async function endFormer(
   } else if (lives) wish.warn?.(FORMER_MAY_LIVE)
 }
 
+const MAY_BE_HELD =
+  'Not all instances could be looked at: another one may live on this grant, and dies with it then.'
 const FORMER_MAY_LIVE =
   'Its former grant may live on at the provider: end it there, where it must not.'
 

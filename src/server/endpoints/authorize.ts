@@ -1,4 +1,5 @@
 import { isRescindError } from '../../core/errors.ts'
+import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import type { Beginning } from '../beginning.ts'
 import { checkAuthorized, namedLikeClient } from '../check-request.ts'
 import type { Client } from '../client-settings.ts'
@@ -8,7 +9,6 @@ import { resourceFlaw } from '../resource.ts'
 import { SCOPE, scopeWithin } from '../scope.ts'
 import { methodAnswer } from '../wire/answers.ts'
 import { type Form, parseForm } from '../wire/form.ts'
-import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { hostRequest, wireAnswer } from './host-messages.ts'
 import { refusalPage } from './refusal-page.ts'
 

@@ -1,10 +1,10 @@
+import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import type { Client } from '../client-settings.ts'
 import { refuse } from '../refusal.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { ClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
 import { type Form, parseForm } from '../wire/form.ts'
-import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 
 /** The largest body that is read: a JWT with a few hundred scopes fits many times. */
 const BODY_BYTES_MAX = 65_536

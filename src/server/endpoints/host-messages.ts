@@ -1,4 +1,4 @@
-import type { WireAnswer, WireRequest } from '../wire/message.ts'
+import type { WireAnswer, WireRequest } from '../../core/wire.ts'
 
 /** What every host looks at, where a mount cannot list the headers of a request. */
 const HEADERS_ALWAYS = [

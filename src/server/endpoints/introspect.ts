@@ -1,4 +1,5 @@
 import { SignJWT } from 'jose'
+import type { Handle, WireAnswer } from '../../core/wire.ts'
 import { isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import type { Introspection } from '../introspect.ts'
@@ -6,7 +7,6 @@ import { refuse } from '../refusal.ts'
 import { jsonAnswer, NO_TOKEN, refusalAnswer } from '../wire/answers.ts'
 import type { ClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
-import type { Handle, WireAnswer } from '../wire/message.ts'
 import { type ClientRequest, seenClientEndpoint } from './client-endpoint.ts'
 
 const SIGNED_TYPE = 'application/token-introspection+jwt'

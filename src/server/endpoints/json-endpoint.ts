@@ -1,7 +1,7 @@
+import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import { isRefusal, refuse } from '../refusal.ts'
 import { methodAnswer, refusalAnswer } from '../wire/answers.ts'
 import type { Caller } from '../wire/bearer.ts'
-import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { type JsonObject, parseJsonObject } from '../wire/strict-json.ts'
 
 /** A name or two and a date fit a hundred times. */

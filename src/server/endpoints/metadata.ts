@@ -1,8 +1,8 @@
+import type { Handle, WireAnswer } from '../../core/wire.ts'
 import { ASSERTION_ALGS } from '../client-keys.ts'
 import { CLIENT_AUTH_METHODS, GRANT_TYPES } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import { jsonAnswer, methodAnswer } from '../wire/answers.ts'
-import type { Handle, WireAnswer } from '../wire/message.ts'
 import type { EndpointPaths } from './paths.ts'
 
 /** Metadata and keys change seldom; a client that keeps them for so long learns soon enough. */

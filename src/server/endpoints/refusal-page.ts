@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { html } from '../../core/html.ts'
 import { PAGE_STYLE } from '../../core/page-style.ts'
+import type { WireAnswer } from '../../core/wire.ts'
 import type { Refusal } from '../refusal.ts'
-import type { WireAnswer } from '../wire/message.ts'
 
 const STYLE = `${PAGE_STYLE}
 .page{max-width:36rem;padding-top:clamp(2.5rem,16vh,9rem)}

@@ -1,10 +1,10 @@
+import type { Handle } from '../../core/wire.ts'
 import type { Core } from '../core.ts'
 import type { Observer } from '../observer.ts'
 import type { RevokeToken } from '../revoke.ts'
 import { emptyAnswer, NO_TOKEN } from '../wire/answers.ts'
 import type { ClientAuth } from '../wire/client-auth.ts'
 import type { Cors } from '../wire/cors.ts'
-import type { Handle } from '../wire/message.ts'
 import { type ClientRequest, seenClientEndpoint } from './client-endpoint.ts'
 
 /**

@@ -6,9 +6,9 @@ import {
   type JWTVerifyGetKey,
   jwtVerify,
 } from 'jose'
+import type { WireAnswer, WireRequest } from '../../core/wire.ts'
 import type { Core } from '../core.ts'
 import { refusalAnswer, throttledAnswer } from '../wire/answers.ts'
-import type { WireAnswer, WireRequest } from '../wire/message.ts'
 import { createThrottle } from '../wire/throttle.ts'
 
 /** An assertion that lives longer must be remembered longer; this bounds both. */

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { WireAnswer } from '../../core/wire.ts'
 import { type Client, GRANT_TYPES, type GrantType, isPublic } from '../client-settings.ts'
 import type { Core } from '../core.ts'
 import type { Asked } from '../events.ts'
@@ -10,7 +11,6 @@ import { SCOPE, scopeWithin } from '../scope.ts'
 import { jsonAnswer, refusalAnswer } from '../wire/answers.ts'
 import { type CertificateSource, shownThumbprint } from '../wire/client-auth.ts'
 import type { Form } from '../wire/form.ts'
-import type { WireAnswer } from '../wire/message.ts'
 import type { ClientRequest } from './client-endpoint.ts'
 
 /** RFC 7636 section 4.1. */

@@ -1,4 +1,4 @@
-import type { Handle, WireRequest } from '../wire/message.ts'
+import type { Handle, WireRequest } from '../../core/wire.ts'
 import { type IsTrusted, readTrustedProxies } from '../wire/trusted-proxies.ts'
 import { checkHandle } from './check-handle.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import type { Handle } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
-import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 import { hostedRequest } from './incoming.ts'
 

@@ -1,4 +1,4 @@
-import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
+import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
 import { checkHandle } from './check-handle.ts'
 

@@ -1,5 +1,5 @@
+import type { Handle } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
-import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 import { answerResponse, fetchRequest } from './fetch.ts'
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { WireAnswer, WireRequest } from '../wire/message.ts'
+import type { WireAnswer, WireRequest } from '../../core/wire.ts'
 import { lengthened, wireRequest } from './node.ts'
 
 /** What a framework knows better than the request of `node:http` that it wraps. */

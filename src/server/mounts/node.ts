@@ -5,8 +5,8 @@ import type {
   ServerResponse,
 } from 'node:http'
 import { RescindError } from '../../core/errors.ts'
+import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
-import type { Handle, WireAnswer, WireRequest } from '../wire/message.ts'
 import { REQUEST_ID, requestIdOf } from '../wire/request-id.ts'
 import { checkHandle } from './check-handle.ts'
 

@@ -1,8 +1,8 @@
 import { RescindError } from '../../core/errors.ts'
+import type { Handle } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
 import { isObject } from '../check-shape.ts'
 import { type EndpointPaths, endpointPaths } from '../endpoints/paths.ts'
-import type { Handle } from '../wire/message.ts'
 import { checkHandle } from './check-handle.ts'
 
 /** The name of an endpoint: `revoke`, `introspect`, … */

@@ -1,6 +1,6 @@
 import { isRescindError } from '../../core/errors.ts'
+import type { WireAnswer } from '../../core/wire.ts'
 import { type OAuthErrorCode, type Refusal, refuse } from '../refusal.ts'
-import type { WireAnswer } from './message.ts'
 
 /** What a client should wait when the store is in trouble. */
 const RETRY_AFTER_S = 1

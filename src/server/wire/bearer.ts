@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
+import type { WireAnswer, WireRequest } from '../../core/wire.ts'
 import { refusalAnswer, throttledAnswer } from './answers.ts'
-import type { WireAnswer, WireRequest } from './message.ts'
 import type { Throttle } from './throttle.ts'
 
 /** A shorter key could be guessed offline from its hash. */

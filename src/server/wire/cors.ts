@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts'
+import type { WireAnswer, WireRequest } from '../../core/wire.ts'
 import type { Client } from '../client-settings.ts'
 import type { Clients } from '../clients.ts'
-import type { WireAnswer, WireRequest } from './message.ts'
 
 /** How long the origins of all clients are believed; a preflight names no client. */
 const ORIGINS_KEPT_MS = 10_000

@@ -191,6 +191,17 @@ describe('the whole path of the article, by API', () => {
       expect(stepTexts('revoke').at(-1)).toMatch(/lives on it/)
     })
 
+    it('is not revoked first, where another instance lives on it', async () => {
+      await makeTwin()
+      const token = former()
+      const wish = { revoke: 'refresh', warn } as const
+      await expect(reauthorize(wish)).rejects.toMatchObject({
+        ...{ code: 'usage', message: expect.stringMatching(/another instance.*without --revoke/i) },
+      })
+      expect(await isAlive(token)).toBe(true)
+      expect(await works()).toBe(true)
+    })
+
     /** A client whose list shows no tokens of others, so that each of them is asked. */
     const shy = (refuses: number | null, more = 0): Partial<ReauthorizeMeans> => {
       const client = estate.client()

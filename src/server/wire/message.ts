@@ -1,1 +1,0 @@
-export type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
