@@ -34,7 +34,10 @@ export interface Disconnected {
   readonly mayLive: boolean
 }
 
-type Revoked = Omit<Disconnected, 'connection'>
+interface Revoked extends Omit<Disconnected, 'connection'> {
+  /** To another connection, that lives on the same grant or on one that may die with it. */
+  readonly isLeft?: true
+}
 
 /**
  * Ends connections: at the provider first, here either way. A grant that another connection lives on is
@@ -52,8 +55,8 @@ export function createDisconnecting(parts: VaultParts) {
     const shared = await store.sharing(row)
     const ids = shared.map(({ id }) => id).join(', ')
     const isShared = shared.length > 0
-    const current = isShared
-      ? notAsked(`another connection lives on the same grant: ${ids}`)
+    const current: Revoked = isShared
+      ? { ...notAsked(`another connection lives on the same grant: ${ids}`), isLeft: true }
       : await revokeCurrent(tenant, row, signal)
     const replaced: Superseded[] = []
     const spared: Superseded[] = []
@@ -132,27 +135,35 @@ export function createDisconnecting(parts: VaultParts) {
     }
   }
 
+  const end = async (before: ConnectionRow): Promise<Disconnected & Pick<Revoked, 'isLeft'>> => {
+    const tenant = parts.tenantOf(before.tenant)
+    const held = await hold(before.id)
+    const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
+    const isDone = revoked.revokedAtProvider === 'yes'
+    const updated = await store.update(before.id, (row) => {
+      const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
+      const set = {
+        ...{ ...move.set, due_at: null, intent: null, intent_at: null },
+        // Of its own grant: that one stays dead whatever became of one beside it.
+        revoked_at_provider: isRevoked(held) ? 'yes' : revoked.revokedAtProvider,
+      }
+      return { ...move, set, ...(isDone && { tokens: NO_TOKENS }) }
+    })
+    return { connection: asConnection(updated?.row ?? held), ...revoked }
+  }
+
   return {
     /** @throws RescindError `config_invalid`, `tenant_unknown` */
     async disconnect(before: ConnectionRow): Promise<Disconnected> {
-      const tenant = parts.tenantOf(before.tenant)
       // A grant that its owner brought after the end, and that could not be revoked then, is not passed over.
       if (isRevoked(before) && (await store.superseded(before)).length === 0) {
         return { connection: asConnection(before), ...BEFORE }
       }
-      const held = await hold(before.id)
-      const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
-      const isDone = revoked.revokedAtProvider === 'yes'
-      const updated = await store.update(before.id, (row) => {
-        const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
-        const set = {
-          ...{ ...move.set, due_at: null, intent: null, intent_at: null },
-          // Of its own grant: that one stays dead whatever became of one beside it.
-          revoked_at_provider: isRevoked(held) ? 'yes' : revoked.revokedAtProvider,
-        }
-        return { ...move, set, ...(isDone && { tokens: NO_TOKENS }) }
-      })
-      return { connection: asConnection(updated?.row ?? held), ...revoked }
+      const { isLeft, ...ended } = await end(before)
+      if (!isLeft) return ended
+      // Two that end at once leave it to each other: this one has ended by now, and looks again.
+      const { isLeft: _, ...again } = await end(before)
+      return again
     },
   }
 }
@@ -194,6 +205,7 @@ const LEFT_ALONE: Revoked = {
   revokedAtProvider: 'no',
   why: 'the provider may end all grants of its user at once, and another connection may live on one, so it was left alone',
   mayLive: true,
+  isLeft: true,
 }
 
 function whyOf({ revoked, status, code }: RevokeAnswer): string {

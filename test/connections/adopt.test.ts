@@ -365,6 +365,13 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
     expect((await vault.renew(other)).state).toBe('connected')
   })
 
+  test('of the same person, and both end at once: what each left to the other is ended', async () => {
+    const { connect, vault, id, alive } = await open({ together: true })
+    const other = await connect('ada')
+    await Promise.all([vault.disconnect(id), vault.disconnect(other)])
+    expect(alive()).toEqual([false, false])
+  })
+
   test('that began before a grant which came too late is ended', async () => {
     const server = await open({ together: true })
     const { service, connect, alive, vault, id, down, parts } = server
