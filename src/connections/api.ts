@@ -107,8 +107,10 @@ export function createConnectionsApi(options: ConnectionsApiOptions): Connection
     async handle(request) {
       const isOurs = request.path === basePath || request.path.startsWith(`${basePath}/`)
       if (!isOurs) return NO_ENDPOINT
-      // A `Request` cannot have them.
-      if (METHODS_NEVER.has(request.method)) return wireAnswerOf(refuseMethod())
+      const { method } = request
+      // A `Request` cannot have the first, and takes `get` for `GET` (RFC 9110 section 9.1).
+      const isNone = METHODS_NEVER.has(method) || method !== method.toUpperCase()
+      if (isNone) return wireAnswerOf(refuseMethod())
       return wireAnswerOf(await app.fetch(requestOf(request)))
     },
     fetch: async (request) => app.fetch(request),

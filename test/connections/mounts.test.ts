@@ -1,6 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, request } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  createServer as createHttp2,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { serve } from '@hono/node-server'
@@ -45,6 +52,8 @@ afterEach(async () => {
   await connections.close()
   home[Symbol.dispose]()
 })
+
+type OnHttp2 = (request: Http2ServerRequest, response: Http2ServerResponse) => void
 
 interface Hosted extends AsyncDisposable {
   readonly url: string
@@ -178,25 +187,65 @@ describe.each<readonly [string, Host]>([
   })
 })
 
-test('Fastify over HTTP/2: what is no header is left out', async () => {
-  const app = fastify({ http2: true })
-  app.register(mountFastify(connections.handle))
-  const client = connectHttp2(await app.listen({ port: 0, host: '127.0.0.1' }))
-  const statusOf = async (path: string, key: string) => {
-    const stream = client.request({ ':path': path, authorization: `Bearer ${key}` })
-    const [headers] = await once(stream, 'response')
-    stream.close()
-    return headers[':status']
+/** With each stream that came, as the server sees it. */
+type Http2Host = (
+  connections: Connections,
+) => Promise<Hosted & { readonly streams: readonly ServerHttp2Stream[] }>
+
+describe.each<readonly [string, Http2Host]>([
+  [
+    'node:http2',
+    async ({ handle }) => {
+      const server = createHttp2(mountNode(handle) as unknown as OnHttp2).listen(0, '127.0.0.1')
+      const streams: ServerHttp2Stream[] = []
+      server.on('stream', (stream) => streams.push(stream))
+      await once(server, 'listening')
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      return { url, streams, [Symbol.asyncDispose]: async () => void server.close() }
+    },
+  ],
+  [
+    'Fastify',
+    async ({ handle }) => {
+      const app = fastify({ http2: true })
+      app.register(mountFastify(handle))
+      const streams: ServerHttp2Stream[] = []
+      app.server.on('stream', (stream) => streams.push(stream))
+      const url = await app.listen({ port: 0, host: '127.0.0.1' })
+      return { url, streams, [Symbol.asyncDispose]: () => app.close() }
+    },
+  ],
+])('over HTTP/2 of %s', (_, host) => {
+  const statusOf = async (client: ClientHttp2Session, headers: object, body?: string) => {
+    const stream = client.request({ ':path': BASE, authorization: `Bearer ${KEY}`, ...headers })
+    stream.end(body)
+    const [answer] = await once(stream, 'response')
+    stream.resume()
+    return answer[':status']
   }
-  try {
-    expect(await statusOf(`${BASE}/openapi.json`, 'none')).toBe(200)
-    expect(await statusOf(BASE, KEY)).toBe(200)
-    expect(await statusOf(BASE, 'wrong')).toBe(401)
-  } finally {
-    client.destroy()
-    await app.close()
-  }
-  expect(troubles).toEqual([])
+
+  test('answers, takes no method that is not written as one, and waits for no body that is too large', async () => {
+    await using hosted = await host(connections)
+    const client = connectHttp2(hosted.url)
+    try {
+      expect(await statusOf(client, { ':path': `${BASE}/openapi.json` })).toBe(200)
+      expect(await statusOf(client, {})).toBe(200)
+      expect(await statusOf(client, { authorization: 'Bearer wrong' })).toBe(401)
+      // A router of the host may know no such method.
+      for (const method of ['TRACE', 'trace', 'get']) {
+        expect([404, 405], method).toContain(await statusOf(client, { ':method': method }))
+      }
+      const post = { ':method': 'POST', 'content-type': 'application/json' }
+      const refused = { ...post, authorization: 'Bearer wrong' }
+      expect(await statusOf(client, refused, 'x'.repeat(3_000_000))).toBe(401)
+      expect(await statusOf(client, post, 'x'.repeat(3_000_000))).toBe(413)
+      expect(await statusOf(client, post, JSON.stringify(NEW))).toBe(201)
+      await expect.poll(() => hosted.streams.every(({ closed }) => closed)).toBe(true)
+    } finally {
+      client.destroy()
+    }
+    expect(troubles).toEqual([])
+  })
 })
 
 test('a method that no API has is 405, and no trouble', async () => {

@@ -1,8 +1,9 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Handle } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
 import { checkHandle } from './check-handle.ts'
 import { hostedRequest } from './incoming.ts'
+import { dropBody } from './node.ts'
 
 /** What is used of Fastify; Fastify itself is not imported. */
 export interface FastifyHost {
@@ -20,6 +21,7 @@ export interface FastifyRequestView {
 }
 
 export interface FastifyReplyView {
+  readonly raw: ServerResponse
   code(status: number): unknown
   headers(headers: Record<string, string | string[]>): unknown
   send(body: string | undefined): unknown
@@ -45,10 +47,9 @@ export function mountFastify(handle: Handle) {
       const answer = await handle(hostedRequest(raw, { url, address }))
       if (answer === NO_ENDPOINT) return undefined
       const { status, headers, body, cookies } = answer
-      // What is left of a body that is not wanted is not waited for.
-      const isCutShort = !raw.complete && status >= 400
+      if (status >= 400) dropBody(raw, reply.raw)
       reply.code(status)
-      reply.headers({ ...headers, ...(isCutShort ? { connection: 'close' } : {}) })
+      reply.headers({ ...headers })
       if (cookies?.length) reply.headers({ 'set-cookie': [...cookies] })
       reply.send(body === '' ? undefined : body)
       return reply

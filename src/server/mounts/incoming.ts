@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WireAnswer, WireRequest } from '../../core/wire.ts'
-import { lengthened, wireRequest } from './node.ts'
+import { dropBody, lengthened, wireRequest } from './node.ts'
 
 /** What a framework knows better than the request of `node:http` that it wraps. */
 export interface HostView {
@@ -29,7 +29,7 @@ export function writeAnswer(
   outgoing: ServerResponse,
   { status, headers, body, cookies }: WireAnswer,
 ): void {
-  if (!incoming.complete && status >= 400) outgoing.shouldKeepAlive = false
+  if (status >= 400) dropBody(incoming, outgoing)
   // What ran before may have set some of its own.
   if (cookies?.length) outgoing.appendHeader('set-cookie', cookies)
   outgoing.writeHead(status, lengthened({ status, headers, body }))

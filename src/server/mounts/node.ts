@@ -4,6 +4,7 @@ import type {
   RequestListener,
   ServerResponse,
 } from 'node:http'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import { RescindError } from '../../core/errors.ts'
 import type { Handle, WireAnswer, WireRequest } from '../../core/wire.ts'
 import { NO_ENDPOINT } from '../../core/wire.ts'
@@ -23,10 +24,7 @@ export function mountNode(handle: Handle, otherwise?: RequestListener) {
       (answer) => {
         if (answer === NO_ENDPOINT && otherwise) return otherwise(incoming, outgoing)
         const { status, headers, body, cookies } = answer
-        if (!incoming.complete && status >= 400) {
-          // What is left of a body that is not wanted is not waited for.
-          outgoing.shouldKeepAlive = false
-        }
+        if (status >= 400) dropBody(incoming, outgoing)
         if (cookies?.length) outgoing.setHeader('set-cookie', cookies)
         outgoing.writeHead(status, lengthened({ status, headers, body }))
         outgoing.end(incoming.method === 'HEAD' ? undefined : body)
@@ -34,6 +32,15 @@ export function mountNode(handle: Handle, otherwise?: RequestListener) {
       (error: unknown) => outgoing.destroy(error as Error),
     )
   }
+}
+
+/** What is left of a body that is not wanted is not waited for. */
+export function dropBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  if (incoming.complete) return
+  outgoing.shouldKeepAlive = false
+  const { stream } = outgoing as { readonly stream?: ServerHttp2Stream }
+  // HTTP/2 has a stream for each request: it ends after the answer (RFC 9113 section 8.1).
+  stream?.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
 }
 
 /** A 204 has no length (RFC 9110 section 8.6). */
