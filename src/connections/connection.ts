@@ -5,20 +5,31 @@ import type { Identity } from '../providers/connection-way.ts'
  * A connection and its states.
  *
  * ```
- *                       probe or refresh fails, may heal        permanent, judged after a re-read
- *      ┌──────────┐ ───────────────────────────▶ ┌──────────┐ ────────────────▶ ┌──────────────────┐
- *      │connected │                              │ degraded │                   │ reconnect_needed │
- *      └──────────┘ ◀─────────────────────────── └──────────┘                   └──────────────────┘
- *        ▲   │  works again                                                        │ link opened ▲
- *        │   │ disconnect (by us)   ┌─────────┐                                    ▼             │ denied, late,
- *        │   └────────────────────▶ │ revoked │                            ┌──────────────┐      │ another person
- *        │                          └─────────┘                            │ reconnecting │ ─────┘
- *        └──────────────── code redeemed, same identity ────────────────── └──────────────┘
- *   any state ── disable ──▶ disabled ── enable ──▶ degraded, until a probe says more
+ *                    may heal alone: 5xx, network, a fault of ours
+ *   ┌───────────┐ ────────────────────────────────────────────▶ ┌──────────┐
+ *   │ connected │                                               │ degraded │
+ *   └───────────┘ ◀──────────────────────────────────────────── └──────────┘
+ *     ▲       │                     works again                     │
+ *     │       │ the grant is dead, judged after a re-read           │ the same
+ *     │       ▼                                                     ▼
+ *     │     ┌───────────────────────────────────────────────────────────┐
+ *     │     │                     reconnect_needed                      │
+ *     │     └───────────────────────────────────────────────────────────┘
+ *     │           │ link opened             ▲ denied, late, another person
+ *     │           ▼                         │
+ *     │     ┌───────────────────────────────────────────────────────────┐
+ *     └──── │                       reconnecting                        │
+ *   code    └───────────────────────────────────────────────────────────┘
+ *   redeemed, same identity
+ *
+ *   all but revoked ── disable ──▶ disabled ── enable ──▶ degraded, until a check says more;
+ *                                                         reconnect_needed, where its refresh token is lost
+ *   all ── disconnect, by us ──▶ revoked, for good
  * ```
  *
  * 1. Each transition is one event with a reason, written in the same transaction, exactly once.
- * 2. Only `invalid_grant` after a re-read under the lock, or the loss of the only refresh token, sets
+ * 2. Only `invalid_grant` after a re-read under the lock, the loss of the only refresh token, or, where there
+ *    is none, an access token that has ended or that two probes beside a control call found dead, sets
  *    `reconnect_needed`. Trouble of the network, of the provider, or of ours (`invalid_client`) never does.
  * 3. The id of a connection outlives every reconnect.
  */
