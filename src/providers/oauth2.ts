@@ -115,9 +115,10 @@ const way: ConnectionWay = {
     try {
       const server = await metadataOf(app, means)
       const { probeUrl } = app.options
-      if (typeof probeUrl === 'string') return await probeByRead(probeUrl, accessToken, means)
+      if (typeof probeUrl === 'string')
+        return await probeByRead(probeUrl, server, accessToken, means)
       if (server.userinfo_endpoint) {
-        const answer = await probeByRead(server.userinfo_endpoint, accessToken, means)
+        const answer = await probeByRead(server.userinfo_endpoint, server, accessToken, means)
         if (answer.verdict !== 'refused' || !server.introspection_endpoint) return answer
       }
       if (server.introspection_endpoint) return await probeByLook(app, server, accessToken, means)
@@ -253,8 +254,10 @@ function identityOf(claims: Readonly<Record<string, unknown>>, org: string): Ide
   return { user: sub, org, name: shown ?? null }
 }
 
+/** A subject is the issuer's, whichever host tells it (OpenID Connect Core section 5.7). */
 async function probeByRead(
   url: string,
+  { issuer }: ServerMetadata,
   accessToken: Secret,
   means: WayMeans,
 ): Promise<ProbeAnswer> {
@@ -266,7 +269,7 @@ async function probeByRead(
   const claims = fieldsOf(body)
   if (status >= 200 && status < 300) {
     if (claims === null) return { verdict: 'unclear', status, code: 'answer_invalid' }
-    return { verdict: 'alive', status, identity: identityOf(claims, new URL(url).origin) }
+    return { verdict: 'alive', status, identity: identityOf(claims, issuer) }
   }
   const challenge = headers['www-authenticate'] ?? ''
   const said = /\berror="?([\w.-]{1,64})/.exec(challenge)?.[1] ?? claims?.error
