@@ -1,4 +1,5 @@
 import type { ProbeAnswer, TokenAnswer } from '../providers/connection-way.ts'
+import { DEAD_CODES } from '../providers/token-answer.ts'
 import type { Cause, CauseCode } from './connection.ts'
 
 /**
@@ -45,12 +46,6 @@ export function judgeRefresh(answer: TokenAnswer): RefreshVerdict {
   return { verdict: judgeStatus(status, answer), maybeSpent: status < 300 }
 }
 
-/** Words of a grant that is dead, beside RFC 6749's own: Slack's, HubSpot's, Entra's. */
-const DEAD_CODES = new Set([
-  ...['invalid_grant', 'bad_refresh_token', 'invalid_refresh_token', 'token_revoked'],
-  ...['token_expired', 'account_inactive', 'invalid_auth', 'interaction_required'],
-  ...['consent_required', 'login_required'],
-])
 const SPENT_CODES = new Set(['refresh_token_reused', 'token_already_used'])
 const OURS_CODES = new Set([
   ...['invalid_client', 'unauthorized_client', 'invalid_client_id', 'invalid_client_secret'],
@@ -151,8 +146,13 @@ export function judgeProbe(answer: ProbeAnswer, controlOk?: boolean): Verdict {
     }
     case 'unclear': {
       const said = `The probe gave no usable answer (${answer.code}).`
-      if (status === 429) return transient('rate_limited', 'certain', said)
-      if (status !== null && status >= 500) return transient('provider_down', 'certain', said)
+      const code = answer.code.toLowerCase()
+      if (status === 429 || LIMITED_CODES.has(code)) {
+        return transient('rate_limited', 'certain', said)
+      }
+      if ((status !== null && status >= 500) || BUSY_CODES.has(code)) {
+        return transient('provider_down', 'certain', said)
+      }
       if (status !== null) return ambiguous('malformed_answer', 'likely', said)
       if (answer.code === 'no_probe') return ambiguous('no_probe', 'certain', NO_PROBE)
       // Nothing came back: whether it is the way there, or the provider, the control call tells.

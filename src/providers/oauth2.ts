@@ -30,7 +30,7 @@ import type {
 } from './connection-way.ts'
 import type { Provider } from './provider.ts'
 import { rfc7009 } from './rfc7009.ts'
-import { lostTokenAnswer, readTokenAnswer, unsentTokenAnswer } from './token-answer.ts'
+import { DEAD_CODES, lostTokenAnswer, readTokenAnswer, unsentTokenAnswer } from './token-answer.ts'
 import { readAppOptions, traitOptions, withTraitOptions } from './trait-options.ts'
 
 /** Nothing is known of a server, so the careful answer is taken: a spent token is never presented again. */
@@ -266,10 +266,13 @@ async function probeByRead(
     headers: { accept: 'application/json', authorization: `Bearer ${accessToken.reveal()}` },
   })
   const { status, headers, body } = answer
+  const isGood = status >= 200 && status < 300
   const claims = fieldsOf(body)
-  if (status >= 200 && status < 300) {
-    if (claims === null) return { verdict: 'unclear', status, code: 'answer_invalid' }
-    return { verdict: 'alive', status, identity: identityOf(claims, issuer) }
+  if (isGood && claims === null) return { verdict: 'unclear', status, code: 'answer_invalid' }
+  // Slack answers 200 to whatever it refuses.
+  const isError = claims?.ok === false || (typeof claims?.error === 'string' && claims.error !== '')
+  if (isGood && !isError) {
+    return { verdict: 'alive', status, identity: claims && identityOf(claims, issuer) }
   }
   const challenge = headers['www-authenticate'] ?? ''
   const said = /\berror="?([\w.-]{1,64})/.exec(challenge)?.[1] ?? claims?.error
@@ -277,9 +280,15 @@ async function probeByRead(
   const isWord = typeof said === 'string' && /^[\w.-]{1,64}$/.test(said)
   const code = isWord ? redact(said, accessToken) : `http_${status}`
   // RFC 6750 section 3.1: a 401 without the word may be the proxy's, and a 403 is about scopes.
-  if (status === 401 && code === 'invalid_token') return { verdict: 'dead', status, code }
+  if ((isGood || status === 401) && isDead(code)) return { verdict: 'dead', status, code }
   const isRefusal = status === 401 || status === 403 || status === 429
   return { verdict: isRefusal ? 'refused' : 'unclear', status, code }
+}
+
+/** `invalid_token` is RFC 6750's; of a refresh it would say nothing. */
+function isDead(code: string): boolean {
+  const word = code.toLowerCase()
+  return word === 'invalid_token' || DEAD_CODES.has(word)
 }
 
 async function probeByLook(

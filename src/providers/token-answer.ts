@@ -9,6 +9,13 @@ const CODE = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
 /** A token that lives longer than this never ends for our purposes; what is larger is a slip. */
 const EXPIRES_S_MAX = 10 * 365 * 86_400
 
+/** Words of a grant or a token that is dead, in lower case: RFC 6749's own, Slack's, HubSpot's, Entra's. */
+export const DEAD_CODES: ReadonlySet<string> = new Set([
+  ...['invalid_grant', 'bad_refresh_token', 'invalid_refresh_token', 'token_revoked'],
+  ...['token_expired', 'account_inactive', 'invalid_auth', 'interaction_required'],
+  ...['consent_required', 'login_required'],
+])
+
 type Body = Readonly<Record<string, unknown>>
 
 /** What of a successful answer a vendor reads in a way of its own. */

@@ -318,6 +318,9 @@ describe('what a probe showed', () => {
     [{ verdict: 'refused', status: 429, code: 'http_429' }, 'transient rate_limited'],
     [{ verdict: 'unclear', status: 503, code: 'http_503' }, 'transient provider_down'],
     [{ verdict: 'unclear', status: 200, code: 'answer_invalid' }, 'ambiguous malformed_answer'],
+    [{ verdict: 'unclear', status: 200, code: 'missing_scope' }, 'ambiguous malformed_answer'],
+    [{ verdict: 'unclear', status: 200, code: 'ratelimited' }, 'transient rate_limited'],
+    [{ verdict: 'unclear', status: 200, code: 'internal_error' }, 'transient provider_down'],
     [{ verdict: 'unclear', status: null, code: 'http_timeout' }, 'transient network'],
   ])('%j is %s', (answer, expected) => {
     const verdict = judgeProbe(answer)

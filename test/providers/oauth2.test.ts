@@ -101,3 +101,68 @@ describe('a server that cannot say whether a token lives', () => {
     })
   })
 })
+
+describe('what a read by the access token showed', () => {
+  const OK = { ok: true }
+  test.each<[title: string, status: number, body: unknown, challenge: string | null, said: string]>(
+    [
+      ['whose it is', 200, { sub: 'ada' }, null, 'alive'],
+      ['something else than whose it is', 200, OK, null, 'alive'],
+      ['no error', 200, { error: null, ...OK }, null, 'alive'],
+      ['an empty error', 200, { error: '', ...OK }, null, 'alive'],
+      ['a list', 200, [OK], null, 'unclear answer_invalid'],
+      ['a web page', 200, '<html>', null, 'unclear answer_invalid'],
+      ['Slack: revoked', 200, { ok: false, error: 'token_revoked' }, null, 'dead token_revoked'],
+      ['Slack: expired', 200, { ok: false, error: 'token_expired' }, null, 'dead token_expired'],
+      ['Slack: not known', 200, { ok: false, error: 'invalid_auth' }, null, 'dead invalid_auth'],
+      [
+        'Slack: of nobody',
+        200,
+        { ok: false, error: 'account_inactive' },
+        null,
+        'dead account_inactive',
+      ],
+      ['the word of RFC 6750', 200, { error: 'invalid_token' }, null, 'dead invalid_token'],
+      ['in capitals', 200, { error: 'TOKEN_REVOKED' }, null, 'dead TOKEN_REVOKED'],
+      ['Slack: a scope', 200, { ok: false, error: 'missing_scope' }, null, 'unclear missing_scope'],
+      ['Slack: too often', 200, { ok: false, error: 'ratelimited' }, null, 'unclear ratelimited'],
+      ['Slack: busy', 200, { ok: false, error: 'internal_error' }, null, 'unclear internal_error'],
+      ['an error beside ok', 200, { ...OK, error: 'no_text' }, null, 'unclear no_text'],
+      ['not ok, and no word', 200, { ok: false }, null, 'unclear http_200'],
+      ['not ok, and a text', 200, { ok: false, error: 'It was revoked' }, null, 'unclear http_200'],
+      ['RFC 6750 section 3.1', 401, {}, 'Bearer error="invalid_token"', 'dead invalid_token'],
+      [
+        'a vendor’s word, with its status',
+        401,
+        { error: 'token_revoked' },
+        null,
+        'dead token_revoked',
+      ],
+      ['a proxy', 401, {}, 'Basic realm="x"', 'refused http_401'],
+      [
+        'RFC 6750: a scope',
+        403,
+        {},
+        'Bearer error="insufficient_scope"',
+        'refused insufficient_scope',
+      ],
+      [
+        'a word with a wrong status',
+        403,
+        { error: 'token_revoked' },
+        null,
+        'refused token_revoked',
+      ],
+      ['a word while it fails', 503, { error: 'token_revoked' }, null, 'unclear token_revoked'],
+    ],
+  )('%s: HTTP %d, %j, %s is %s', async (_title, status, body, challenge, said) => {
+    answer = (_request, response) => {
+      const type = { 'content-type': 'application/json' }
+      response.writeHead(status, { ...type, ...(challenge && { 'www-authenticate': challenge }) })
+      response.end(typeof body === 'string' ? body : JSON.stringify(body))
+    }
+    const options = { probeUrl: `${server.url}/me` }
+    const probe = await way.probe(app({ options }), TOKEN, { http })
+    expect(`${probe.verdict} ${'code' in probe ? probe.code : ''}`.trim()).toBe(said)
+  })
+})
