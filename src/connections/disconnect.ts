@@ -65,7 +65,7 @@ export function createDisconnecting(parts: VaultParts) {
       const isSpared = isBesideShared || (await mayReach(parts, tenant, one, row))
       ;(isSpared ? spared : replaced).push(one)
     }
-    const left = await endSuperseded(parts, replaced, (token) => send(tenant, token, signal))
+    const left = await endSuperseded(parts, row, replaced, (token) => send(tenant, token, signal))
     if (spared.length > 0) return withReplaced(current, LEFT_ALONE)
     return withReplaced(current, left.length === 0 ? null : worst(left))
   }
@@ -76,7 +76,7 @@ export function createDisconnecting(parts: VaultParts) {
     signal: AbortSignal,
   ): Promise<Revoked> => {
     if (isRevoked(row)) return BEFORE
-    const held = heldTokens(await store.tokens(row), tenant)
+    const held = heldTokens(await store.tokens(row), tenant, row)
     if (held.length === 0) return notAsked('no token is held')
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
     if (row.identity !== null && (await mayReach(parts, tenant, row, row))) return LEFT_ALONE
@@ -92,7 +92,8 @@ export function createDisconnecting(parts: VaultParts) {
   ): Promise<RevokeAnswer> => {
     for (let tries = 1; ; tries += 1) {
       const answer = await way.revoke(app, token, { http, signal })
-      if (answer.revoked !== 'unknown' || tries >= TRIES_MAX) return answer
+      const isAnswered = answer.revoked !== 'unknown' || answer.alreadyDead
+      if (isAnswered || tries >= TRIES_MAX) return answer
       await clock.sleep(WAIT_MS * 2 ** tries, signal).catch(() => {})
       if (signal.aborted) return answer
     }
@@ -208,7 +209,11 @@ const LEFT_ALONE: Revoked = {
   isLeft: true,
 }
 
-function whyOf({ revoked, status, code }: RevokeAnswer): string {
+const NOT_KNOWN_THERE =
+  'the provider knows no such token, which may be dead, or of another organization than the url of the tenant leads to'
+
+function whyOf({ revoked, alreadyDead, status, code }: RevokeAnswer): string {
+  if (revoked === 'unknown' && alreadyDead) return NOT_KNOWN_THERE
   if (status !== null) {
     return `the provider answered HTTP ${status}${code === `http_${status}` ? '' : `, ${code}`}`
   }

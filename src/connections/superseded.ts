@@ -1,5 +1,5 @@
 import { isRescindError } from '../core/errors.ts'
-import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
+import type { HeldToken, Identity, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionRow, StoredTokens, SupersededToken } from '../store/connections.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
@@ -10,12 +10,29 @@ const REVOKE_MS = 5_000
 export function heldTokens(
   { access, refresh }: Pick<StoredTokens, 'access' | 'refresh'>,
   { traits }: Pick<ConnectionTenant, 'traits'>,
+  row?: Pick<ConnectionRow, 'facts'>,
 ): HeldToken[] {
   const held: HeldToken[] = []
-  if (refresh) held.push({ kind: 'refresh', token: refresh })
+  const facts = row && factsIn(row)
+  if (refresh) held.push({ kind: 'refresh', token: refresh, facts })
   const isTaken = refresh !== null && traits.revokeRefresh === 'grant'
-  if (access && !isTaken) held.push({ kind: 'access', token: access })
+  if (access && !isTaken) held.push({ kind: 'access', token: access, facts })
   return held
+}
+
+function factsIn({ facts }: Pick<ConnectionRow, 'facts'>): HeldToken['facts'] {
+  return JSON.parse(facts)
+}
+
+/** What is known beside a connection's grant holds for another one of the same organization. */
+function factsFor(row: ConnectionRow, { identity }: SupersededToken): HeldToken['facts'] {
+  const isOfOrg =
+    identity !== null && row.identity !== null && orgIn(identity) === orgIn(row.identity)
+  return isOfOrg ? factsIn(row) : undefined
+}
+
+function orgIn(identity: string): string {
+  return (JSON.parse(identity) as Identity).org
 }
 
 /** Returns tokens of a grant as they are kept beside another one, with whose it is. */
@@ -78,7 +95,7 @@ export async function endReplaced(
     for (const one of await parts.store.superseded(row)) {
       if (!(await mayReach(parts, tenant, one))) alone.push(one)
     }
-    await endSuperseded(parts, alone, revoke)
+    await endSuperseded(parts, row, alone, revoke)
   } catch (error) {
     // They are kept: the disconnect ends them.
     if (!isRescindError(error)) throw error
@@ -93,13 +110,15 @@ export type Superseded = Awaited<ReturnType<VaultParts['store']['superseded']>>[
  */
 export async function endSuperseded(
   { store }: Pick<VaultParts, 'store'>,
+  row: ConnectionRow,
   tokens: readonly Superseded[],
   send: (token: HeldToken) => Promise<RevokeAnswer>,
 ): Promise<readonly RevokeAnswer[]> {
   const left: RevokeAnswer[] = []
-  for (const { no, kind, token } of tokens) {
-    const answer = await send({ kind, token })
-    if (answer.revoked === 'yes') await store.forgetSuperseded([no])
+  for (const one of tokens) {
+    const { kind, token } = one
+    const answer = await send({ kind, token, facts: factsFor(row, one) })
+    if (answer.revoked === 'yes') await store.forgetSuperseded([one.no])
     else left.push(answer)
   }
   return left

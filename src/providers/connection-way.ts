@@ -119,6 +119,8 @@ export interface CodeGrant {
 export interface HeldToken {
   readonly kind: 'access' | 'refresh'
   readonly token: Secret
+  /** What the provider said beside its grant, where that is known: it tells whose word on the token counts. */
+  readonly facts?: FreshTokens['facts'] | undefined
 }
 
 /** Who a grant belongs to at the provider: stable ids, never names alone. */
@@ -152,7 +154,7 @@ export interface FreshTokens {
   /** Null when the answer did not say: as asked for. */
   readonly scopes: readonly string[] | null
   readonly identity: Identity | null
-  /** What the provider says beside: Salesforce's instance_url. Never a secret. */
+  /** What is known beside: Salesforce's instance_url, and where a grant came from. Never a secret. */
   readonly facts: Readonly<Record<string, string>>
 }
 
@@ -172,6 +174,10 @@ export interface ControlAnswer {
 export interface RevokeAnswer {
   /** `yes`: the provider says that it is done; `no`: refused, the token may live; `unknown`: no answer. */
   readonly revoked: 'yes' | 'no' | 'unknown'
+  /**
+   * The provider knows no such token: it was dead before. With `unknown`, it may be a living one of
+   * another organization.
+   */
   readonly alreadyDead: boolean
   readonly status: number | null
   readonly code: string

@@ -540,8 +540,10 @@ describe('Salesforce: each code is a grant of its own', () => {
   test('what a refresh brings after the reconnect dies with the disconnect', async () => {
     await using world = await openConnectionWorld({ appOptions: { grantsApart: false } })
     const { id, deleteToken } = await world.connect()
-    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
-    const renewing = world.vault.accessToken(id)
+    // What never was of use there may be another org's, and is kept.
+    await world.vault.accessToken(id)
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token' }])
+    const renewing = world.vault.renew(id)
     await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
     await world.vault.adopt(id, newGrant(world).fresh)
     await renewing

@@ -28,6 +28,7 @@ describe('disconnect: at the provider first, here either way', () => {
   test('dead before (Salesforce: 400): yes, for that is what was asked for', async () => {
     await using world = await openConnectionWorld()
     const { id } = await world.connect()
+    await world.vault.accessToken(id)
     const { refresh } = await world.vault.tokens(id)
     const body = new URLSearchParams({ token: refresh?.reveal() ?? '' })
     await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })

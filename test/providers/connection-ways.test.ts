@@ -171,14 +171,12 @@ describe.each(['salesforce', 'our authority', 'oidc-provider'])('the way to %s',
   test('its traits are what the server does: what dies with a refresh token, and a second time', async () => {
     const { way, app } = place()
     const traits = traitsOf(way, app)
-    const { accessToken, refreshToken, before } = await refreshed()
-    const token = refreshToken ?? before
-    expect(await way.look?.(app, { kind: 'refresh', token }, means)).toBe('alive')
-    expect(await way.revoke(app, { kind: 'refresh', token }, means)).toMatchObject({
-      revoked: 'yes',
-    })
-    expect(await way.look?.(app, { kind: 'refresh', token }, means)).toBe('dead')
-    const second = await way.revoke(app, { kind: 'refresh', token }, means)
+    const { accessToken, refreshToken, before, facts } = await refreshed()
+    const held = { kind: 'refresh', token: refreshToken ?? before, facts } as const
+    expect(await way.look?.(app, held, means)).toBe('alive')
+    expect(await way.revoke(app, held, means)).toMatchObject({ revoked: 'yes' })
+    expect(await way.look?.(app, held, means)).toBe('dead')
+    const second = await way.revoke(app, held, means)
     expect(second.revoked).toBe('yes')
     expect(second.alreadyDead).toBe(traits.revokesTwice === 'refused')
     const { verdict } = await way.probe(app, accessToken, means)

@@ -8,6 +8,7 @@ import type {
   ConnectionApp,
   ConnectionTraits,
   ConnectionWay,
+  HeldToken,
   Identity,
   LiveGrant,
   ProbeAnswer,
@@ -110,14 +111,14 @@ export const salesforceConnection: ConnectionWay = {
       return { ok: false, status: null }
     }
   },
-  async revoke(app, { token }, means) {
+  async revoke(app, { token, facts }, means) {
     try {
       const answer = await means.http.send({
         ...{ method: 'POST', url: oauthEndpoint(app.url, 'revoke'), signal: means.signal },
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
         body: new URLSearchParams({ token: token.reveal() }).toString(),
       })
-      return readRevocation(answer)
+      return readRevocation(answer, isOfHost(app, facts))
     } catch (error) {
       const revoked = hadNoEffect(error) ? 'no' : 'unknown'
       return { revoked, alreadyDead: false, status: null, code: codeOf(error) }
@@ -192,7 +193,10 @@ async function askForTokens(
   try {
     const answer = await sendTokenRequest(means, app.url, whole, means.signal)
     const sent = clientSecret ? [...secrets, clientSecret] : secrets
-    return readTokenAnswer(answer, sent, { identity: identityIn, facts: factsIn })
+    return readTokenAnswer(answer, sent, {
+      identity: identityIn,
+      facts: (body) => ({ ...factsIn(body), login_url: new URL(app.url).origin }),
+    })
   } catch (error) {
     return lostTokenAnswer(error)
   }
@@ -250,13 +254,37 @@ function fieldsOf(body: string): Readonly<Record<string, unknown>> | null {
   }
 }
 
-/** A second revocation is a 400: the token was dead before, which is what was asked for. */
-export function readRevocation(answer: HttpResponse): RevokeAnswer {
+/**
+ * Says whether a host is known to know a grant: it gave its tokens, or it is the host of the org that they
+ * are of. A login host knows those of many orgs, and not those of sandboxes.
+ */
+function isOfHost({ url }: ConnectionApp, facts: HeldToken['facts'] = {}): boolean {
+  const { origin } = new URL(url)
+  const { login_url, instance_url } = facts
+  return [login_url, instance_url].some((one) => URL.parse(one ?? '')?.origin === origin)
+}
+
+/**
+ * A second revocation is a 400: the token was dead before, which is what was asked for. To a token of
+ * another org it is a 400 too, and that one lives.
+ */
+function readRevocation(answer: HttpResponse, isOfHost: boolean): RevokeAnswer {
   const { status } = answer
   const { outcome, code } = judgeRevocation(answer)
   const alreadyDead = outcome === 'already_dead'
-  if (alreadyDead || outcome === 'revoked') return { revoked: 'yes', alreadyDead, status, code }
-  return { revoked: outcome === 'in_doubt' ? 'unknown' : 'no', alreadyDead, status, code }
+  switch (outcome) {
+    case 'revoked':
+      return { revoked: 'yes', alreadyDead, status, code }
+    case 'already_dead':
+      return { revoked: isOfHost ? 'yes' : 'unknown', alreadyDead, status, code }
+    case 'in_doubt':
+    case 'queued':
+      return { revoked: 'unknown', alreadyDead, status, code }
+    case 'refused':
+    case 'irrevocable':
+    case 'failed':
+      return { revoked: 'no', alreadyDead, status, code }
+  }
 }
 
 function codeOf(error: unknown): string {
