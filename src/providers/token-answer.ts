@@ -6,6 +6,8 @@ import type { FreshTokens, Identity, TokenAnswer } from './connection-way.ts'
 
 /** RFC 6749 has codes of up to 25 characters, vendors some more; what is longer is a text. */
 const CODE = /^[\x21\x23-\x5b\x5d-\x7e]{1,64}$/
+/** What a header can carry: RFC 6749 appendix A.12, and spaces at an end are lost (RFC 9110 section 5.5). */
+const ACCESS_TOKEN = /^(?! )[\x20-\x7e]+(?<! )$/
 /** A token that lives longer than this never ends for our purposes; what is larger is a slip. */
 const EXPIRES_S_MAX = 10 * 365 * 86_400
 
@@ -74,7 +76,7 @@ function kindOf(text: string, error: string | null): TokenAnswer['body'] {
 
 function tokensIn(body: Body, { identity, facts }: TokenReading): FreshTokens | null {
   const { access_token: access, refresh_token: refresh, expires_in: expires, scope } = body
-  if (typeof access !== 'string' || access === '') return null
+  if (typeof access !== 'string' || !ACCESS_TOKEN.test(access)) return null
   const seconds = Number(expires)
   const known = expires !== null && expires !== '' && seconds > 0 && seconds <= EXPIRES_S_MAX
   return {
