@@ -166,3 +166,39 @@ describe('what a read by the access token showed', () => {
     expect(`${probe.verdict} ${'code' in probe ? probe.code : ''}`.trim()).toBe(said)
   })
 })
+
+describe('what a revocation showed', () => {
+  test.each<[title: string, status: number, body: string, revoked: string, alreadyDead: boolean]>([
+    ['RFC 7009 section 2.2: done', 200, '', 'yes', false],
+    ['Google: dead before', 400, '{"error":"invalid_token"}', 'yes', true],
+    ['accepted, and not done yet', 202, '', 'unknown', false],
+    ['a web page of something else', 200, '<html></html>', 'unknown', false],
+    ['a failure that may have acted', 500, '', 'unknown', false],
+    ['its word for such a failure', 400, '{"error":"server_error"}', 'unknown', false],
+    ['RFC 7009 section 2.2.1: too busy', 503, '', 'no', false],
+    ['our client is refused', 401, '{"error":"invalid_client"}', 'no', false],
+    ['a kind that is not revoked', 400, '{"error":"unsupported_token_type"}', 'no', false],
+  ])('%s: HTTP %d, %s is %s', async (_title, status, body, revoked, alreadyDead) => {
+    endpoints = [...endpoints, 'revocation']
+    answer = (_request, response) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+    const said = await way.revoke(app(), { kind: 'refresh', token: TOKEN }, { http })
+    expect(said).toMatchObject({ revoked, alreadyDead, status })
+  })
+})
+
+describe('RFC 9207 section 2.4: a server that promises no issuer at the callback', () => {
+  test.each<[title: string, iss: () => string | null, isSent: boolean]>([
+    ['none came', () => null, true],
+    ['its own came all the same', () => server.url, true],
+    ['one came that begins as its own', () => `${server.url}/realms/other`, false],
+    ['another’s came', () => 'https://evil.example', false],
+  ])('%s', async (_title, iss, isSent) => {
+    answer = (_request, response) => response.end('{"access_token":"at","token_type":"bearer"}')
+    const grant = { code: new Secret('code'), verifier: new Secret('v'.repeat(43)), iss: iss() }
+    const { error } = await way.redeem(app(), grant, { http })
+    expect(error).toBe(isSent ? null : 'issuer_mismatch')
+    const asked = server.requests.filter(({ path }) => path === '/token')
+    expect(asked).toHaveLength(isSent ? 1 : 0)
+  })
+})
