@@ -6,7 +6,7 @@ import type { Cause, Connection } from './connection.ts'
 import { expireReconnects } from './reauthorize.ts'
 import { connectionUnknown } from './refusals.ts'
 import { isSameIdentity, knownIdentity } from './renew.ts'
-import { judgeProbe } from './taxonomy.ts'
+import { judgeLast, judgeProbe } from './taxonomy.ts'
 import { asConnection, isUnrenewable, moveTo, NO_REFRESH_BEHIND } from './transitions.ts'
 import type { Vault } from './vault.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -43,7 +43,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   const checkRow = async (found: ConnectionRow, isBatched: boolean): Promise<Checked> => {
     let row = found
     const { id } = row
-    if (row.state !== 'connected' && row.state !== 'degraded') return unprobed(row)
+    if (!isInUse(row)) return unprobed(row)
     const tenant = parts.tenantOf(row.tenant)
     const now = clock.now()
     const isDue = row.renew_at !== null && row.renew_at <= now
@@ -53,8 +53,8 @@ export function createHealth(parts: VaultParts, vault: Vault) {
       row = renewed
     }
     const probe = await ask(tenant, row)
-    if (probe.verdict !== 'dead') return judge(tenant, row, probe, isBatched)
-    return dead(tenant, row, probe)
+    const isDead = probe.verdict === 'dead' || (isRefusedBefore(row) && judgeLast(probe) !== null)
+    return isDead ? dead(tenant, row, probe) : judge(tenant, row, probe, isBatched)
   }
 
   const ask = async ({ way, app }: ConnectionTenant, row: ConnectionRow): Promise<ProbeAnswer> => {
@@ -88,7 +88,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     return write(renewed, again, (now) => unwellChange(now, FRESH_REFUSED))
   }
 
-  /** A token that never ends and has no other behind it: dead when it is so twice, and the provider well. */
+  /** A token that has no other behind it: dead when it is so twice, and the provider well. */
   const deadForGood = async (
     tenant: ConnectionTenant,
     row: ConnectionRow,
@@ -96,11 +96,10 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   ): Promise<Checked> => {
     const { ok } = await tenant.way.control(tenant.app, { http })
     const again = ok ? await ask(tenant, row) : probe
-    if (!ok || again.verdict !== 'dead') return judge(tenant, row, again, false, ok)
-    const verdict = judgeProbe(again)
-    const cause = verdict.kind === 'permanent' ? verdict.cause : FRESH_REFUSED
+    const cause = judgeLast(again)
+    if (!ok || cause === null) return judge(tenant, row, again, false, ok)
     return write(row, again, (now) => {
-      if (now.version !== row.version) return null
+      if (now.version !== row.version || !isInUse(now)) return null
       const move = moveTo(now, 'reconnect_needed', 'connection.needs_reauth', cause)
       return { ...move, set: { ...move.set, due_at: null } }
     })
@@ -143,9 +142,8 @@ export function createHealth(parts: VaultParts, vault: Vault) {
         ...{ failures: 0, checked_at: clock.now(), due_at: clock.now() + nextCheckMs(random) },
         ...(found && { identity: found }),
       }
-      const isWaiting = now.state !== 'connected' && now.state !== 'degraded'
       // Another process has begun a refresh, or it was disabled: its words count.
-      if (isWaiting || now.intent !== null) return { set: { checked_at: clock.now() } }
+      if (!isInUse(now) || now.intent !== null) return { set: { checked_at: clock.now() } }
       const move = isUnrenewable(now)
         ? moveTo(now, 'degraded', 'connection.degraded', NO_REFRESH_BEHIND)
         : moveTo(now, 'connected', 'connection.healed', null)
@@ -154,7 +152,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   }
 
   const unwellChange = (now: ConnectionRow, cause: Cause): ConnectionChange | null => {
-    if (now.state !== 'connected' && now.state !== 'degraded') return null
+    if (!isInUse(now)) return null
     const failures = now.failures + 1
     const at = clock.now()
     const move = moveTo(now, 'degraded', 'connection.degraded', cause)
@@ -181,6 +179,15 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     /** Takes back connections whose owner never came; returns how many. */
     expire,
   }
+}
+
+function isInUse({ state }: ConnectionRow): boolean {
+  return state === 'connected' || state === 'degraded'
+}
+
+/** Says whether the last check of a token with nothing behind it was refused, without a word of its life. */
+function isRefusedBefore({ refresh_fingerprint: refresh, cause }: ConnectionRow): boolean {
+  return refresh === null && cause !== null && (JSON.parse(cause) as Cause).code === 'forbidden'
 }
 
 /** Says whether a probe tells nothing new of whom a grant is of. */

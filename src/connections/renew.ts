@@ -51,10 +51,12 @@ const OF_THE_PROBE: readonly (CauseCode | undefined)[] = [
  *    Then what came is kept as a replaced grant, for the disconnect.
  * 4. New tokens that cannot be stored are kept in memory and tried again; until they are stored, nobody
  *    is given any token of the connection.
+ * 5. An access token with no refresh token behind it is left as it is until its end: whether it lives
+ *    before that a check tells, and nobody's word of one refusal.
  */
 export function createRenewing(parts: VaultParts) {
   const { store, clock } = parts
-  const flights = new Map<string, Promise<ConnectionRow>>()
+  const flights = new Map<string, Flight>()
   const unstored = new Map<string, () => Promise<ConnectionRow>>()
 
   const run = async (id: string, stale: number): Promise<ConnectionRow> => {
@@ -67,7 +69,7 @@ export function createRenewing(parts: VaultParts) {
     const lease = watchLease(parts)
     for (;;) {
       const begun = await begin(id, stale, lease.overruled())
-      if (begun.kind === 'newer') return begun.row
+      if (begun.kind === 'newest') return begun.row
       if (begun.kind === 'held') {
         const settled = await settle(begun, tenant)
         if (settled) return settled
@@ -82,7 +84,8 @@ export function createRenewing(parts: VaultParts) {
     let begun: Begun | undefined
     const updated = await store.update(id, (row) => {
       if (!isRenewable(row)) throw notUsable(row)
-      if (row.version > stale) begun = { kind: 'newer', row }
+      const isAsGood = row.version > stale || (row.intent === null && isLast(row, clock.now()))
+      if (isAsGood) begun = { kind: 'newest', row }
       else if (row.intent === 'sent' && row.fence !== overruled) begun = { kind: 'busy', row }
       if (begun) return null
       const fence = row.fence + 1
@@ -101,7 +104,9 @@ export function createRenewing(parts: VaultParts) {
       const tokens = await store.tokens(held.row)
       // Who slept for a lease must not wake up and present what another has spent, or its successor.
       if (tokens.version !== held.row.version || !(await isHeld(held))) return null
-      if (tokens.refresh === null) return await broke(held, NO_REFRESH)
+      if (tokens.refresh === null) {
+        return isLast(held.row, clock.now()) ? await letGo(held) : await broke(held, NO_REFRESH)
+      }
       if (held.inDoubt) {
         const doubt = await resolve(tenant, { kind: 'refresh', token: tokens.refresh })
         if (doubt?.code === 'rotated_token_lost') return await broke(held, doubt)
@@ -119,6 +124,13 @@ export function createRenewing(parts: VaultParts) {
 
   const isHeld = async ({ row: { id, fence } }: Held): Promise<boolean> =>
     (await store.read(id))?.fence === fence
+
+  /** Nothing could have been sent: what was begun is over. */
+  const letGo = async ({ row: { id, fence } }: Held): Promise<ConnectionRow | null> => {
+    const set = { intent: null, intent_at: null }
+    const updated = await store.update(id, (row) => (row.fence === fence ? { set } : null))
+    return updated?.changed ? updated.row : null
+  }
 
   /** Says why a token in doubt may not be presented; null when it may. */
   const resolve = async (tenant: ConnectionTenant, held: HeldToken): Promise<Cause | null> => {
@@ -256,19 +268,23 @@ export function createRenewing(parts: VaultParts) {
       row.fence === held.fence && row.intent === 'sent' ? { set: { intent: 'doubt' } } : null,
     )
 
+  /**
+   * Renews the tokens of a connection unless they are newer than `stale` already, or there is no refresh
+   * token and the access token has not ended; returns the row as it then is.
+   *
+   * @throws RescindError `reconnect_needed`, `connection_disabled`, `connection_unwell`,
+   * `not_authenticated`, or one of the store's
+   */
+  const renew = (id: string, stale: number): Promise<ConnectionRow> => {
+    const flight = flights.get(id)
+    if (flight) return flight.landed
+    const landed = run(id, stale).finally(() => flights.delete(id))
+    flights.set(id, { stale, landed })
+    return landed
+  }
+
   return {
-    /**
-     * Renews the tokens of a connection unless they are newer than `stale` already; returns the row as
-     * it then is.
-     *
-     * @throws RescindError `reconnect_needed`, `connection_disabled`, `connection_unwell`,
-     * `not_authenticated`, or one of the store's
-     */
-    renew(id: string, stale: number): Promise<ConnectionRow> {
-      const flight = flights.get(id) ?? run(id, stale).finally(() => flights.delete(id))
-      flights.set(id, flight)
-      return flight
-    },
+    renew,
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }
@@ -283,7 +299,12 @@ interface Held {
   readonly inDoubt: boolean
 }
 
-type Begun = Held | { readonly kind: 'newer' | 'busy'; readonly row: ConnectionRow }
+type Begun = Held | { readonly kind: 'newest' | 'busy'; readonly row: ConnectionRow }
+
+interface Flight {
+  readonly stale: number
+  readonly landed: Promise<ConnectionRow>
+}
 
 /** What was decided and written already; only the caller is still to be told. */
 class Settled extends Error {
@@ -298,6 +319,14 @@ class Settled extends Error {
 /** Says whether a connection's refresh token may be used at all. */
 function isRenewable({ state, intent }: ConnectionRow): boolean {
   return (state === 'connected' || state === 'degraded') && intent !== 'lost'
+}
+
+/** Says whether there is no other access token to be had, and this one may be good. */
+function isLast(
+  { refresh_fingerprint: refresh, access_expires_at: endsAt }: ConnectionRow,
+  now: number,
+): boolean {
+  return refresh === null && (endsAt === null || now < endsAt)
 }
 
 function isInGrace({ predecessorUntil }: StoredTokens, now: number): boolean {

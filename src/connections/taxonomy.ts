@@ -131,6 +131,17 @@ function judgeStatus(status: number, answer: TokenAnswer): Verdict {
   return ambiguous('malformed_answer', 'likely', says(answer))
 }
 
+/**
+ * Judges a probe of a token with no refresh token behind it: the cause of its death, or null where nothing
+ * is said of it. Vendors of such tokens have a 401 and words of their own; one may be a proxy's.
+ */
+export function judgeLast(answer: ProbeAnswer): Cause | null {
+  if (answer.verdict === 'dead') return unknownToken(answer)
+  if (answer.verdict !== 'refused' || answer.status !== 401) return null
+  const text = `The provider refuses the access token again and again (${answer.code}), and there is no refresh token.`
+  return cause('revoked_or_expired', 'likely', text)
+}
+
 /** Judges what a probe showed, with the answer to the control call where one was made. */
 export function judgeProbe(answer: ProbeAnswer, controlOk?: boolean): Verdict {
   const { verdict, status } = answer
@@ -138,7 +149,7 @@ export function judgeProbe(answer: ProbeAnswer, controlOk?: boolean): Verdict {
     case 'alive':
       return { kind: 'alive' }
     case 'dead':
-      return dead('likely', `The provider does not know the access token (${answer.code}).`)
+      return { kind: 'permanent', cause: unknownToken(answer) }
     case 'refused': {
       const said = `The provider refuses the call (${answer.code}), which says nothing of the token's life.`
       if (status === 429) return transient('rate_limited', 'certain', said)
@@ -183,6 +194,11 @@ function ourClient(answer: TokenAnswer): Cause {
 function wrongIssuer({ description }: TokenAnswer): Cause {
   const text = `${description} It does not come from the right server, so its code was sent nowhere.`
   return cause('issuer_mismatch', 'certain', text)
+}
+
+function unknownToken({ code }: Extract<ProbeAnswer, { readonly verdict: 'dead' }>): Cause {
+  const text = `The provider does not know the access token (${code}).`
+  return cause('revoked_or_expired', 'likely', text)
 }
 
 function dead(confidence: Cause['confidence'], text: string): Verdict {

@@ -63,7 +63,7 @@ export interface Vault {
    * `connection_unwell`, `not_authenticated`, or one of the store's
    */
   accessToken(id: string, options?: { readonly refused?: number }): Promise<AccessToken>
-  /** Renews the tokens now, unless they are newer than `stale`. */
+  /** Renews the tokens now, unless they are newer than `stale`, or there is nothing to renew them with. */
   renew(id: string, stale?: number): Promise<Connection>
   tokens(id: string): Promise<HeldTokens>
   /** Gives a connection a tag, or takes it away. @throws RescindError `connection_unknown`, `usage` */
@@ -169,7 +169,9 @@ export function createVault(parts: VaultParts): Vault {
         const isStill = row.expiresAt !== null && row.expiresAt > clock.now()
         if (!isStill || refused === version || !(await isUsable(id))) throw error
       }
-      return given(id, await usable(id))
+      const newest = await usable(id)
+      if (refused === newest.version) throw await refusedLast(id, refused)
+      return given(id, newest)
     },
     async renew(id, stale) {
       const { version } = await read(id)
@@ -222,6 +224,14 @@ export function createVault(parts: VaultParts): Vault {
     disconnect: async (id) => disconnecting.disconnect(await read(id)),
     replaced: async (id) => (await store.superseded(await read(id))).length,
     budget: async (id) => budget.count(await read(id)),
+  }
+
+  /** There is no other token to give: whether this one lives is left to a check, which is made soon. */
+  async function refusedLast(id: string, refused: number) {
+    await store.update(id, ({ version, due_at }) =>
+      version === refused && due_at !== null ? { set: { due_at: clock.now() } } : null,
+    )
+    return unwell(id, REFUSED)
   }
 
   async function isUsable(id: string): Promise<boolean> {
@@ -286,6 +296,12 @@ const UNDER_WAY: Cause = {
   code: 'rotated_token_lost',
   confidence: 'possible',
   text: 'A refresh is under way in another process, or was cut off.',
+}
+
+const REFUSED: Cause = {
+  code: 'no_refresh_token',
+  confidence: 'possible',
+  text: 'Its access token was refused to who used it, and there is no refresh token to get another with. Whether it lives, a check tells.',
 }
 
 const NO_TOKEN: Cause = {
