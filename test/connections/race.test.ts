@@ -1,8 +1,12 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { ask, race, startChild } from './race.ts'
 import type { ChildOptions } from './race-child.ts'
-import { openConnectionWorld } from './world.ts'
+import { type ConnectionWorld, openConnectionWorld } from './world.ts'
+
+/** Long after a holder that did not look again would have presented. */
+const PRESENTED_BY_MS = 250
 
 describe('section 5.4: one refresh at a time, within and across processes', () => {
   test('64 callers in 4 processes, clocks an hour off: one refresh a round, and the grant lives', async () => {
@@ -58,5 +62,77 @@ describe('a holder that slept for longer than its lease', () => {
     expect(world.tokenRequests()).toBe(2)
     expect(world.org.truth.isAlive(deleteToken)).toBe(true)
     child.disconnect()
+  })
+})
+
+describe('a holder whose refresh another process has taken over', () => {
+  const takeOver = ({ store }: ConnectionWorld, id: string) =>
+    store.connections.update(id, ({ fence }) => ({ set: { fence: fence + 1, intent: 'sent' } }))
+  const letGo = ({ store }: ConnectionWorld, id: string) =>
+    store.connections.update(id, () => ({ set: { intent: null, intent_at: null } }))
+
+  test('presents nothing that it read before', async () => {
+    let taken: (() => Promise<unknown>) | undefined
+    await using world = await openConnectionWorld({
+      wrap: (store) => ({
+        ...store,
+        async tokens(row) {
+          const tokens = await store.tokens(row)
+          await taken?.()
+          taken = undefined
+          return tokens
+        },
+      }),
+    })
+    const { id } = await world.connect()
+    taken = () => takeOver(world, id)
+    const answered = world.vault.accessToken(id)
+    await expect.poll(() => taken).toBe(undefined)
+    await sleep(PRESENTED_BY_MS)
+    expect(world.tokenRequests()).toBe(0)
+    await letGo(world, id)
+    await answered
+    expect(world.tokenRequests()).toBe(1)
+  })
+
+  test('presents nothing after a look at what was in doubt', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.store.connections.update(id, () => ({ set: { intent: 'doubt' } }))
+    const { http } = world.parts
+    const { fetch } = http
+    Object.assign(http, {
+      fetch: async (...args: Parameters<typeof fetch>) => {
+        const answer = await fetch(...args)
+        if (String(args[0]).endsWith('/introspect')) {
+          await takeOver(world, id)
+          Object.assign(http, { fetch })
+        }
+        return answer
+      },
+    })
+    const answered = world.vault.accessToken(id)
+    await expect.poll(() => http.fetch === fetch).toBe(true)
+    await sleep(PRESENTED_BY_MS)
+    expect(world.tokenRequests()).toBe(0)
+    await letGo(world, id)
+    await answered
+    expect(world.tokenRequests()).toBe(1)
+  })
+
+  test('calls nothing dead by an answer that came after it', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { refresh } = await world.vault.tokens(id)
+    const body = new URLSearchParams({ token: refresh?.reveal() ?? '' })
+    await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
+    const answered = world.vault.accessToken(id)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    await takeOver(world, id)
+    await expect(answered).rejects.toMatchObject({ code: 'connection_unwell' })
+    expect(await world.store.connections.read(id)).toMatchObject({
+      ...{ state: 'connected', cause: null, intent: 'sent' },
+    })
   })
 })
