@@ -277,7 +277,9 @@ export function createRenewing(parts: VaultParts) {
    */
   const renew = (id: string, stale: number): Promise<ConnectionRow> => {
     const flight = flights.get(id)
-    if (flight) return flight.landed
+    if (flight && flight.stale >= stale) return flight.landed
+    // Begun for older tokens than those that were refused since: it may bring the very ones.
+    if (flight) return flight.landed.then((row) => (row.version > stale ? row : renew(id, stale)))
     const landed = run(id, stale).finally(() => flights.delete(id))
     flights.set(id, { stale, landed })
     return landed

@@ -42,6 +42,24 @@ describe('an access token', () => {
     expect(new Set(all.map((one) => one.version))).toEqual(new Set([version + 1]))
     expect(world.tokenRequests()).toBe(2)
   })
+
+  test('that the provider refused is not given back by a refresh that began before', async () => {
+    await using world = await openConnectionWorld()
+    const other = await world.again()
+    const { id } = await world.connect()
+    const { version } = await world.vault.accessToken(id)
+    world.org.setFaults([{ kind: 'slow', ms: 800, on: 'token', nth: 1 }])
+    const theirs = other.vault.accessToken(id, { refused: version })
+    const intent = async () => (await world.store.connections.read(id))?.intent
+    await expect.poll(intent).toBe('sent')
+    const waiting = world.vault.accessToken(id, { refused: version })
+    const refused = (await theirs).version
+    // Ours still waits for theirs, and will find this one.
+    const given = await world.vault.accessToken(id, { refused })
+    expect([refused, given.version]).toEqual([version + 1, version + 2])
+    await waiting
+    expect(world.tokenRequests()).toBe(3)
+  })
 })
 
 describe('section 4: what a refusal does', () => {
