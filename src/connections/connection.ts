@@ -57,6 +57,7 @@ export type CauseCode =
   | 'malformed_answer'
   | 'store_failed'
   | 'no_probe'
+  | 'not_configured'
   | 'by_us'
   | 'by_owner'
 

@@ -160,7 +160,7 @@ async function keepRunning(
   }
   while (!signal.aborted) {
     try {
-      await watch.run({ signal }, send)
+      await watch.run({ signal, tellFailed: onTrouble }, send)
     } catch (error) {
       onTrouble(error)
       await clock.sleep(TROUBLE_MS, signal).catch(() => {})

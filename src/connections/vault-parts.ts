@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../core/clock.ts'
-import { RescindError } from '../core/errors.ts'
+import { isRescindError, RescindError } from '../core/errors.ts'
 import type { Http } from '../core/http.ts'
 import {
   type ConnectionApp,
@@ -7,7 +7,7 @@ import {
   type ConnectionWay,
   traitsOf,
 } from '../providers/connection-way.ts'
-import type { TenantConfig } from '../providers/provider.ts'
+import type { Provider, TenantConfig } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
 import type { ConnectionStore } from '../store/connections.ts'
 import type { RevocationWait } from './disconnect.ts'
@@ -45,9 +45,9 @@ export interface VaultParts {
  */
 export function connectionTenant(tenant: TenantConfig): ConnectionTenant {
   const { name, provider: id, app: settings } = tenant
-  const { title, connection: way } = findProvider(id)
+  const { title, connection: way } = providerOf(name, id)
   if (!way) {
-    const message = `${title} has no connections: there is nobody's consent to renew. Use a tenant of oauth2 or salesforce.`
+    const message = `${title}, the provider of tenant "${name}", has no connections: there is nobody's consent to renew. Use a tenant of oauth2 or salesforce.`
     throw new RescindError('provider_unsupported', message)
   }
   if (!settings) {
@@ -57,4 +57,13 @@ export function connectionTenant(tenant: TenantConfig): ConnectionTenant {
   const app: ConnectionApp = { ...settings, url: tenant.url }
   way.checkApp?.(name, app)
   return { name, provider: id, way, app, traits: traitsOf(way, app) }
+}
+
+function providerOf(tenant: string, id: string): Provider {
+  try {
+    return findProvider(id)
+  } catch (cause) {
+    if (!isRescindError(cause)) throw cause
+    throw new RescindError(cause.code, `tenants.${tenant}.provider: ${cause.message}`, { cause })
+  }
 }

@@ -1,4 +1,4 @@
-import { RescindError } from '../core/errors.ts'
+import { isRescindError, RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity } from '../providers/connection-way.ts'
 import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
@@ -100,7 +100,7 @@ export function createVault(parts: VaultParts): Vault {
   const budget = createBudget(parts)
   const adopt = createAdopting(parts)
   const disconnecting = createDisconnecting(parts)
-  const shown = (row: ConnectionRow) => asShown(row, renewing)
+  const shown = (row: ConnectionRow) => asShown(row, parts, renewing)
   const read = async (id: string): Promise<ConnectionRow> => {
     const row = await store.read(id)
     if (!row) throw await connectionUnknown(store, id)
@@ -257,14 +257,26 @@ function isGood(row: AccessRow, refused: number | undefined, now: number): boole
 
 /**
  * What is not sure is not shown as well: a refresh that is under way elsewhere may have been cut off,
- * and tokens that could not be stored are as good as lost.
+ * tokens that could not be stored are as good as lost, and where the configuration lacks the tenant nobody
+ * checks. That last one is not stored: another process may have it.
  */
-function asShown(row: ConnectionRow, renewing: Renewing): Connection {
+function asShown(row: ConnectionRow, parts: VaultParts, renewing: Renewing): Connection {
   const connection = asConnection(row)
   if (row.state !== 'connected') return connection
   if (renewing.isUnstored(row.id)) return { ...connection, state: 'degraded', cause: UNSTORED }
+  if (!isConfigured(parts, row)) return { ...connection, state: 'degraded', cause: NOT_CONFIGURED }
   const isElsewhere = row.intent !== null && !renewing.isUnderWay(row.id)
   return isElsewhere ? { ...connection, state: 'degraded', cause: UNDER_WAY } : connection
+}
+
+function isConfigured({ tenantOf }: VaultParts, { tenant }: ConnectionRow): boolean {
+  try {
+    tenantOf(tenant)
+    return true
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return false
+  }
 }
 
 function failedReconnect(row: ConnectionRow, cause: Cause) {
@@ -290,6 +302,12 @@ const UNSTORED: Cause = {
   code: 'store_failed',
   confidence: 'certain',
   text: 'New tokens could not be stored. They are kept in memory and tried again.',
+}
+
+const NOT_CONFIGURED: Cause = {
+  code: 'not_configured',
+  confidence: 'certain',
+  text: 'Its tenant is not in the configuration, or is wrong there: it can be neither checked nor renewed.',
 }
 
 const UNDER_WAY: Cause = {

@@ -1,3 +1,4 @@
+import { isRescindError, RescindError } from '../core/errors.ts'
 import type { ConnectionRow } from '../store/connections.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { ConnectionState } from './connection.ts'
@@ -8,8 +9,11 @@ import type { VaultParts } from './vault-parts.ts'
 const LANES = 16
 /** Connections that are taken at once, and whose good news are written in one transaction. */
 const BATCH = 512
-/** Longer than a batch takes where every one of its calls runs out of time. */
-const CLAIM_MS = 30 * 60_000
+/**
+ * Longer than a batch takes at a provider that is not in trouble. Who is killed leaves its batch alone for
+ * no longer; and where a batch takes longer, that another process looks as well harms nobody.
+ */
+const CLAIM_MS = 5 * 60_000
 /** Those of which something can be found out: the others were ended by us. */
 const IN_USE: ConnectionState[] = ['connected', 'degraded', 'reconnect_needed', 'reconnecting']
 /** How long nothing is looked for when nothing is due. */
@@ -27,12 +31,15 @@ export interface WatchOptions {
   readonly signal: AbortSignal
   /** Is told of each connection that is not well, or became well. */
   readonly tell?: ((checked: Checked, before: ConnectionState) => Promise<void> | void) | undefined
+  /** Is told of each connection that could not be checked, once until it can be, or for another reason. */
+  readonly tellFailed?: ((error: RescindError) => void) | undefined
   readonly lanes?: number | undefined
 }
 
 /** Watches all connections: those that are due, each by one process at a time. */
 export function createWatch(parts: VaultParts, health: Health) {
   const { store, clock, random } = parts
+  const told = new Map<string, string>()
 
   /** Gives up links that ran out, checks what is due now, and returns when nothing is. */
   const pass = async (options: WatchOptions): Promise<WatchPass> => {
@@ -42,7 +49,8 @@ export function createWatch(parts: VaultParts, health: Health) {
     while (!options.signal.aborted) {
       const rows = await store.claimDue(until, clock.now() + CLAIM_MS, BATCH)
       if (rows.length === 0) break
-      await checkBatch(rows, options, tally)
+      const left = await checkBatch(rows, options, tally)
+      if (left.length > 0) await store.giveBack(left, clock.now())
     }
     return found(tally)
   }
@@ -60,20 +68,23 @@ export function createWatch(parts: VaultParts, health: Health) {
     return found(tally)
   }
 
+  /** Returns those that it did not come to. */
   const checkBatch = async (
     rows: readonly ConnectionRow[],
     options: WatchOptions,
     tally: Tally,
     tellsEach = false,
-  ) => {
+  ): Promise<readonly ConnectionRow[]> => {
     const quiet: { no: number; at: number; dueAt: number }[] = []
     const left = rows.values()
     const lane = async () => {
-      for (const row of left) {
-        if (options.signal.aborted) return
+      while (!options.signal.aborted) {
+        const { value: row, done } = left.next()
+        if (done) return
         try {
           const checked = await health.checkRow(row, true)
           const { state } = checked.connection
+          told.delete(row.id)
           tally.checked += 1
           tally.states.set(state, (tally.states.get(state) ?? 0) + 1)
           const at = clock.now()
@@ -82,11 +93,21 @@ export function createWatch(parts: VaultParts, health: Health) {
             await options.tell?.(checked, row.state as ConnectionState)
         } catch (error) {
           tally.failed.push({ id: row.id, why: (error as Error).message })
+          tellFailed(row, error as Error, options)
         }
       }
     }
     await Promise.all(Array.from({ length: options.lanes ?? LANES }, lane))
     if (quiet.length > 0) await store.checked(quiet)
+    return [...left]
+  }
+
+  const tellFailed = ({ id }: ConnectionRow, cause: Error, options: WatchOptions): void => {
+    if (!options.tellFailed || told.get(id) === cause.message) return
+    told.set(id, cause.message)
+    const code = isRescindError(cause) ? cause.code : 'unexpected'
+    const message = `The connection ${id} could not be checked. ${cause.message}`
+    options.tellFailed(new RescindError(code, message, { cause }))
   }
 
   return {

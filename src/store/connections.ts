@@ -147,6 +147,8 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   feed(after: number, limit: number, id?: string): Promise<readonly StoredEvent[]>
   /** Takes the connections that are due, so that no other process does before `until`. */
   claimDue(now: number, until: number, limit: number): Promise<readonly ConnectionRow[]>
+  /** Gives back what was taken and not checked: due at once, unless somebody took it since. */
+  giveBack(rows: readonly Pick<ConnectionRow, 'no' | 'due_at'>[], now: number): Promise<void>
   /** When the next one is due; null when none is. */
   nextDueAt(): Promise<number | null>
   /** Writes that connections were checked and nothing changed, in one transaction. */
@@ -328,6 +330,10 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         )
         .returningAll()
         .execute(),
+    async giveBack(rows, now) {
+      const sql = 'UPDATE connection SET due_at = ? WHERE no = ? AND due_at = ?'
+      await parts.runMany([{ sql, rows: rows.map(({ no, due_at }) => [now, no, due_at]) }])
+    },
     feed(after, limit, id) {
       let query = db
         .selectFrom('connection_event')

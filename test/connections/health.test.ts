@@ -2,6 +2,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Fault } from '../../emulators/index.ts'
+import { createHealth } from '../../src/connections/health.ts'
+import { createVault } from '../../src/connections/vault.ts'
+import { createWatch } from '../../src/connections/watch.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
 import { tempHome } from '../support/temp-home.ts'
@@ -202,6 +206,74 @@ describe('the watch', () => {
     const after = await world.store.connections.read(id)
     expect(after!.checked_at! >= before!.checked_at!).toBe(true)
     expect(after!.due_at! > Date.now() + 50 * 60_000).toBe(true)
+  })
+
+  test('what a watch that ends has taken and not checked is due at once, and what it checked is not', async () => {
+    await using world = await openConnectionWorld()
+    for (let n = 0; n < 12; n += 1) await world.connect(`owner ${n}`)
+    await world.health.check((await world.connect('told')).id)
+    await dueNow(world)
+    const ended = new AbortController()
+    world.org.setFaults([{ kind: 'unavailable_503', on: 'token' }])
+    const { checked } = await world.watch.pass({
+      ...{ signal: ended.signal, lanes: 2 },
+      tell: () => ended.abort(),
+    })
+    world.org.setFaults([])
+    expect(checked < 6).toBe(true)
+    const { signal } = new AbortController()
+    expect((await world.watch.pass({ signal })).checked).toBe(13 - checked)
+  })
+
+  test('what a watch that is killed has taken is due within minutes', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await dueNow(world)
+    const taken = new Promise<number>((resolve) => {
+      const { claimDue } = world.store.connections
+      world.parts.store.claimDue = async (now, until, limit) => {
+        resolve(until - now)
+        return claimDue(now, until, limit)
+      }
+    })
+    await world.watch.pass({ signal: new AbortController().signal })
+    expect((await taken) <= 5 * 60_000 + 1_000).toBe(true)
+    expect((await world.health.check(id)).connection.state).toBe('connected')
+  })
+
+  test('tells once of each that it cannot check, whose state is not shown as well', async () => {
+    await using world = await openConnectionWorld()
+    const made = [await world.connect('one'), await world.connect('two')].map(({ id }) => id)
+    for (const id of made) await world.health.check(id)
+    const other = await world.again({ tenants: [] })
+    const missing = new RescindError('tenant_unknown', 'There is no tenant "org".')
+    const lacking = {
+      ...other.parts,
+      tenantOf: () => {
+        throw missing
+      },
+    }
+    const vault = createVault(lacking)
+    const watch = createWatch(lacking, createHealth(lacking, vault))
+    const told: string[] = []
+    const ended = new AbortController()
+    let passes = 0
+    await watch.run(
+      { signal: ended.signal, tellFailed: ({ message }) => void told.push(message) },
+      async () => {
+        passes += 1
+        if (passes === 3) ended.abort()
+        await dueNow(world)
+      },
+    )
+    const sentence = (id: string) =>
+      `The connection ${id} could not be checked. There is no tenant "org".`
+    expect(told.sort()).toEqual(made.map(sentence).sort())
+    expect(await vault.get(made[0] as string)).toMatchObject({
+      ...{ state: 'degraded', cause: { code: 'not_configured' } },
+    })
+    // Where it is configured it is well.
+    expect((await world.vault.get(made[0] as string)).state).toBe('connected')
   })
 })
 

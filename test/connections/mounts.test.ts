@@ -336,6 +336,29 @@ describe('openConnections', () => {
     await expect(made).rejects.toThrow('There is no tenant "none". Known to openConnections: crm.')
   })
 
+  test('running, tells onTrouble of a connection that it cannot check', async () => {
+    const { id } = await connections.vault.create({
+      ...{ tenant: 'crm', owner: 'acme', accessToken: null, refreshToken: new Secret('rt') },
+    })
+    const later = { ...systemClock, now: () => systemClock.now() + 2 * 3_600_000 }
+    const told: unknown[] = []
+    const other = await openConnections({
+      ...{ home: home.path, tenants: { renamed: TENANT }, clock: later },
+      onTrouble: (error) => void told.push(error),
+    })
+    const running = other.run()
+    await expect
+      .poll(() => told, { timeout: 5_000 })
+      .toMatchObject([
+        {
+          code: 'tenant_unknown',
+          message: `The connection ${id} could not be checked. There is no tenant "crm". Known to openConnections: renamed.`,
+        },
+      ])
+    await other.close()
+    await running
+  })
+
   test('runs until it is closed: links that ran out are given up', async () => {
     let later = 0
     const clock = { ...systemClock, now: () => systemClock.now() + later }

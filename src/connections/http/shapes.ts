@@ -18,7 +18,7 @@ const CAUSES = [
   ...(['revoked_or_expired', 'rotated_token_lost', 'no_refresh_token'] as const),
   ...(['identity_changed', 'scopes_lost', 'our_client_refused', 'provider_down'] as const),
   ...(['network', 'rate_limited', 'forbidden', 'malformed_answer', 'store_failed'] as const),
-  ...(['no_probe', 'issuer_mismatch', 'by_us', 'by_owner'] as const),
+  ...(['no_probe', 'not_configured', 'issuer_mismatch', 'by_us', 'by_owner'] as const),
 ] as const satisfies readonly Cause['code'][]
 
 const EVENT_TYPES = [
