@@ -5,6 +5,7 @@ import {
   connectionTenant,
   type VaultParts,
 } from '../connections/vault-parts.ts'
+import { parseEndpoint, type Risk } from '../core/url.ts'
 import type { Context } from './context.ts'
 
 /** The connections of a command's configuration, and what is done with them. */
@@ -35,6 +36,22 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const receivers = config.receivers()
   const accept = config.connections()?.acceptChanges
   return { parts, ...createConnectionParts(parts, { accept, receivers, signal }) }
+}
+
+/**
+ * Refuses a configuration with a tenant whose connections could not be kept: what runs for long says so at
+ * its start, and not at the first connection that is due.
+ *
+ * @throws RescindError `config_invalid`, `provider_unknown`, `provider_unsupported`, `url_invalid`,
+ * `url_plain_http`
+ */
+export function checkTenants({ config }: Context, risks: readonly Risk[] = []): void {
+  for (const [name, tenant] of config.tenants) {
+    if (!tenant.app) continue
+    const { app } = connectionTenant(tenant)
+    parseEndpoint(app.url, `tenants.${name}.url`, risks)
+    parseEndpoint(app.redirectUri, `tenants.${name}.app.redirectUri`, risks)
+  }
 }
 
 function waitNote(id: string, until: number): string {

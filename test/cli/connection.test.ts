@@ -402,4 +402,43 @@ describe('rescind connection', () => {
     expect(exitCode).toBe(0)
     expect(stderr).toMatch(new RegExp(`${id} +acme: reconnect_needed`))
   })
+
+  test('watch: tells of what it cannot check, and the list does not show it as well', async () => {
+    const { add, home, run } = await open()
+    const { id } = await add()
+    const config = join(home, 'rescind.yaml')
+    writeFileSync(config, readFileSync(config, 'utf8').replace('  org:', '  renamed:'))
+    const { DatabaseSync } = await import('node:sqlite')
+    using raw = new DatabaseSync(join(home, 'rescind.db'))
+    raw.exec('UPDATE connection SET due_at = 1')
+    const stop = new AbortController()
+    const env = { HOOK: `whsec_${WEBHOOK}` }
+    let said = 0
+    const onStderr = () => {
+      said += 1
+      if (said === 2) stop.abort()
+    }
+    const watching = rescind(['connection', 'watch'], { home, env, signal: stop.signal, onStderr })
+    const { stderr } = await watching
+    expect(stderr).toContain(`The connection ${id} could not be checked. There is no tenant "org".`)
+    expect((await run(['connection', 'list'])).stdout).toMatch(/degraded +not_configured/)
+  })
+
+  test.each([
+    ["rotation: 'on'", 'rotation: nevr', /Tenant "org".*rotation/],
+    ['redirectUri: http', 'redirectUri: nope, #', /tenants\.org\.app\.redirectUri/],
+    ['provider: salesforce', 'provider: salesfarce', /tenants\.org\.provider: .*salesfarce/],
+    ['provider: salesforce', 'provider: rfc7009', /tenant "org"/i],
+    ['url: http', 'url: nope', /url of tenant "org"/],
+  ])('watch and serve refuse %s as %s with one sentence', async (good, wrong, sentence) => {
+    const { home, run } = await open()
+    const config = join(home, 'rescind.yaml')
+    writeFileSync(config, readFileSync(config, 'utf8').replace(good, wrong))
+    for (const command of [['connection', 'watch'], ['serve']]) {
+      const { exitCode, stdout, stderr } = await run(command)
+      expect([exitCode, stdout]).toEqual([2, ''])
+      expect(stderr).toMatch(sentence)
+      expect(stderr.trim().split('\n')).toHaveLength(1)
+    }
+  })
 })

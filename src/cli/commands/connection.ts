@@ -10,7 +10,7 @@ import { renderTextTable } from '../../core/text-table.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
-import { type OpenVault, openVault } from '../open-vault.ts'
+import { checkTenants, type OpenVault, openVault } from '../open-vault.ts'
 import { many } from '../option-values.ts'
 import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input.ts'
 import { connectionKeyCommand } from './connection-keys.ts'
@@ -82,7 +82,12 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(
     withTenantOptions(new Command('watch'))
       .description('check the connections again and again, and tell the receivers')
-      .action((options: TenantOptions) => run(options, watch)),
+      .action((options: TenantOptions) =>
+        withContext(io, options, async (context) => {
+          checkTenants(context, options.acceptRisk)
+          await watch(context, await openVault(context))
+        }),
+      ),
   )
   command.addCommand(
     one('disconnect', 'revoke a connection at the provider, and end it here', disconnect),
@@ -280,7 +285,8 @@ const watch: Work = async (context, open) => {
   const { io, output } = context
   output.note('Watching the connections. Ctrl-C ends it.')
   const tellOne = (one: Checked) => tellChange(context, one)
-  await open.watch.run({ signal: io.signal, tell: tellOne }, async () => {
+  const tellFailed = ({ message }: RescindError) => output.note(visible(message))
+  await open.watch.run({ signal: io.signal, tell: tellOne, tellFailed }, async () => {
     await open.notices.send()
   })
 }

@@ -11,6 +11,7 @@ import type { ConnectionsConfig } from '../config.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
 import { coreOptions, openAuthorityStore } from '../open-authority.ts'
+import { checkTenants } from '../open-vault.ts'
 import { positiveNumber } from '../option-values.ts'
 import { type CommonOptions, withCommonOptions } from '../output.ts'
 import { serveConnections } from '../serve/connections.ts'
@@ -49,7 +50,10 @@ export function serveCommand(io: Io): Command {
         const log = openLog(io, options.logLevel, worker)
         // Workers share the authority's port; connections are served by the first process alone.
         const connections = worker === undefined ? context.config.connections() : undefined
-        if (connections) checkPlain('connections.listen', connections.listen, options.acceptRisk)
+        if (connections) {
+          checkPlain('connections.listen', connections.listen, options.acceptRisk)
+          checkTenants(context, options.acceptRisk)
+        }
         if (connections && !context.config.hasAuthority) {
           return serveConnectionsAlone(context, connections, log)
         }
