@@ -80,6 +80,7 @@ export interface Connection {
   readonly tags: readonly string[]
   readonly state: ConnectionState
   readonly cause: Cause | null
+  /** What was granted, as far as an answer said it; empty where none did. */
   readonly scopes: readonly string[]
   readonly identity: Identity | null
   /** Of the pair of tokens; grows by one with each write. */

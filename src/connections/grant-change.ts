@@ -13,7 +13,24 @@ export const GRANT_CHANGES: readonly GrantChange[] = [
 export interface GrantFacts {
   /** Null where it is not known: then nothing is compared. */
   readonly identity: Identity | null
+  /** None where they are not known: then nothing is compared. */
   readonly scopes: readonly string[]
+}
+
+/**
+ * These ask for an id token and a refresh token, and give no access: servers leave them out of what they
+ * say was granted.
+ *
+ * @see OpenID Connect Core 1.0 sections 3.1.2.1, 11
+ */
+const OF_NO_ACCESS = ['openid', 'offline_access']
+
+/** Returns the scopes that a grant does not have, of those that give access. */
+export function missingScopes(
+  wanted: readonly string[],
+  granted: readonly string[],
+): readonly string[] {
+  return wanted.filter((scope) => !granted.includes(scope) && !OF_NO_ACCESS.includes(scope))
 }
 
 /** Compares a new grant with the one before. More scopes are no change for the worse. */
@@ -24,7 +41,7 @@ export function compareGrants(before: GrantFacts, after: GrantFacts): readonly G
     // The ids of users are an org's own: in another org the same id is another person.
     else if (before.identity.user !== after.identity.user) changes.push('another_person')
   }
-  if (before.scopes.some((scope) => !after.scopes.includes(scope))) changes.push('fewer_scopes')
+  if (missingScopes(before.scopes, after.scopes).length > 0) changes.push('fewer_scopes')
   return changes
 }
 

@@ -12,6 +12,7 @@ import {
   describeChange,
   type GrantChange,
   type GrantFacts,
+  missingScopes,
 } from './grant-change.ts'
 import { checkNames } from './names.ts'
 import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
@@ -245,7 +246,7 @@ function lostBy(
   asked: readonly string[],
   granted: readonly string[],
 ): GrantFacts {
-  const isAll = asked.length > 0 && asked.every((scope) => granted.includes(scope))
+  const isAll = asked.length > 0 && missingScopes(asked, granted).length === 0
   return { identity: before.identity, scopes: isAll ? [] : before.scopes }
 }
 

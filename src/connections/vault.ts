@@ -25,6 +25,7 @@ export interface NewConnection {
   readonly accessToken: Secret | null
   readonly refreshToken: Secret | null
   readonly expiresInS?: number | null | undefined
+  /** As they were granted; without them they are not known until an answer says so. */
   readonly scopes?: readonly string[] | null | undefined
   readonly identity?: Identity | null | undefined
   readonly facts?: Readonly<Record<string, string>> | undefined
@@ -125,7 +126,7 @@ export function createVault(parts: VaultParts): Vault {
     async create(wish) {
       const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
       checkNames({ owner, tags })
-      const { provider, app, traits } = parts.tenantOf(tenant)
+      const { provider, traits } = parts.tenantOf(tenant)
       if (!accessToken && !refreshToken) {
         throw new RescindError('usage', 'A connection needs a refresh token or an access token.')
       }
@@ -134,7 +135,7 @@ export function createVault(parts: VaultParts): Vault {
       const row = await store.add(
         {
           ...{ tenant, provider, owner, tags: JSON.stringify(tags), state: 'connected' },
-          scopes: JSON.stringify(wish.scopes ?? app.scopes),
+          scopes: JSON.stringify(wish.scopes ?? []),
           identity: identity && JSON.stringify(identity),
           facts: JSON.stringify(wish.facts ?? {}),
           due_at: now + nextCheckMs(parts.random) * parts.random(),

@@ -13,6 +13,7 @@ import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { RescindError } from '../../src/core/errors.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
+import { answer, startRawServer } from '../cli/raw-server.ts'
 import { CALLBACK } from '../server/core-world.ts'
 import { openEndpoints } from '../server/endpoints-world.ts'
 import { tempHome } from '../support/temp-home.ts'
@@ -548,6 +549,54 @@ describe('our own authority as the provider (RFC 6749, 7636, 9207)', () => {
     expect((await own.vault.get(id)).state).toBe('connected')
     userId = 'ada'
     expect((await service.callback(await consent())).kind).toBe('reconnected')
+  })
+})
+
+describe('RFC 6749 sections 3.3 and 5.1: what was granted is what an answer says', () => {
+  it('of an added token it is not known, and openid and offline_access are not missed', async () => {
+    using home = tempHome()
+    let granted: string | undefined
+    const server = await startRawServer(({ path }, response) => {
+      const at = (name: string) => [`${name}_endpoint`, `${server.url}/${name}`]
+      const endpoints = Object.fromEntries(['authorization', 'token', 'userinfo'].map(at))
+      if (path.startsWith('/.well-known/')) {
+        return answer(response, 200, { issuer: server.url, ...endpoints })
+      }
+      if (path === '/userinfo') return answer(response, 200, { sub: 'ada' })
+      const tokens = { access_token: 'at', refresh_token: 'rt', token_type: 'bearer' }
+      answer(response, 200, { ...tokens, ...(granted !== undefined && { scope: granted }) })
+    })
+    const tenant = {
+      ...{ name: 'crm', provider: 'oauth2', url: server.url, login: {}, options: {} },
+      app: {
+        ...{ clientId: 'app', clientSecret: null, redirectUri: CALLBACK },
+        ...{ scopes: ['openid', 'api', 'offline_access'], options: { rotation: 'never' } },
+      },
+    }
+    await using own = await openVault({ home: home.path, tenants: [tenant] })
+    const service = createReauthorizing(own.parts, own.vault)
+    const { id } = await own.vault.create({
+      ...{ tenant: 'crm', owner: 'acme', accessToken: null, refreshToken: new Secret('added') },
+    })
+    const { connection } = await own.health.check(id)
+    expect(connection).toMatchObject({ state: 'connected', scopes: [] })
+    const consent = async (scope: string | undefined) => {
+      granted = scope
+      const { state } = await service.link(id)
+      return service.callback({
+        ...{ state: state.reveal(), code: new Secret('c'), error: null, iss: null },
+      })
+    }
+    const taken = { kind: 'reconnected', changes: [] }
+    const all = ['openid', 'api', 'offline_access']
+    expect(await consent('openid api')).toMatchObject({
+      ...taken,
+      connection: { scopes: ['openid', 'api'] },
+    })
+    expect(await consent(undefined)).toMatchObject({ ...taken, connection: { scopes: all } })
+    expect(await consent('api')).toMatchObject({ ...taken, connection: { scopes: ['api'] } })
+    expect(await consent('openid')).toMatchObject({ kind: 'changed', changes: ['fewer_scopes'] })
+    await server.close()
   })
 })
 

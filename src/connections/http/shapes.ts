@@ -58,7 +58,7 @@ export const connectionShape = z.strictObject({
   tags: z.array(z.string()),
   state: z.enum(STATES),
   cause: causeShape.nullable(),
-  scopes: z.array(z.string()),
+  scopes: z.array(z.string()).describe('What was granted; empty where it is not known'),
   identity: z
     .strictObject({ user: z.string(), org: z.string(), name: z.string().nullable() })
     .nullable(),
