@@ -7,11 +7,11 @@ import type { Budget } from '../budget.ts'
 import { isSameIdentity } from '../renew.ts'
 import type { ConnectionTenant } from '../vault-parts.ts'
 import type { OpenConnectorsClient } from './client.ts'
+import { plainIn } from './configuration.ts'
 import { type Instance, identityOf, tokensOf } from './instance.ts'
+import { otherInstances } from './other-instances.ts'
 import { appOf } from './requests.ts'
 
-/** In an account of more instances, those of one person are not looked for to the end. */
-const LOOKED_AT_MAX = 500
 /** A provider that does not count by then is not waited for. */
 const COUNT_MS = 5_000
 
@@ -76,7 +76,7 @@ async function heldElsewhere(
   tenants: readonly ConnectionTenant[],
   means: BudgetMeans,
 ): Promise<readonly Held[]> {
-  const others = await otherInstances(instance, owner, means)
+  const others = await instancesOf(owner, instance, means)
   const held = others.map((one) => ({ ...grantOf(one, means.fingerprint), tenants }))
   return [...held, ...(await heldInVault(owner, tenants, means))]
 }
@@ -121,23 +121,24 @@ async function askProvider(
   return null
 }
 
-/** Other instances of the same element and person: what the account itself holds. */
-async function otherInstances(
-  { id: own, elementKey }: Instance,
+/** Other instances of the same app and person: what the account itself holds. */
+async function instancesOf(
   owner: Identity,
-  { client, signal }: BudgetMeans,
+  instance: Instance,
+  means: BudgetMeans,
 ): Promise<readonly Instance[]> {
-  const others: Instance[] = []
-  let looked = 0
-  for await (const listed of client.list(signal)) {
-    if (listed.id === own || listed.disabled === true) continue
-    if (listed.elementKey !== null && listed.elementKey !== elementKey) continue
-    looked += 1
-    if (looked > LOOKED_AT_MAX) break
-    const answer = identityOf(listed) ? null : await client.get(listed.id, signal)
-    const shown = answer?.ok ? answer.value : listed
-    const identity = identityOf(shown)
-    if (identity && isSameIdentity(identity, owner)) others.push(shown)
+  const found: Instance[] = []
+  for await (const other of otherInstances(instance.id, means)) {
+    if ('unseen' in other || other.disabled === true || !isSameApp(other, instance)) continue
+    const identity = identityOf(other)
+    if (identity && isSameIdentity(identity, owner)) found.push(other)
   }
-  return others
+  return found
+}
+
+/** The provider counts by its app, of which an account may have several elements. */
+function isSameApp(one: Instance, other: Instance): boolean {
+  const appOrElement = ({ configuration, elementKey }: Instance) =>
+    plainIn(configuration, 'oauth.api.key') ?? elementKey
+  return appOrElement(one) === appOrElement(other)
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { RescindError } from '../../core/errors.ts'
 import type { HttpRequest, HttpResponse } from '../../core/http.ts'
 import type { Secret } from '../../core/secret.ts'
-import { type Answer, jsonOf, judgeFailure } from './answer.ts'
+import { type Answer, type Failure, jsonOf, judgeFailure } from './answer.ts'
 import { authorizationHeader } from './authorization-header.ts'
 import { checkConsentUrl, consentQuery } from './consent-url.ts'
 import { type Instance, readInstance, tokensOf } from './instance.ts'
@@ -224,10 +224,8 @@ function malformed(what: string): never {
  */
 export function orThrow<T>(answer: Answer<T>, what: string): T {
   if (answer.ok) return answer.value
-  const { status, message, providerMessage, requestId } = answer.failure
-  const words = providerMessage ?? message
-  const request = requestId === null ? '' : ` (request ${requestId})`
-  const said = `Open Connectors would not ${what}: ${status}, ${words}${request}.`
+  const { status } = answer.failure
+  const said = refusalText(answer.failure, what)
   switch (status) {
     case 401:
       throw new RescindError(
@@ -244,4 +242,17 @@ export function orThrow<T>(answer: Answer<T>, what: string): T {
         said,
       )
   }
+}
+
+/**
+ * Says in a sentence what the platform refused.
+ *
+ * @param what the work: `list its instances`
+ */
+export function refusalText(
+  { status, message, providerMessage, requestId }: Failure,
+  what: string,
+): string {
+  const request = requestId === null ? '' : ` (request ${requestId})`
+  return `Open Connectors would not ${what}: ${status}, ${providerMessage ?? message}${request}.`
 }

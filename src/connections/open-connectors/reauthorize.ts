@@ -17,7 +17,7 @@ import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
-import { isHeldElsewhere } from './held-elsewhere.ts'
+import { findHolders } from './holders.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
 import { appOf } from './requests.ts'
 import { grantsApart, type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
@@ -240,10 +240,8 @@ async function checkSole(
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
 ): Promise<void> {
-  const { refresh } = tokensOf(instance)
-  const isHeld = refresh !== null && (await isHeldElsewhere(instance, refresh, means))
-  if (isHeld === null) wish.warn?.(MAY_BE_HELD)
-  if (!isHeld) return
+  const { names, unseen } = await findHolders(instance, means)
+  if (names.length === 0) return unseen === null ? undefined : wish.warn?.(MAY_BE_HELD)
   throw new RescindError(
     'usage',
     `Another instance or a connection of ours lives on the grant of instance ${instance.id}, and would die with it. Nothing was revoked: run this without --revoke.`,
@@ -386,14 +384,14 @@ async function endFormer(
   if (refresh !== null && refresh.reveal() === tokensOf(after).refresh?.reveal()) return
   if (refresh !== null && grantsApart(former)) {
     try {
-      const isHeld = await isHeldElsewhere(former, refresh, means)
-      if (isHeld === null) return wish.warn?.(FORMER_MAY_LIVE)
-      if (isHeld) {
+      const { names, unseen } = await findHolders(former, means)
+      if (names.length > 0) {
         return wish.step(
           'revoke',
           'not the former grant: another instance or connection lives on it',
         )
       }
+      if (unseen !== null) return wish.warn?.(FORMER_MAY_LIVE)
       const done = await revokeAtProvider(former, 'refresh', means.client.settings, means)
       wish.step('revoke', `the former refresh token, at ${done.url}: ${done.status}`)
       if (done.isDead) return

@@ -14,7 +14,7 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { tempHome } from '../../support/temp-home.ts'
 import { openVault, salesforceTenant } from '../world.ts'
-import { type Estate, startEstate } from './estate.ts'
+import { CALLBACK, type Estate, startEstate } from './estate.ts'
 
 let estate: Estate
 let instance: Instance
@@ -45,6 +45,31 @@ const reauthorize = (
   return reauthorizeInstance(full, means)
 }
 
+/** Makes an instance of another element, which has the same app, from a refresh token. */
+const makeOfService = async (refreshToken: string) => {
+  const { userSecret, organizationSecret } = estate.account.credentials
+  const { clientId, clientSecret } = estate.org.credentials.connected
+  const answer = await fetch(`${estate.account.apiUrl}/instances`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      authorization: `User ${userSecret}, Organization ${organizationSecret}`,
+    },
+    body: JSON.stringify({
+      ...{ name: 'Service', element: { key: 'sfdcservicecloud' } },
+      externalAuthentication: 'initial',
+      configuration: {
+        ...{ 'oauth.api.key': clientId, 'oauth.api.secret': clientSecret },
+        ...{ 'oauth.user.refresh_token': refreshToken, 'oauth.callback.url': CALLBACK },
+      },
+    }),
+  })
+  const { token } = (await answer.json()) as { token: string }
+  const called = await fetch(`${estate.account.apiUrl}/hubs/helpdesk/accounts?pageSize=1`, {
+    headers: { authorization: `User ${userSecret}, Element ${token}` },
+  })
+  expect([answer.status, called.status]).toEqual([200, 200])
+}
 const works = async (id = instance.id) => {
   const client = estate.client()
   const now = orThrow(await client.get(id), 'show it')
@@ -70,6 +95,13 @@ describe('the whole path of the article, by API', () => {
     )
     expect(stepText('dead')).toMatch(/the provider refuses/)
     expect(await works()).toBe(true)
+  })
+
+  it('the grants of one person and app are counted over all elements', async () => {
+    const { userId } = estate.org.credentials.admin
+    const appId = estate.org.credentials.connected.clientId
+    await makeOfService(estate.org.addGrant({ userId, appId }).refreshToken)
+    expect((await reauthorize({ revoke: null })).budget).toMatchObject({ live: 2, max: 5 })
   })
 
   it('an access token that is revoked heals by itself, and that is said', async () => {
@@ -223,6 +255,20 @@ describe('the whole path of the article, by API', () => {
         },
       }
     }
+
+    it.each([
+      ['shows its tokens', {}],
+      ['does not show its tokens', null],
+    ])(
+      'is left alone where an instance of another element holds it, and the list %s',
+      async (_title, more) => {
+        const token = former()
+        await makeOfService(token)
+        await reauthorize({ revoke: null, warn }, {}, more ?? shy(null))
+        expect(await isAlive(token)).toBe(true)
+        expect(stepTexts('revoke').at(-1)).toMatch(/lives on it/)
+      },
+    )
 
     it('is left alone where the list does not show the tokens of the instance that holds it', async () => {
       await makeTwin()
