@@ -58,7 +58,7 @@ export async function mayReach(
 }
 
 /** Names the tenants with connections whose grants are to the same app. */
-async function tenantsOfApp(
+export async function tenantsOfApp(
   { store, tenantOf }: Pick<VaultParts, 'store' | 'tenantOf'>,
   { provider, app }: ConnectionTenant,
 ): Promise<readonly string[]> {

@@ -435,6 +435,21 @@ describe('a drill that revokes nothing', () => {
     expect(readdirSync(join(home, 'drills')).filter((name) => name.endsWith('.json'))).toEqual([])
   })
 
+  test('an instance whose grant a connection of our own vault lives on is refused', async (context) => {
+    const { account, org, home, env, instance, run } = await openHome(context)
+    const GRANT = account.truth.instance(Number(instance))?.refreshToken ?? ''
+    const add = ['connection', 'add', '--owner', 'acme', '--refresh-token-env', 'GRANT']
+    expect((await rescind(add, { home, env: { ...env, GRANT } })).exitCode).toBe(0)
+    const before = org.truth.counts().alive
+    const out = join(home, 'shared')
+    const ran = await run('drill', instance, '--via', 'open-connectors', ...FORM, '--out', out)
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      4,
+      expect.stringMatching(/shared with a connection of our own vault.*Nothing was revoked/s),
+    ])
+    expect([org.truth.counts().alive, existsSync(out)]).toEqual([before, false])
+  })
+
   test('platform secrets that are wrong are our own fault, and say so', async () => {
     writeFileSync(join(home, 'wrong.yaml'), config({ userSecret: '${env:PASSWORD}' }))
     const ran = await run(

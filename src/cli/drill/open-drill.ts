@@ -161,9 +161,9 @@ async function openInstance(
     redirectUri: settings.callbackUrl,
     scopes: element.scope?.split(/[\s,]+/) ?? [],
   })
-  const { fingerprint, grantOwners: owners } = await context.store()
+  const { fingerprint, grantOwners: owners, connections } = await context.store()
   const platform = openConnectorsPlatform({
-    ...{ client, instance, fingerprint, owners, http, clock },
+    ...{ client, instance, fingerprint, owners, connections, http, clock },
     ...(account && {
       mailbox: emulatorMailbox(account),
       nightly: emulatorNight(account),
@@ -175,7 +175,7 @@ async function openInstance(
     lab: account && {
       provider: emulatorControl(direct.app.url, http),
       account,
-      reauthorize: openReauthorize({ client, http, clock, fingerprint, owners }),
+      reauthorize: openReauthorize({ client, http, clock, fingerprint, owners, connections }),
       stranger: strangerOf(context, http),
       vault: null,
     },

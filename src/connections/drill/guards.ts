@@ -125,20 +125,15 @@ export const GUARDS: readonly Guard[] = [
   { name: 'token budget', check: checkBudget },
   {
     name: 'own grant',
-    async check({ platform, fingerprint, signal }) {
-      const { id } = await platform.snapshot(signal)
+    async check({ platform, signal }) {
       const { refresh } = await platform.tokens(signal)
       if (refresh === null)
         return bad('The connection has no refresh token: there is nothing to come back to.')
-      const own = fingerprint(refresh)
-      const others = await platform.others(signal)
-      const shared = others.filter((other) => other.id !== id && other.refreshFingerprint === own)
-      return shared.length === 0
-        ? good(
-            `No other connection holds the same grant; ${formatCounted(others.length, 'other')} looked at.`,
-          )
+      const sharing = await platform.sharing(signal)
+      return sharing.length === 0
+        ? good('Nobody else lives on the same grant.')
         : bad(
-            `The grant is shared with ${shared.map((other) => other.id).join(', ')}, which would die with it.`,
+            `The grant is shared with ${sharing.join(', ')}, which would die with it: drill one that has a grant of its own.`,
           )
     },
   },

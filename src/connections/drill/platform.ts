@@ -38,7 +38,13 @@ export interface Platform {
   tokens(signal?: AbortSignal): Promise<HeldTokens>
   /** How often it tried to refresh this connection since a moment; null where it does not tell. */
   refreshes(since: number): Promise<number | null>
-  /** The other connections of the same tenant or account, all pages of them. */
+  /**
+   * Names who else lives on the same grant, wherever it can be looked for.
+   *
+   * @throws RescindError `drill_refused` where not all could be looked at
+   */
+  sharing(signal?: AbortSignal): Promise<readonly string[]>
+  /** The other connections of the same app or account, all pages of them. */
   others(signal?: AbortSignal): Promise<readonly OtherConnection[]>
   /** One call through another connection, as a job of its owner's would make it. */
   callOther(id: string, signal?: AbortSignal): Promise<PlatformCall>
@@ -78,7 +84,6 @@ export interface HeldTokens {
 export interface OtherConnection {
   readonly id: string
   readonly state: ConnectionState
-  readonly refreshFingerprint: Fingerprint | null
   readonly identity?: Identity | null
 }
 

@@ -3,12 +3,14 @@ import type { ConnectionWay } from '../../providers/connection-way.ts'
 import type { CauseCode, Connection } from '../connection.ts'
 import type { Health } from '../health.ts'
 import type { Reauthorizing, ReconnectOutcome } from '../reauthorize.ts'
+import { tenantsOfApp } from '../superseded.ts'
 import type { Vault } from '../vault.ts'
 import type { ConnectionTenant, VaultParts } from '../vault-parts.ts'
 import { kindOf, type NoticeInbox } from './notice-inbox.ts'
 import type {
   Applied,
   Notice,
+  OtherConnection,
   Platform,
   PlatformCall,
   PlatformHabits,
@@ -134,18 +136,26 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
     async refreshes(since) {
       return options.refreshes.filter((at) => at >= since).length
     },
+    async sharing() {
+      const tenant = await tenantOf()
+      const row = await parts.store.read(id)
+      if (row === undefined) return []
+      const sharing = [...(await parts.store.sharing(row))]
+      // All grants of a user to an app are one there.
+      const isOne = !tenant.traits.grantsApart && row.identity !== null
+      for (const name of isOne ? await tenantsOfApp(parts, tenant) : []) {
+        sharing.push(...(await parts.store.grantsOf(name, row.identity ?? '')))
+      }
+      return [...new Set(sharing.map((other) => other.id))].filter((other) => other !== id)
+    },
     async others() {
-      const { tenant } = await vault.get(id)
-      const others: Connection[] = []
-      for await (const other of vault.list({ tenant })) others.push(other)
+      const others: OtherConnection[] = []
+      for (const name of await tenantsOfApp(parts, await tenantOf())) {
+        for await (const { id: other, state, identity } of vault.list({ tenant: name })) {
+          if (other !== id && state !== 'revoked') others.push({ id: other, state, identity })
+        }
+      }
       return others
-        .filter((other) => other.id !== id && other.state !== 'revoked')
-        .map(({ id: other, state, refreshFingerprint, identity }) => ({
-          id: other,
-          state,
-          refreshFingerprint,
-          identity,
-        }))
     },
     callOther: call,
   }

@@ -1,5 +1,6 @@
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { Fingerprinter, Secret } from '../../core/secret.ts'
+import type { ConnectionStore } from '../../store/connections.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
 import type { CauseCode, ConnectionState } from '../connection.ts'
 import type {
@@ -19,7 +20,9 @@ import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { refreshTimeMs } from './configuration.ts'
 import { checkState, codeIn } from './consent.ts'
 import { type Diagnosis, diagnose } from './diagnose.ts'
+import { findHolders } from './holders.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
+import { otherInstances } from './other-instances.ts'
 import { forgetIfRight, linkFor } from './reauthorize.ts'
 import { appOf } from './requests.ts'
 import { revokeAtProvider } from './revoke-at-provider.ts'
@@ -45,6 +48,8 @@ export interface OpenConnectorsPlatformOptions extends OpenConnectorsMeans {
   readonly fingerprint: Fingerprinter
   /** Who is right, as a re-authentication remembers it from before a wrong grant. */
   readonly owners?: GrantOwners | undefined
+  /** Our own vault, which may hold the same grant. */
+  readonly connections?: Pick<ConnectionStore, 'isHeld'> | undefined
   /** Without one no notice can be seen: the platform has no webhook for a lost grant. */
   readonly mailbox?: Mailbox | undefined
   /** Starts the platform's nightly refresh; there is no call for it, an emulator has one. */
@@ -133,7 +138,8 @@ export function openConnectorsPlatform(options: OpenConnectorsPlatformOptions): 
     },
     // When it last refreshed is all that it tells.
     refreshes: async () => null,
-    others: (signal) => readOthers(client, id, fingerprint, signal),
+    sharing: async (signal) => readSharing(await read(signal), { ...options, signal }),
+    others: (signal) => readOthers(id, { ...options, signal }),
     callOther: (other, signal) => callThrough(Number(other), signal),
   }
 }
@@ -150,30 +156,29 @@ const HABITS: PlatformHabits = {
   tellsCause: false,
 }
 
-/** Each is one read, for the list has no tokens; an account has tens of one element, rarely hundreds. */
-const OTHERS_MAX = 500
-
-async function readOthers(
-  client: OpenConnectorsClient,
-  own: number,
-  fingerprint: Fingerprinter,
-  signal?: AbortSignal,
-): Promise<readonly OtherConnection[]> {
-  const others: OtherConnection[] = []
-  for await (const { id } of client.list(signal)) {
-    if (id === own) continue
-    const answer = await client.get(id, signal)
-    if (!answer.ok) continue
-    const { state, refreshFingerprint, identity } = snapshotOf(answer.value, fingerprint)
-    others.push({ id: String(id), state, refreshFingerprint, identity })
-    if (others.length > OTHERS_MAX) throw tooMany()
-  }
-  return others
+async function readSharing(
+  instance: Instance,
+  means: Parameters<typeof findHolders>[1],
+): Promise<readonly string[]> {
+  const { names, unseen } = await findHolders(instance, means)
+  if (names.length > 0 || unseen === null) return names
+  throw new RescindError(
+    'drill_refused',
+    `${unseen} Another instance may live on the same grant: drill when all can be looked at, or in an account set apart for it.`,
+  )
 }
 
-function tooMany(): RescindError {
-  const message = `The account has more than ${OTHERS_MAX} instances: whether one shares the grant cannot be looked at. Drill in an account set apart for it.`
-  return new RescindError('drill_refused', message)
+async function readOthers(
+  own: number,
+  means: OpenConnectorsPlatformOptions & { readonly signal?: AbortSignal | undefined },
+): Promise<readonly OtherConnection[]> {
+  const others: OtherConnection[] = []
+  for await (const other of otherInstances(own, means)) {
+    // What cannot be read cannot be compared; whether it shares the grant was asked before.
+    if ('unseen' in other) continue
+    others.push({ id: String(other.id), state: stateOf(other), identity: identityOf(other) })
+  }
+  return others
 }
 
 function snapshotOf(instance: Instance, fingerprint: Fingerprinter): PlatformSnapshot {

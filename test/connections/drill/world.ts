@@ -350,7 +350,12 @@ export async function openVaultWorld(
   const { url, ...settings } = app
   const base = { name: 'org', provider: 'salesforce', url, login: {}, options: {} } as const
   const tenant: TenantConfig = { ...base, app: settings }
-  const process = await openVault({ home: join(folder, 'home'), tenants: [tenant], ...options })
+  const tenants: readonly TenantConfig[] = [
+    tenant,
+    { ...tenant, name: 'same-app' },
+    { ...tenant, name: 'another-app', app: { ...settings, clientId: 'another' } },
+  ]
+  const process = await openVault({ home: join(folder, 'home'), tenants, ...options })
   const refreshes: number[] = []
   const { tenantOf } = process.parts
   const counted: VaultParts = {
