@@ -5,6 +5,7 @@ import type { DrillContext } from '../../../src/connections/drill/context.ts'
 import { emulatorControl } from '../../../src/connections/drill/emulator.ts'
 import { GUARDS } from '../../../src/connections/drill/guards.ts'
 import { injectionsOf } from '../../../src/connections/drill/injections.ts'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
 import { countLive } from '../../../src/connections/drill/steps/before.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
 import { drill, openAccountWorld, openVaultWorld, story } from './world.ts'
@@ -61,6 +62,23 @@ describe.concurrent('an access token that has merely ended is renewed before any
       })
     },
   )
+})
+
+test('a reconnect link that cannot be decoded is refused, and nothing is revoked', async () => {
+  const world = await openVaultWorld()
+  const platform: Platform = {
+    ...world.platform,
+    async reconnectLink() {
+      const link = await world.platform.reconnectLink()
+      return { ...link, url: `${link.url}&discount=100%` }
+    },
+  }
+  await expect(drill(world, { depth: 'grant', platform })).rejects.toMatchObject({
+    code: 'drill_refused',
+    message: expect.stringMatching(
+      /link to 127\.0\.0\.1:\d+ has a "%" that begins no escaped byte.*Nothing was revoked/,
+    ),
+  })
 })
 
 /** A server on this machine that is no emulator; says where it is, and which paths it was asked for. */

@@ -1,5 +1,5 @@
 import { formatCounted } from '../../../core/counts.ts'
-import { isRescindError } from '../../../core/errors.ts'
+import { isRescindError, RescindError } from '../../../core/errors.ts'
 import type { Secret } from '../../../core/secret.ts'
 import type { ConsentVisit, Decision } from '../consent/consent.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
@@ -61,10 +61,9 @@ export function lookAtLink(
     ['access token', secrets.old?.access],
     ['refresh token', secrets.old?.refresh],
   ]
+  const decoded = decodeLink(link)
   const isIn = (secret: Secret | null | undefined) =>
-    secret !== null &&
-    secret !== undefined &&
-    decodeURIComponent(link.url).includes(secret.reveal())
+    secret !== null && secret !== undefined && decoded.includes(secret.reveal())
   return {
     host: url.host,
     path: url.pathname,
@@ -74,6 +73,18 @@ export function lookAtLink(
     stateIsOurs: state === link.state.reveal(),
     pkce: url.searchParams.get('code_challenge_method') === 'S256',
     secrets: named.filter(([, secret]) => isIn(secret)).map(([name]) => name),
+  }
+}
+
+function decodeLink({ url }: ReconnectLink): string {
+  try {
+    return decodeURIComponent(url)
+  } catch {
+    const { host } = new URL(url)
+    throw new RescindError(
+      'answer_invalid',
+      `The reconnect link to ${host} has a "%" that begins no escaped byte, so that what is in it cannot be looked at: mend the address that the platform makes it from.`,
+    )
   }
 }
 
