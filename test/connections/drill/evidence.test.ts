@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
   EVIDENCE_FORMAT,
+  type EvidenceBody,
   keyIdOf,
   verifyEvidence,
 } from '../../../src/connections/drill/evidence.ts'
@@ -17,6 +18,7 @@ const folder = mkdtempSync(join(tmpdir(), 'rescind-evidence-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 const signer = openEvidenceKey(join(folder, 'drill-key'))
 const means = { signer, clock: systemClock }
+const other = signerOf(generateKeyPairSync('ed25519').privateKey)
 let files = 0
 
 function write(by = signer, steps = 3): { path: string; text: string } {
@@ -77,7 +79,6 @@ describe('evidence', () => {
     expect(verifyEvidence(`\ufeff${text}`).ok).toBe(false)
   })
 
-  const other = signerOf(generateKeyPairSync('ed25519').privateKey)
   const theirs = write(other).text.trimEnd().split('\n')
   test.each<[string, string, string, number]>([
     ['nothing', '', 'not_evidence', 0],
@@ -112,6 +113,40 @@ describe('evidence', () => {
     file.append({ kind: 'end', verdict: 'passed' })
     file.close()
     expect(verifyEvidence(readFileSync(path))).toMatchObject({ fault: 'other_key', record: 0 })
+  })
+})
+
+describe('evidence that was forged with a key', () => {
+  const forge = (name: string, id: string, bodies: readonly EvidenceBody[]) => {
+    const path = join(folder, name)
+    const file = createEvidence(path, { signer: other, clock: systemClock })
+    file.append({
+      ...{ kind: 'drill', format: EVIDENCE_FORMAT, drill: 'drl_1' },
+      key: { id, public: other.publicKey },
+    })
+    for (const body of bodies) file.append(body)
+    file.close()
+    return readFileSync(path)
+  }
+  const END: EvidenceBody = { kind: 'end', verdict: 'passed' }
+
+  test('a key that bears the id of the trusted one is not taken for it', () => {
+    const forged = forge('named.jsonl', signer.keyId, [END])
+    for (const keyId of [signer.keyId, undefined]) {
+      expect(verifyEvidence(forged, keyId)).toMatchObject({ ok: false, fault: 'not_evidence' })
+    }
+  })
+
+  test.each<[string, EvidenceBody]>([
+    ['a step', { kind: 'step', step: 3, verdict: 'pass' }],
+    ['another end', END],
+  ])('%s behind the end is refused, though its holder signed it', (name, added) => {
+    const failed: EvidenceBody = { kind: 'end', verdict: 'failed' }
+    const forged = forge(`${name}.jsonl`, other.keyId, [failed, added])
+    expect(verifyEvidence(forged, other.keyId)).toMatchObject({
+      ...{ ok: false, fault: 'altered', record: 2 },
+      text: expect.stringMatching(/stands behind the end/),
+    })
   })
 })
 

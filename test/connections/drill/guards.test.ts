@@ -64,6 +64,22 @@ describe.concurrent('an access token that has merely ended is renewed before any
   )
 })
 
+test('a user whom nobody can name is on no list', async () => {
+  const { platform, direct, ...world } = await openVaultWorld()
+  const way: typeof direct.way = {
+    ...direct.way,
+    probe: async (...args) => {
+      const answer = await direct.way.probe(...args)
+      return answer.verdict === 'alive' ? { ...answer, identity: null } : answer
+    },
+  }
+  const unnamed = { ...world, direct: { ...direct, way } }
+  await expect(drill(unnamed, { depth: 'grant', platform })).rejects.toMatchObject({
+    code: 'drill_refused',
+    message: expect.stringMatching(/user \(unknown\) is not on the list.* Nothing was revoked/),
+  })
+})
+
 test('a reconnect link that cannot be decoded is refused, and nothing is revoked', async () => {
   const world = await openVaultWorld()
   const platform: Platform = {

@@ -126,6 +126,19 @@ describe('judges, by hand-made evidence', () => {
       'pass',
       /same connection, with new tokens; .* Whose grant came back, nobody could say/,
     ],
+    [
+      '12 fewer scopes',
+      newStep.judge(
+        {
+          ...renewed,
+          before: { ...renewed.before, scopes: ['api', 'id'] },
+          after: { ...renewed.after, scopes: ['api', 'web'] },
+        },
+        rules(),
+      ),
+      'fail',
+      /Scopes were lost: id\./,
+    ],
     ['0 as it should be', snapshotStep.judge(snapshot, rules()), 'pass', /Connected/],
     [
       '0 degraded',
@@ -251,6 +264,12 @@ describe('judges, by hand-made evidence', () => {
       detectionStep.judge({ ...detection, last: { ...refused, cause: 'network' } }, rules()),
       'fail',
       /wrong cause/,
+    ],
+    [
+      '5 said to be well for too long after its death',
+      detectionStep.judge({ ...detection, falseHealthyMs: LIMITS.falseHealthyMs + 1 }, rules()),
+      'fail',
+      /to say that it is not well, and at most/,
     ],
     ['5 healed', detectionStep.judge(healing, rules('access')), 'pass', /one refresh/],
     [

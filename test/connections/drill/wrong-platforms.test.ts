@@ -1,9 +1,36 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenConnectorsSwitches } from '../../../emulators/index.ts'
-import type { Platform } from '../../../src/connections/drill/platform.ts'
+import type { Platform, PlatformCall } from '../../../src/connections/drill/platform.ts'
 import { RescindError } from '../../../src/core/errors.ts'
 import { Secret } from '../../../src/core/secret.ts'
-import { drill, openAccountWorld, openVaultWorld, story, type VaultWorld } from './world.ts'
+import {
+  drill,
+  type OrgWorld,
+  openAccountWorld,
+  openVaultWorld,
+  story,
+  type VaultWorld,
+} from './world.ts'
+
+const WELL: PlatformCall = {
+  ok: true,
+  status: 200,
+  identity: null,
+  providerRefused: false,
+  cause: null,
+  requestId: null,
+}
+
+/** A world that tells when the drill has revoked. */
+function whenRevoked<World extends OrgWorld>(world: World, tell: () => void): World {
+  const { direct } = world
+  const revoke: typeof direct.way.revoke = async (...args) => {
+    const answer = await direct.way.revoke(...args)
+    tell()
+    return answer
+  }
+  return { ...world, direct: { ...direct, way: { ...direct.way, revoke } } }
+}
 
 describe.concurrent('an account of Open Connectors that is wrong on purpose fails the drill at the right step', () => {
   const ROWS: readonly (readonly [string, Partial<OpenConnectorsSwitches>, number, RegExp])[] = [
@@ -44,18 +71,10 @@ describe.concurrent('an account of Open Connectors that is wrong on purpose fail
 
 describe.concurrent('a platform of our own that is wrong on purpose fails the drill at the right step', () => {
   type Wrong = (world: VaultWorld) => Partial<Platform>
-  const well = {
-    ok: true,
-    status: 200,
-    identity: null,
-    providerRefused: false,
-    cause: null,
-    requestId: null,
-  }
   const twice = (right: Platform) => async (since: number) =>
     (await right.notices(since)).flatMap((one) => [one, { ...one, id: `${one.id}-again` }])
   const ROWS: readonly (readonly [string, 'access' | 'refresh', Wrong, number, RegExp])[] = [
-    ['does not notice', 'refresh', () => ({ call: async () => well }), 5, /does not notice/],
+    ['does not notice', 'refresh', () => ({ call: async () => WELL }), 5, /does not notice/],
     [
       'says that it is well after a call failed',
       'refresh',
@@ -68,7 +87,7 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
     [
       'answers from a cache',
       'access',
-      () => ({ call: async () => well }),
+      () => ({ call: async () => WELL }),
       5,
       /It took 0 refreshes/,
     ],
@@ -213,6 +232,54 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
     const drilled = await drill(world, { depth: 'refresh', platform: world.platform, limits })
     expect(drilled.step(step)?.verdict, story(drilled)).toBe('fail')
     expect(drilled.step(step)?.why).toMatch(why)
+  })
+})
+
+describe('what a platform says is not taken for more than it is', () => {
+  test('calls that go well with the dead token are no healing', async () => {
+    const { platform, ...world } = await openVaultWorld()
+    let isRevoked = false
+    const drilled = await drill(
+      whenRevoked(world, () => (isRevoked = true)),
+      {
+        depth: 'access',
+        limits: { detectMs: 500, notifyMs: 500 },
+        platform: {
+          ...platform,
+          call: async () => (isRevoked ? WELL : platform.call()),
+          scheduledCheck: async () => {},
+        },
+      },
+    )
+    expect([5, 7].map((no) => [drilled.step(no)?.verdict, drilled.step(no)?.why])).toEqual([
+      ['fail', expect.stringMatching(/still holds the dead token/)],
+      ['skipped', expect.stringMatching(/not seen to heal/)],
+    ])
+    expect(drilled.step(8)?.verdict, story(drilled)).toBe('pass')
+  })
+
+  test('a limit that the provider names is no death, and is waited out', async () => {
+    const { platform, ...world } = await openVaultWorld()
+    let left = 0
+    const limited: PlatformCall = {
+      ...{ ok: false, status: 429, identity: null, requestId: null },
+      ...{ providerRefused: true, cause: 'rate_limited' },
+    }
+    const drilled = await drill(
+      whenRevoked(world, () => (left = 2)),
+      {
+        depth: 'refresh',
+        platform: {
+          ...platform,
+          async call() {
+            left -= 1
+            return left < 0 ? platform.call() : limited
+          },
+        },
+      },
+    )
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+    expect(drilled.step(5)?.evidence).toMatchObject({ calls: 3, cause: 'revoked_or_expired' })
   })
 })
 
