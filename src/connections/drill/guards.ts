@@ -4,6 +4,7 @@ import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { DrillContext, Mode } from './context.ts'
 import { emulatorControl, isEmulator } from './emulator.ts'
+import { mayBeDead } from './journal.ts'
 import { callThrough, identityText, whoseGrant } from './look.ts'
 import type { PlatformHabits } from './platform.ts'
 import { countLive } from './steps/before.ts'
@@ -32,7 +33,7 @@ export interface GuardResult {
 
 export interface Guard {
   readonly name: string
-  /** It is a permission, which may have been taken back: it must hold as well when a drill is gone on with. */
+  /** What it asks may be another thing by then: it must hold as well when a drill is gone on with. */
   readonly again?: true
   check(context: DrillContext, permission: DrillPermission): Promise<Omit<GuardResult, 'name'>>
 }
@@ -125,7 +126,9 @@ export const GUARDS: readonly Guard[] = [
   { name: 'token budget', check: checkBudget },
   {
     name: 'own grant',
-    async check({ platform, signal }) {
+    again: true,
+    async check({ platform, memory, signal }) {
+      if (mayBeDead(memory)) return good('It was revoked before.')
       const { refresh } = await platform.tokens(signal)
       if (refresh === null)
         return bad('The connection has no refresh token: there is nothing to come back to.')

@@ -1,5 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { emptyMemory } from '../../../src/connections/drill/context.ts'
+import type { DrillListener } from '../../../src/connections/drill/drill.ts'
+import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import type { Failure } from '../../../src/connections/open-connectors/answer.ts'
 import {
   createOpenConnectorsClient,
@@ -21,6 +25,8 @@ import {
   fingerprint,
   openAccountWorld,
   openVaultWorld,
+  resume,
+  story,
   type VaultWorld,
 } from './world.ts'
 
@@ -51,6 +57,37 @@ describe('a connection of our vault whose grant another one lives on is not dril
       refused(new RegExp(`is shared with ${twin}, which would die with it.* Nothing was revoked`)),
     )
     expect(await lives(world, twin)).toBe('connected')
+  })
+
+  test('not even where the other one came after a drill that died before it revoked', async () => {
+    const world = await openVaultWorld()
+    const signer = openEvidenceKey(join(world.folder, 'drill-key'))
+    const evidence = createEvidence(join(world.folder, 'died'), { signer, clock: systemClock })
+    evidence.append({ kind: 'drill', inject: null })
+    const resumed = {
+      memory: emptyMemory(systemClock.now()),
+      secrets: { old: await world.platform.tokens(), link: null, callback: null },
+    }
+    const twin = await makeTwin(world, {})
+    const wish = { depth: 'grant', platform: world.platform, more: { evidence, resumed } } as const
+    await expect(drill(world, wish)).rejects.toMatchObject(
+      refused(new RegExp(`does not go on\\. .*shared with ${twin}, .*Nothing was revoked`)),
+    )
+    expect(await lives(world, twin)).toBe('connected')
+  })
+
+  test('unless it is dead already: a drill that is gone on with brings its own back', async () => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    const stop = new AbortController()
+    const listen: DrillListener = ({ kind, step }) => {
+      if (kind === 'intent' && step === 6) stop.abort()
+    }
+    const wish = { depth: 'grant', platform, signal: stop.signal, more: { listen } } as const
+    await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+    await makeTwin(world, {})
+    const resumed = await resume(world, { platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
   })
 
   test('of the same user, where the provider ends all grants of a user at once', async () => {
