@@ -108,7 +108,12 @@ export function createNotices({ store, http, clock, random, receivers, signal }:
       while (!signal.aborted) {
         const due = await store.claimNotices(known, clock.now(), clock.now() + CLAIM_MS, BATCH)
         if (due.length === 0) break
-        for (const what of await Promise.all(due.map(deliver))) tally[what] += 1
+        try {
+          for (const what of await Promise.all(due.map(deliver))) tally[what] += 1
+        } catch (error) {
+          // Who is stopped leaves what was under way to the next, under the same id.
+          if (!signal.aborted) throw error
+        }
       }
       return tally
     },

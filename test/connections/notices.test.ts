@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createNotices } from '../../src/connections/notices.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
+import { startRawServer } from '../cli/raw-server.ts'
 import { openReceiver } from '../server/webhook-receiver.ts'
 import { scaledClock } from '../support/scaled-clock.ts'
 import { type ConnectionWorld, openConnectionWorld } from './world.ts'
@@ -63,6 +64,24 @@ describe('Standard Webhooks: a notice when a connection breaks, and when it heal
       ...{ to: 'reconnect_needed', cause: { code: 'revoked_or_expired' } },
     })
     for (const one of world.org.truth.secrets()) expect(broke!.raw).not.toContain(one)
+  })
+
+  test('who is stopped while a receiver is at it ends without an error, and the next sends it under the same id', async () => {
+    const { world, receiver, notices, clock } = await open()
+    const { id } = await world.connect()
+    await breakIt(world, id)
+    const stop = new AbortController()
+    const silent = await startRawServer(() => stop.abort())
+    onTestFinished(() => silent.close())
+    const { store, parts } = world
+    const stopped = createNotices({
+      ...{ store: store.connections, http: parts.http, clock, random: Math.random },
+      ...{ receivers: [{ url: silent.url, secret }], signal: stop.signal },
+    })
+    expect(await stopped.send()).toEqual({ sent: 0, failed: 0, aside: 0 })
+    expect(silent.requests).toHaveLength(1)
+    expect((await notices().send()).sent).toBe(1)
+    expect(receiver.seen.map((one) => one.id)).toEqual([silent.requests[0]?.headers['webhook-id']])
   })
 
   test('what heals alone is no news', async () => {
