@@ -80,11 +80,13 @@ export interface DrillMemory {
   /** Those of them that answered a call; records of old have none. */
   othersAnswering?: readonly string[]
   revokedAt: number | null
+  /** What the provider made of it, `no` where that was shown; not there before it was seen. */
+  effect?: 'yes' | 'no' | 'unknown'
   /** The fault that was injected last, until a call shows that the connection is well after it. */
   hurt: { readonly fault: string; readonly at: number } | null
   /** When the provider first refused the old access token. */
   deadAt: number | null
-  /** Whether the old access token is expected to outlive what was revoked. */
+  /** Whether the old access token is expected, or was seen, to outlive what was revoked. */
   accessSurvives: boolean
   /** When a call through the platform first failed as it should. */
   failedAt: number | null

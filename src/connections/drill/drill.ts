@@ -15,6 +15,7 @@ import {
   type DrillAbout,
   type DrillJournal,
   mayBeDead,
+  mayBeRevoked,
   whereItEnded,
   whereItStands,
 } from './journal.ts'
@@ -240,7 +241,7 @@ function whySkipped({ context, judged }: Run, no: number): string | undefined {
   if (early !== undefined && no > early) {
     return `Step ${early} failed: nothing was revoked.`
   }
-  if (failed(3) && no > 4 && memory.revokedAt !== null && memory.deadAt === null) {
+  if (no > 4 && memory.revokedAt !== null && !mayBeRevoked(memory)) {
     return 'The revocation had no effect: the connection is as it was.'
   }
   if (no > 4 && no <= APPLY_STEP && memory.reconnected) {
@@ -422,10 +423,8 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
       ? passedText(notJudged, run.options.evidence.records)
       : complaints.join(' ')
   const { memory } = run.context
-  const { revokedAt, deadAt, accessSurvives, healedAlone, reconnected } = memory
-  const isRevoked = revokedAt !== null && (deadAt !== null || accessSurvives)
-  const isMended = healedAlone || reconnected
-  const isOver = isMended || !isRevoked || (await isHealedUnseen(run.context))
+  const isMended = memory.healedAlone || memory.reconnected
+  const isOver = isMended || !mayBeRevoked(memory) || (await isHealedUnseen(run.context))
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isWell(run.context)) && isOver
   write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack, startedAt }))

@@ -169,8 +169,18 @@ export function sayRunning({ drill, subject }: DrillAbout, running: Running): st
 }
 
 /** Whether a drill may have killed its connection. */
-export function mayBeDead({ revokedAt, hurt }: DrillMemory): boolean {
-  return revokedAt !== null || hurt !== null
+export function mayBeDead(memory: DrillMemory): boolean {
+  return mayBeRevoked(memory) || memory.hurt !== null
+}
+
+/** Whether a revocation was begun and not shown to have had no effect. */
+export function mayBeRevoked({ revokedAt, effect, deadAt }: DrillMemory): boolean {
+  return revokedAt !== null && (effect !== 'no' || deadAt !== null)
+}
+
+/** Where access tokens outlive the grant, the provider's word is all that there is before a refresh fails. */
+function isShownDead({ deadAt, failedAt, accessSurvives, effect }: DrillMemory): boolean {
+  return deadAt !== null || failedAt !== null || (accessSurvives && effect === 'yes')
 }
 
 /** Says what state a drill that did not end left its connection in, and how to bring it back. */
@@ -184,7 +194,7 @@ export function whereItStands(about: DrillAbout, memory: DrillMemory | null): st
   }
   const at = `${momentOf(revokedAt)} UTC`
   const bring = `Bring it back with: ${resume}, or: ${byHand(about)}`
-  const isShown = memory.deadAt !== null || memory.failedAt !== null || memory.accessSurvives
+  const isShown = isShownDead(memory)
   if (memory.healedAlone || memory.reconnected) {
     return `${subject} was revoked on purpose at ${at} and is back; what follows is not checked. Go on with: ${resume}`
   }
@@ -209,14 +219,17 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory): string {
   if (hurt !== null) {
     return `${subject} is dead: the fault ${hurt.fault} was injected at ${momentOf(hurt.at)} UTC, and calls fail since. ${bring}`
   }
-  if (revokedAt === null) return `Nothing was revoked, and a call through ${subject} fails.`
+  if (!mayBeRevoked(memory)) return `Nothing was revoked, and a call through ${subject} fails.`
   const since = `it was revoked on purpose at ${momentOf(revokedAt)} UTC (${depth})`
   if (depth === 'access' && !healedAlone && !reconnected) {
     return `${subject} does not work: ${since}, and was not refreshed by the end. ${bring}`
   }
-  return healedAlone || reconnected
-    ? `${subject} came back and does not work: ${since}, and a call at the end failed. ${bring}`
-    : `${subject} is dead: ${since}, and nobody has reconnected it. ${bring}`
+  if (healedAlone || reconnected) {
+    return `${subject} came back and does not work: ${since}, and a call at the end failed. ${bring}`
+  }
+  return isShownDead(memory)
+    ? `${subject} is dead: ${since}, and nobody has reconnected it. ${bring}`
+    : `${subject} may be dead: its revocation was begun at ${momentOf(revokedAt)} UTC (${depth}), what came of it is not known, and nobody has reconnected it. ${bring}`
 }
 
 function byHand({ via, subject }: DrillAbout): string {

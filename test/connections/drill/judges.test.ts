@@ -190,6 +190,7 @@ describe('judges, by hand-made evidence', () => {
         {
           at: 1,
           inDoubt: false,
+          effect: 'unknown',
           again: null,
           answers: [
             {
@@ -212,6 +213,7 @@ describe('judges, by hand-made evidence', () => {
         {
           at: 1,
           inDoubt: true,
+          effect: 'yes',
           again: null,
           answers: [
             {

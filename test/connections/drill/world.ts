@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { aroundEach, type TestContext } from 'vitest'
+import { aroundEach, expect, type TestContext } from 'vitest'
 import {
   type OpenConnectorsAccount,
   type OpenConnectorsOptions,
@@ -18,6 +18,7 @@ import type {
   DirectWay,
   DrillLab,
   DrillLimits,
+  Mode,
   Witness,
 } from '../../../src/connections/drill/context.ts'
 import { type DrillOptions, runDrill } from '../../../src/connections/drill/drill.ts'
@@ -63,11 +64,13 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { createHttp, type Http } from '../../../src/core/http.ts'
 import { type Fingerprinter, fingerprinter, Secret } from '../../../src/core/secret.ts'
 import { type ConnectionApp, traitsOf } from '../../../src/providers/connection-way.ts'
+import { oauth2 } from '../../../src/providers/oauth2.ts'
 import type { TenantConfig } from '../../../src/providers/provider.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
 import { createSealer } from '../../../src/store/sealing.ts'
 import { newId } from '../../../src/store/store.ts'
 import { type OpenVault, openVault, type VaultProcess } from '../world.ts'
+import { PLAIN_USER, type PlainServer, type Revoking, startPlainServer } from './plain-server.ts'
 
 /** Nothing is listened at: the consent ends where it would be sent there. */
 export const CALLBACK = 'http://127.0.0.1:4711/callback'
@@ -98,19 +101,26 @@ function onTestFinished(close: () => Promise<void>): void {
   test.onTestFinished(close)
 }
 
-export interface OrgWorld {
-  readonly org: SalesforceOrg
+/** What a drill takes of a world. */
+export interface DrillWorld {
   readonly http: Http
   readonly folder: string
   readonly app: ConnectionApp
   readonly direct: DirectWay
-  readonly user: { readonly id: string; readonly username: string; readonly password: string }
+  readonly user: { readonly id: string }
   readonly consent: Consent
-  /** Another person who logs in. */
-  readonly other: Consent
   readonly witness?: Witness
   readonly fingerprint?: Fingerprinter
   readonly lab?: DrillLab
+  /** Simulated unless told. */
+  readonly mode?: Mode
+}
+
+export interface OrgWorld extends DrillWorld {
+  readonly org: SalesforceOrg
+  readonly user: { readonly id: string; readonly username: string; readonly password: string }
+  /** Another person who logs in. */
+  readonly other: Consent
   /** Gets tokens of the drilled user, or of another, by a consent of its own. */
   grant(consent?: Consent): Promise<{ readonly access: Secret; readonly refresh: Secret }>
 }
@@ -263,12 +273,12 @@ export interface Drilled {
 }
 
 /** Runs one drill in a world. */
-export async function drill(world: OrgWorld, wish: DrillWish): Promise<Drilled> {
-  const { folder, http, direct, app, user } = world
+export async function drill(world: DrillWorld, wish: DrillWish): Promise<Drilled> {
+  const { folder, http, direct, app, user, mode = 'simulated' } = world
   const evidencePath = join(folder, `${newId('drl')}.jsonl`)
   const about: DrillAbout = {
     ...{ drill: newId('drl'), subject: 'drilled', via: wish.platform.name, depth: wish.depth },
-    ...{ mode: 'simulated', evidence: evidencePath },
+    ...{ mode, evidence: evidencePath },
   }
   const journal =
     wish.more?.journal ?? openJournal(about, { folder: join(folder, 'drills'), sealer })
@@ -299,7 +309,7 @@ export async function drill(world: OrgWorld, wish: DrillWish): Promise<Drilled> 
     evidence,
     signer,
     permission: {
-      mode: 'simulated',
+      mode,
       allowedUsers: wish.allowedUsers ?? [user.id],
       ownerConsent: null,
     },
@@ -313,7 +323,7 @@ export async function drill(world: OrgWorld, wish: DrillWish): Promise<Drilled> 
 }
 
 /** Goes on with the one drill of a world that did not end. */
-export async function resume(world: OrgWorld, wish: Omit<DrillWish, 'depth'>): Promise<Drilled> {
+export async function resume(world: DrillWorld, wish: Omit<DrillWish, 'depth'>): Promise<Drilled> {
   const means = { folder: join(world.folder, 'drills'), sealer }
   const [unfinished] = listUnfinished(means.folder)
   if (unfinished === undefined) throw new Error('no drill is to be resumed')
@@ -346,9 +356,32 @@ export async function openVaultWorld(
   orgOptions: Parameters<typeof openOrgWorld>[0] = {},
 ): Promise<VaultWorld> {
   const world = await openOrgWorld(orgOptions)
-  const { app, folder, http } = world
+  const kept = await keepInVault(world, 'salesforce', options)
+  const { vault, make } = kept
+  await make('somebody else', [], world.other)
+  const connection = await make('acme', [DRILL_TAG], world.consent)
+  const { lab, ...drilled } = kept.drilled(connection)
+  return {
+    ...{ ...world, vault, ...drilled },
+    lab: {
+      provider: emulatorControl(world.app.url, world.http),
+      account: null,
+      reauthorize: null,
+      stranger: world.other,
+      vault: { ...lab, connection },
+    },
+  }
+}
+
+/** Opens a vault of our own for grants of a world. */
+async function keepInVault(
+  world: Pick<OrgWorld, 'app' | 'folder' | 'grant'>,
+  provider: TenantConfig['provider'],
+  options: Partial<OpenVault> = {},
+) {
+  const { app, folder } = world
   const { url, ...settings } = app
-  const base = { name: 'org', provider: 'salesforce', url, login: {}, options: {} } as const
+  const base = { name: 'org', provider, url, login: {}, options: {} } as const
   const tenant: TenantConfig = { ...base, app: settings }
   const tenants: readonly TenantConfig[] = [
     tenant,
@@ -384,28 +417,59 @@ export async function openVaultWorld(
     await inbox.close()
     await process[Symbol.asyncDispose]()
   })
-  const make = async (owner: string, tags: readonly string[], by: Consent) => {
+  const make = async (owner: string, tags: readonly string[], by?: Consent) => {
     const { access, refresh } = await world.grant(by)
     const wish = { tenant: 'org', owner, tags, accessToken: access, refreshToken: refresh }
     return (await vault.create(wish)).id
   }
-  await make('somebody else', [], world.other)
-  const connection = await make('acme', [DRILL_TAG], world.consent)
-  found.push(connection)
-  const platform = rescindPlatform({
-    ...{ connection, parts, vault, health, inbox, refreshes },
-    reauthorizing: createReauthorizing(parts, vault),
-    sendNotices: async () => void (await notices.send()),
+  const drilled = (connection: string) => {
+    found.push(connection)
+    const platform = rescindPlatform({
+      ...{ connection, parts, vault, health, inbox, refreshes },
+      reauthorizing: createReauthorizing(parts, vault),
+      sendNotices: async () => void (await notices.send()),
+    })
+    return { connection, platform, inbox, lab, fingerprint: process.store.fingerprint }
+  }
+  return { vault: { ...process, parts, vault, health }, make, drilled }
+}
+
+export interface PlainWorld extends DrillWorld {
+  readonly server: PlainServer
+  readonly vault: VaultProcess
+  readonly connection: string
+  readonly platform: Platform
+}
+
+/** Keeps a connection of a plain OAuth 2.0 server in a vault of our own; the drill takes it for real. */
+export async function openPlainWorld(
+  options: Readonly<Record<string, unknown>>,
+  revoking: Partial<Revoking> = {},
+): Promise<PlainWorld> {
+  const server = await startPlainServer(revoking)
+  const http = createHttp()
+  const folder = mkdtempSync(join(tmpdir(), 'rescind-drill-'))
+  onTestFinished(async () => {
+    await http.close()
+    await server.close()
+    rmSync(folder, { recursive: true, force: true })
   })
+  const app: ConnectionApp = {
+    ...{ url: server.url, clientId: 'app', clientSecret: new Secret('of-the-app') },
+    ...{ redirectUri: CALLBACK, scopes: ['openid'], options },
+  }
+  const grant = async () => {
+    const { access, refresh } = server.grant()
+    return { access: new Secret(access), refresh: new Secret(refresh) }
+  }
+  const kept = await keepInVault({ app, folder, grant }, 'oauth2')
+  const { lab: _, ...drilled } = kept.drilled(await kept.make('acme', [DRILL_TAG]))
   return {
-    ...{ ...world, vault: { ...process, parts, vault, health }, inbox, connection, platform },
-    fingerprint: process.store.fingerprint,
-    lab: {
-      provider: emulatorControl(app.url, http),
-      account: null,
-      reauthorize: null,
-      stranger: world.other,
-      vault: { ...lab, connection },
-    },
+    ...{ server, http, folder, app, vault: kept.vault, ...drilled },
+    direct: { way: oauth2.connection ?? expect.unreachable(), app, means: { http } },
+    user: { id: PLAIN_USER },
+    consent: formConsent(http, { fields: { username: PLAIN_USER, password: 'of-the-user' } }),
+    witness: { refreshes: async (since) => server.refreshes(since) },
+    mode: 'sandbox',
   }
 }

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../../core/moments.ts'
 import type { HeldToken, RevokeAnswer } from '../../../providers/connection-way.ts'
-import type { DrillContext } from '../context.ts'
-import { probeDirectly, type SeenProbe, until } from '../look.ts'
+import type { DrillContext, DrillMemory, DrillRules } from '../context.ts'
+import { callThrough, probeDirectly, type SeenProbe, until } from '../look.ts'
 import type { Depth, HeldTokens } from '../platform.ts'
 import { fail, failFirst, pass, type StepOf } from '../step.ts'
 
@@ -14,6 +14,7 @@ export interface SeenRevoke {
   /** The drill died in this step before, and may have revoked then. */
   readonly inDoubt: boolean
   readonly answers: readonly SeenRevokeAnswer[]
+  readonly effect: NonNullable<DrillMemory['effect']>
   /** The first token once more, where the provider refuses that: a free proof of death. */
   readonly again: SeenRevokeAnswer | null
 }
@@ -45,22 +46,41 @@ export const revokeStep: StepOf<SeenRevoke> = {
     const first = tokens[0]
     const isRefused = context.rules.traits.revokesTwice === 'refused' && first !== undefined
     const again = isRefused ? await revoke(context, first) : null
-    return { at: memory.revokedAt, inDoubt, answers, again }
+    const effect = await effectOf(context, { answers, inDoubt })
+    memory.effect = effect
+    return { at: memory.revokedAt, inDoubt, answers, effect, again }
   },
-  judge: ({ answers, again, inDoubt }) =>
-    failFirst(
+  judge({ answers, again, inDoubt }) {
+    const unsaid = answers.find(({ revoked, alreadyDead }) => revoked !== 'yes' && !alreadyDead)
+    return failFirst(
       [
         !inDoubt &&
           answers[0]?.alreadyDead &&
           `The ${answers[0].token} token that the platform holds was dead already: it holds another than the provider gave.`,
-        answers.some(({ revoked, alreadyDead }) => revoked !== 'yes' && !alreadyDead) &&
-          `The provider did not say that the ${answers[0]?.token} token is revoked (${answers[0]?.code}).`,
+        unsaid !== undefined &&
+          `The provider did not say that the ${unsaid.token} token is revoked (${unsaid.code}).`,
         again !== null &&
           !again.alreadyDead &&
           'The provider took a second revocation, and documents that it refuses one.',
       ],
       `Revoked by the provider: ${answers.map(({ token }) => `the ${token} token`).join(' and ')}.`,
-    ),
+    )
+  },
+}
+
+/**
+ * Says what the provider made of it. That it had no effect has to be shown: nothing was sent, or all was
+ * refused and the platform can still refresh, which is no replay where the platform does it.
+ */
+async function effectOf(
+  context: DrillContext,
+  { answers, inDoubt }: Pick<SeenRevoke, 'answers' | 'inDoubt'>,
+): Promise<SeenRevoke['effect']> {
+  if (answers.some(({ revoked }) => revoked === 'yes')) return 'yes'
+  if (answers.some(({ revoked }) => revoked === 'unknown')) return 'unknown'
+  if (!inDoubt && answers.every(({ status }) => status === null)) return 'no'
+  const { ok } = await callThrough(context, (on) => context.platform.forceRefresh(on))
+  return ok ? 'no' : 'unknown'
 }
 
 /** What is revoked at each depth. The whole grant: its refresh token, and what may outlive that. */
@@ -91,6 +111,11 @@ export interface SeenProof extends SeenProbe {
   readonly afterMs: number
 }
 
+/** What the provider documents of the old access token, once the drill has revoked. */
+export function expectedOf({ depth, traits }: DrillRules): SeenProof['expected'] {
+  return depth === 'refresh' && traits.revokeRefresh === 'token' ? 'alive' : 'dead'
+}
+
 /** Step 4: the provider's own word, not the platform's. */
 export const proofStep: StepOf<SeenProof> = {
   no: 4,
@@ -99,9 +124,8 @@ export const proofStep: StepOf<SeenProof> = {
   passOnlyIf: 'It is refused within what the provider documents.',
   async ask(context) {
     const { clock, memory, rules } = context
-    const { depth, traits } = rules
-    const expected = depth === 'refresh' && traits.revokeRefresh === 'token' ? 'alive' : 'dead'
-    const ms = expected === 'dead' ? traits.residualMs + RESIDUAL_SLACK_MS : 0
+    const expected = expectedOf(rules)
+    const ms = expected === 'dead' ? rules.traits.residualMs + RESIDUAL_SLACK_MS : 0
     const probe = await until(
       context,
       { ms, everyMs: LOOK_MS },
@@ -109,7 +133,9 @@ export const proofStep: StepOf<SeenProof> = {
       ({ verdict }) => verdict === expected,
     )
     if (probe.verdict === 'dead') memory.deadAt = clock.now()
-    memory.accessSurvives = expected === 'alive'
+    // What was not to outlive its grant does: then only a refresh shows that the grant is dead.
+    const isLeft = rules.depth !== 'access' && probe.verdict === 'alive'
+    memory.accessSurvives = expected === 'alive' || isLeft
     return { ...probe, expected, afterMs: clock.now() - (memory.revokedAt ?? clock.now()) }
   },
   judge({ verdict, expected, status, code, afterMs }) {

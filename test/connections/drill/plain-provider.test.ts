@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import { drill, openPlainWorld, story } from './world.ts'
+
+const TRAITS = { rotation: 'never' }
+/** Step 4 waits for a token that lives. */
+const LONGER = { detectMs: 15_000, notifyMs: 15_000 }
+
+describe.concurrent('a revocation that the provider does not say yes to', () => {
+  test.each([
+    [
+      'of an access token it revokes none, and they outlive the grant',
+      'grant',
+      {},
+      { refresh: 'token', answers: 'access_unsupported' },
+      'The provider did not say that the access token is revoked (unsupported_token_type).',
+      'fail',
+    ],
+    [
+      'its answer is lost after it took effect',
+      'refresh',
+      { revokeRefresh: 'token' },
+      { refresh: 'token', answers: 'lost' },
+      'The provider did not say that the refresh token is revoked (http_reset).',
+      'pass',
+    ],
+  ] as const)(
+    'is gone on from, and what it killed is brought back: %s',
+    async (_title, depth, traits, revoking, why, proof) => {
+      const world = await openPlainWorld({ ...TRAITS, ...traits }, revoking)
+      const before = await world.platform.tokens()
+      const { platform, server } = world
+      const drilled = await drill(world, {
+        depth,
+        limits: LONGER,
+        platform: {
+          ...platform,
+          // What the reconnect ends is no matter of this.
+          applyCallback(...args) {
+            server.setRevoking({ answers: 'revoked' })
+            return platform.applyCallback(...args)
+          },
+        },
+      })
+      expect([drilled.failedAt, drilled.step(3)?.why], story(drilled)).toEqual([3, why])
+      expect(drilled.step(4)?.verdict).toBe(proof)
+      for (const no of [5, 6, 7, 8, 9, 10, 11, 12]) {
+        expect(drilled.step(no)?.verdict, story(drilled)).toBe('pass')
+      }
+      expect(drilled.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+      const after = await world.platform.tokens()
+      expect(after.refresh?.reveal()).not.toBe(before.refresh?.reveal())
+      expect((await world.platform.forceRefresh()).ok).toBe(true)
+    },
+  )
+
+  test('and that cannot be brought back is said to be dead', async () => {
+    const world = await openPlainWorld(TRAITS, { answers: 'access_unsupported' })
+    const { platform } = world
+    const drilled = await drill(world, {
+      depth: 'grant',
+      platform: {
+        ...platform,
+        applyCallback: async () => ({ ok: false, route: 'callback', cause: null }),
+      },
+    })
+    expect(drilled.records.at(-1), story(drilled)).toMatchObject({
+      isBack: false,
+      stands: expect.stringMatching(/^drilled is dead: .* nobody has reconnected it/),
+    })
+  })
+
+  test.each(['access', 'refresh', 'grant'] as const)(
+    'at depth %s has had no effect where all is refused and the platform still refreshes',
+    async (depth) => {
+      const world = await openPlainWorld(TRAITS, { answers: 'refused' })
+      const { refresh } = await world.platform.tokens()
+      const drilled = await drill(world, { depth, platform: world.platform })
+      expect(drilled.failedAt, story(drilled)).toBe(3)
+      const others = Array.from({ length: 11 }, (_, no) => drilled.step(no + 5)?.why)
+      expect([...new Set(others)], story(drilled)).toEqual([
+        'The revocation had no effect: the connection is as it was.',
+      ])
+      expect(drilled.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+      expect((await world.platform.tokens()).refresh?.reveal()).toBe(refresh?.reveal())
+    },
+  )
+
+  test('is not said to have had no effect where a server refuses and acts', async () => {
+    const world = await openPlainWorld(TRAITS)
+    const { direct, platform } = world
+    const way = {
+      ...direct.way,
+      revoke: async (...args: Parameters<typeof direct.way.revoke>) => {
+        await direct.way.revoke(...args)
+        const no = { revoked: 'no', alreadyDead: false, status: 400, code: 'invalid_request' }
+        return no as Awaited<ReturnType<typeof direct.way.revoke>>
+      },
+    }
+    const drilled = await drill(
+      { ...world, direct: { ...direct, way } },
+      { depth: 'refresh', platform },
+    )
+    expect([drilled.failedAt, drilled.step(11)?.verdict], story(drilled)).toEqual([3, 'pass'])
+    expect(drilled.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+  })
+})
