@@ -74,7 +74,7 @@ describe.concurrent('rescind drill', () => {
       expect(ran.stderr.match(/POST http\S+\/authorize\S* → 302/g)).toHaveLength(2)
       refuseSecrets(everythingIn(out), secrets())
       const junit = readFileSync(join(out, 'junit.xml'), 'utf8')
-      expect(junit).toMatch(/tests="27" failures="0" errors="0" skipped="\d"/)
+      expect(junit).toMatch(/tests="28" failures="0" errors="0" skipped="\d"/)
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/<svg class="timeline"/)
 
       const file = join(out, 'evidence.jsonl')

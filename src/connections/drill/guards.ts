@@ -65,6 +65,16 @@ export const GUARDS: readonly Guard[] = [
     },
   },
   {
+    name: 'depth',
+    async check({ rules: { depth, traits } }) {
+      return depth === 'access' && traits.revokeAccess === 'grant'
+        ? bad(
+            'The provider ends the whole grant with an access token (revokeAccess: grant), and no refresh heals that: use --depth grant.',
+          )
+        : good(`The depth is ${depth}.`)
+    },
+  },
+  {
     name: 'tagged',
     again: true,
     async check({ platform, signal }) {

@@ -23,10 +23,13 @@ import { Secret } from '../../../src/core/secret.ts'
 import { salesforceConnection } from '../../../src/providers/salesforce/connection-way.ts'
 import { LIMITS } from './world.ts'
 
-const rules = (depth: DrillRules['depth'] = 'refresh'): DrillRules => ({
+const rules = (
+  depth: DrillRules['depth'] = 'refresh',
+  traits: Partial<DrillRules['traits']> = {},
+): DrillRules => ({
   depth,
   limits: LIMITS,
-  traits: salesforceConnection.traits,
+  traits: { ...salesforceConnection.traits, ...traits },
   habits: {
     ...{
       tagCommand: null,
@@ -363,6 +366,32 @@ describe('judges, by hand-made evidence', () => {
     [
       '13 alive again',
       oldStep.judge({ access: alive, refresh: null, whyNotRefresh: 'x' }, rules()),
+      'fail',
+      /is not refused/,
+    ],
+    ...(
+      [
+        ['alive, and nothing else presented', alive, null, 'skipped', /may live on, .* x$/],
+        ['ended meanwhile', dead, null, 'pass', /access token is still refused/],
+        ['alive, its refresh token refused', alive, 'invalid_grant', 'pass', /refresh token is st/],
+        ['alive, its refresh token taken', alive, 'tokens', 'fail', /still gives tokens/],
+      ] as const
+    ).map(([title, access, refresh, verdict, why]) => {
+      const seen = { access, refresh, whyNotRefresh: refresh === null ? 'x' : null }
+      const judged = oldStep.judge(seen, rules('refresh', { revokeRefresh: 'token' }))
+      return [
+        `13 an access token that outlives its refresh token: ${title}`,
+        judged,
+        verdict,
+        why,
+      ] as const
+    }),
+    [
+      '13 documented for another depth',
+      oldStep.judge(
+        { access: alive, refresh: null, whyNotRefresh: 'x' },
+        rules('grant', { revokeRefresh: 'token' }),
+      ),
       'fail',
       /is not refused/,
     ],

@@ -104,3 +104,39 @@ describe.concurrent('a revocation that the provider does not say yes to', () => 
     expect(drilled.records.at(-1)).toMatchObject({ isBack: true, stands: null })
   })
 })
+
+describe.concurrent('what the provider documents of its revocations is expected', () => {
+  test.each([
+    ['the old refresh token is presented', { replayKills: false }, 'pass', [15]],
+    ['nothing that is dead can be presented: that is not judged', {}, 'skipped', [13, 15]],
+  ] as const)(
+    'an access token outlives its refresh token; %s',
+    async (_title, traits, verdict, notJudged) => {
+      const world = await openPlainWorld({ ...TRAITS, revokeRefresh: 'token', ...traits })
+      const drilled = await drill(world, { depth: 'refresh', platform: world.platform })
+      expect([drilled.verdict, drilled.step(13)?.verdict], story(drilled)).toEqual([
+        'passed',
+        verdict,
+      ])
+      expect(drilled.step(4)?.why).toMatch(/lives on, as the provider documents/)
+      expect(drilled.records.at(-1)).toMatchObject({ notJudged })
+    },
+  )
+
+  test('an access token takes its grant along: depth access is refused, depth grant is right', async () => {
+    const world = await openPlainWorld(
+      { ...TRAITS, revokeAccess: 'grant' },
+      { access: 'grant', refresh: 'grant' },
+    )
+    const { platform } = world
+    await expect(drill(world, { depth: 'access', platform })).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(
+        /revokeAccess: grant.*use --depth grant\. Nothing was revoked/,
+      ),
+    })
+    expect((await platform.call()).ok).toBe(true)
+    const drilled = await drill(world, { depth: 'grant', platform })
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+  })
+})

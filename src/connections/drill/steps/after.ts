@@ -12,6 +12,7 @@ import {
 } from '../look.ts'
 import { fail, failFirst, type Judgement, type StepOf, skip } from '../step.ts'
 import { countLive } from './before.ts'
+import { expectedOf } from './revoke.ts'
 
 const LOOK_MS = 100
 const CALL_MS = 250
@@ -184,7 +185,7 @@ export const oldStep: StepOf<SeenOld> = {
   no: 13,
   name: 'Verify old',
   act: 'Present the old access token once more; the old refresh token only where that does no harm.',
-  passOnlyIf: 'Refused, still.',
+  passOnlyIf: 'Refused, still; an access token that the provider documents to live on need not be.',
   async ask(context) {
     const { direct, secrets, rules } = context
     const old = secrets.old?.refresh ?? null
@@ -205,17 +206,31 @@ export const oldStep: StepOf<SeenOld> = {
       whyNotRefresh: null,
     }
   },
-  judge: ({ access, refresh }) =>
-    failFirst(
+  judge({ access, refresh, whyNotRefresh }, rules) {
+    const isRefused = access.verdict === 'dead'
+    const mayLive = expectedOf(rules) === 'alive'
+    if (mayLive && !isRefused && refresh === null) {
+      return skip(
+        `The old access token may live on, as the provider documents for this depth, and the old refresh token was not presented. ${whyNotRefresh}`,
+      )
+    }
+    return failFirst(
       [
-        access.verdict !== 'dead' &&
+        !mayLive &&
+          !isRefused &&
           `The old access token is not refused (${access.code ?? access.status ?? access.verdict}).`,
         refresh === 'tokens' && 'The old refresh token still gives tokens.',
       ],
-      refresh === null
-        ? 'The old access token is still refused.'
-        : 'Both old tokens are still refused.',
-    ),
+      refusedText(isRefused, refresh !== null),
+    )
+  },
+}
+
+function refusedText(access: boolean, refresh: boolean): string {
+  if (access && refresh) return 'Both old tokens are still refused.'
+  return access
+    ? 'The old access token is still refused.'
+    : 'The old refresh token is still refused; the access token may live on, as the provider documents for this depth.'
 }
 
 export interface SeenRecovery {
