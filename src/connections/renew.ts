@@ -169,7 +169,8 @@ export function createRenewing(parts: VaultParts) {
           const again = await way.refresh(app, before, means)
           if (again.tokens) return commit(held, tenant, before, again.tokens)
         }
-        const isLost = held.inDoubt && verdict.cause.code === 'revoked_or_expired'
+        const isLost =
+          held.inDoubt && traits.rotation !== 'never' && verdict.cause.code === 'revoked_or_expired'
         return broke(held, isLost ? lost('likely') : verdict.cause)
       }
       case 'transient':

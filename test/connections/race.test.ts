@@ -46,6 +46,24 @@ describe('kill -9 of who refreshes: a lost rotated token is never reported healt
   })
 })
 
+test('kill -9 of who refreshes, where no token rotates: a revocation after it is told as one', async () => {
+  await using world = await openConnectionWorld({
+    ...{ leaseMs: 400, org: { switches: { rotation: 'none' } }, appOptions: { rotation: 'off' } },
+  })
+  const { id, deleteToken } = await world.connect()
+  const { version } = await world.vault.accessToken(id)
+  const child = await startChild(world, { dies: 'after answer' })
+  const ended = once(child, 'exit')
+  child.send({ id, refused: version, callers: 1 })
+  expect((await ended)[1]).toBe('SIGKILL')
+  const body = new URLSearchParams({ token: deleteToken })
+  await fetch(`${world.org.url}/services/oauth2/revoke`, { method: 'POST', body })
+  const { connection } = await world.health.check(id)
+  expect([connection.state, connection.cause?.code]).toEqual([
+    ...['reconnect_needed', 'revoked_or_expired'],
+  ])
+})
+
 describe('a holder that slept for longer than its lease', () => {
   test('presents nothing when it wakes up: neither what was spent, nor its successor', async () => {
     await using world = await openConnectionWorld({ leaseMs: 400 })
