@@ -99,6 +99,11 @@ export interface DrillMemory {
   healedAlone: boolean
   reconnected: boolean
   appliedBy: string | null
+  /**
+   * Set where the drill died before step 5 was judged: how many of its processes died within that step, each of
+   * which may have begun a refresh of the platform's that nobody saw the end of.
+   */
+  cutOff?: number
   refreshAttempts: number | null
   duplicateNotices: number | null
 }

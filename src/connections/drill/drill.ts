@@ -154,10 +154,22 @@ async function goOn(run: Run): Promise<void> {
     throw refused(`The drill does not go on. ${thenSay(refusal, stands)}`)
   }
   write(run, { kind: 'resumed', drill: about.drill, guards: guards.map(guardValue) })
+  rememberCutOff(run)
   if (await isBackAlready(context)) {
     await becomeReconnected(context, 'somebody, before the drill was gone on with')
     context.save()
   }
+}
+
+/** A platform that lives in the drill's own process dies with it, in the middle of a refresh perhaps. */
+function rememberCutOff({ options, context, judged }: Run): void {
+  const { memory, platform } = context
+  if (memory.revokedAt === null || judged.has(DETECTION_STEP)) return
+  const begun = options.evidence.records.filter(
+    ({ kind, step }) => kind === 'intent' && step === DETECTION_STEP,
+  )
+  memory.cutOff = platform.receiver === 'lost' ? begun.length : 0
+  context.save()
 }
 
 /** The process may have died after the new grant was stored, or a person has reconnected it by hand. */
@@ -227,6 +239,7 @@ async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
 /** The first of those that bring a new grant: what one of them has in hand does not outlive a process. */
 const LINK_STEP = 8
 const APPLY_STEP = 11
+const DETECTION_STEP = 5
 const NOTICE_STEP = 7
 
 function isToBeDone({ judged, context }: Run, no: number): boolean {
@@ -470,6 +483,7 @@ function endOf(
   const { memory, rules } = context
   // What was not judged is no number of the drill's: a resumed one may have seen a part of what was told.
   const isToldJudged = !end.notJudged.includes(NOTICE_STEP)
+  const isSeenJudged = !end.notJudged.includes(DETECTION_STEP)
   const since = (at: number | null) =>
     at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
   return {
@@ -482,14 +496,16 @@ function endOf(
     startedAt: new Date(end.startedAt).toISOString(),
     tookMs: context.clock.now() - end.startedAt,
     numbers: {
-      detectMs: since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt),
+      detectMs: isSeenJudged
+        ? since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt)
+        : null,
       notifyMs: isToldJudged ? since(memory.notifiedAt) : null,
       recoverMs: since(memory.recoveredAt),
       falseHealthyMs:
-        memory.deadAt === null || memory.unhealthyAt === null
+        !isSeenJudged || memory.deadAt === null || memory.unhealthyAt === null
           ? null
           : Math.max(0, memory.unhealthyAt - memory.deadAt),
-      refreshAttempts: memory.refreshAttempts,
+      refreshAttempts: isSeenJudged ? memory.refreshAttempts : null,
       duplicateNotices: isToldJudged ? memory.duplicateNotices : null,
     },
     appliedBy: memory.appliedBy,

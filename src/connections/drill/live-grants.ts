@@ -86,7 +86,9 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
   if (lab !== null && isTold && surplus.length <= codesLost) {
     revoked = await revokeGrants(context, surplus)
   }
-  const ownOld = memory.revokedAt !== null && rules.depth !== 'access' ? 1 : 0
+  // A reconnect ends what it replaces, where its token is known.
+  const isEnded = rules.depth !== 'access' || (reconnected && orphanedByDeath(context) === 0)
+  const ownOld = memory.revokedAt !== null && isEnded ? 1 : 0
   const missing = grantsBefore.filter((print) => !now.some((grant) => grant.print === print))
   const ownNew = isTold ? 0 : 1
   return {
@@ -94,6 +96,17 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
     left: Math.max(0, surplus.length - revoked - ownNew),
     gone: Math.max(0, missing.length - ownOld),
   }
+}
+
+/**
+ * How many grants live on, at most, whose rotated token went with a process of the drill's that died: nobody can
+ * end one. At the other depths the grant is dead before it is refreshed.
+ */
+export function orphanedByDeath({
+  memory: { cutOff = 0, reconnected },
+  rules: { depth, traits },
+}: Pick<DrillContext, 'memory' | 'rules'>): number {
+  return cutOff > 0 && reconnected && depth === 'access' && traits.rotation !== 'never' ? 1 : 0
 }
 
 async function revokeGrants(

@@ -47,6 +47,12 @@ export const pass = (why: string): Judgement => ({ verdict: 'pass', why })
 export const fail = (why: string): Judgement => ({ verdict: 'fail', why })
 export const skip = (why: string): Judgement => ({ verdict: 'skipped', why })
 
+/** What must not fail, and cannot pass: the first reason makes a pass no more than skipped. */
+export function unless(judged: Judgement, reasons: readonly (string | false | null)[]): Judgement {
+  const first = reasons.find((one) => typeof one === 'string')
+  return judged.verdict === 'pass' && typeof first === 'string' ? skip(first) : judged
+}
+
 /** Gives the first complaint as a failure; passes with `why` when there is none. */
 export function failFirst(
   complaints: readonly (string | false | null | undefined)[],

@@ -80,7 +80,7 @@ const link = {
 }
 const detection = {
   ...{ calls: 1, last: refused, state: 'reconnect_needed', cause: null, accessChanged: false },
-  ...{ refreshes: { platform: 1, provider: 1 }, detectMs: 10, falseHealthyMs: 10 },
+  ...{ refreshes: { platform: 1, provider: 1 }, detectMs: 10, falseHealthyMs: 10, cutOff: null },
 }
 const healing = { ...detection, last: call, state: 'connected', accessChanged: true }
 const notice = {
@@ -97,6 +97,7 @@ const told = {
   notices: [notice],
   notifyMs: 5,
   duplicates: 0,
+  cutOff: null,
 } as const
 
 const held = { id: 'con_1', state: 'connected', scopes: [], facts: {} }
@@ -292,7 +293,15 @@ describe('judges, by hand-made evidence', () => {
     [
       '6 nobody counts',
       stormStep.judge(
-        { calls: 9, ok: 0, forMs: 9, refreshes: none, othersCalled: 0, brokenOthers: [] },
+        {
+          calls: 9,
+          ok: 0,
+          forMs: 9,
+          refreshes: none,
+          othersCalled: 0,
+          brokenOthers: [],
+          cutOff: null,
+        },
         rules(),
       ),
       'pass',
@@ -301,7 +310,15 @@ describe('judges, by hand-made evidence', () => {
     [
       '6 others broke',
       stormStep.judge(
-        { calls: 9, ok: 0, forMs: 9, refreshes: none, othersCalled: 0, brokenOthers: ['con_2'] },
+        {
+          calls: 9,
+          ok: 0,
+          forMs: 9,
+          refreshes: none,
+          othersCalled: 0,
+          brokenOthers: ['con_2'],
+          cutOff: null,
+        },
         rules(),
       ),
       'fail',
@@ -331,6 +348,71 @@ describe('judges, by hand-made evidence', () => {
       'skipped',
       /went to the process that died/,
     ],
+    [
+      '5 in a process after one that died: healed with two',
+      detectionStep.judge(
+        { ...healing, cutOff: 1, refreshes: { platform: 1, provider: 2 } },
+        rules('access'),
+      ),
+      'skipped',
+      /2 refreshes came, .* cannot be told/,
+    ],
+    [
+      '5 in a process after one that died: healed with three',
+      detectionStep.judge(
+        { ...healing, cutOff: 1, refreshes: { platform: 2, provider: 3 } },
+        rules('access'),
+      ),
+      'fail',
+      /3 refreshes/,
+    ],
+    [
+      '5 in a process after one that died: the provider counts one in all',
+      detectionStep.judge({ ...healing, cutOff: 1 }, rules('access')),
+      'pass',
+      /one refresh/,
+    ],
+    [
+      '5 in a process after one that died: nobody counts what that one sent',
+      detectionStep.judge(
+        { ...healing, cutOff: 1, refreshes: { platform: 0, provider: null } },
+        rules('access'),
+      ),
+      'skipped',
+      /are not counted/,
+    ],
+    ...(
+      [
+        ['its rotated token is lost', 1, 'may', 'skipped', /went with the process that died/],
+        ['before it looked', 0, 'may', 'fail', /does not say that the provider refused/],
+        ['and no token rotates', 1, 'never', 'fail', /does not say that the provider refused/],
+      ] as const
+    ).map(([title, cutOff, rotation, verdict, why]) => {
+      const cause = 'rotated_token_lost'
+      const last = { ...refused, providerRefused: false, cause }
+      const seen = { ...detection, last, cause, cutOff }
+      const judged = detectionStep.judge(seen, rules('refresh', { rotation }))
+      return [`5 in a process after one that died: ${title}`, judged, verdict, why] as const
+    }),
+    ...(
+      [
+        ['without a death', null, 'fail', /It took 1 min/],
+        ['while the drill was dead', 0, 'skipped', /It took 1 min .* it cannot be judged/],
+      ] as const
+    ).flatMap(([title, cutOff, verdict, why]) => [
+      [
+        `5 noticed late ${title}`,
+        detectionStep.judge({ ...detection, detectMs: 60_000, cutOff }, rules()),
+        verdict,
+        why,
+      ] as const,
+      [
+        `7 told late ${title}`,
+        noticeStep.judge({ ...told, notifyMs: 60_000, cutOff }, rules()),
+        verdict,
+        why,
+      ] as const,
+    ]),
     ['7 told once', noticeStep.judge(told, rules()), 'pass', /One notice/],
     [
       '7 told twice',
@@ -412,37 +494,58 @@ describe('judges, by hand-made evidence', () => {
     ],
     [
       '15 nobody counts',
-      hygieneStep.judge({ before: null, after: 1, grants: null }, rules()),
+      hygieneStep.judge({ before: null, after: 1, grants: null, orphaned: 0 }, rules()),
       'skipped',
       /cannot say/,
     ],
     [
       '15 one more',
-      hygieneStep.judge({ before: 1, after: 2, grants: null }, rules()),
+      hygieneStep.judge({ before: 1, after: 2, grants: null, orphaned: 0 }, rules()),
       'fail',
       /left some behind/,
     ],
     [
       '15 one fewer',
-      hygieneStep.judge({ before: 2, after: 1, grants: null }, rules()),
+      hygieneStep.judge({ before: 2, after: 1, grants: null, orphaned: 0 }, rules()),
       'fail',
       /one is gone that should live/,
     ],
     [
       '15 as many, and one of them another',
-      hygieneStep.judge({ before: 2, after: 2, grants: { revoked: 0, left: 0, gone: 1 } }, rules()),
+      hygieneStep.judge(
+        { before: 2, after: 2, grants: { revoked: 0, left: 0, gone: 1 }, orphaned: 0 },
+        rules(),
+      ),
       'fail',
       /1 of those before is gone/,
     ],
     [
       '15 one that began meanwhile',
-      hygieneStep.judge({ before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 } }, rules()),
+      hygieneStep.judge(
+        { before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 }, orphaned: 0 },
+        rules(),
+      ),
       'fail',
       /left alone/,
     ],
     [
+      '15 what a rotated token left that died with the process',
+      hygieneStep.judge({ before: 1, after: 2, grants: null, orphaned: 1 }, rules('access')),
+      'skipped',
+      /lives on at the provider/,
+    ],
+    [
+      '15 one more beside it',
+      hygieneStep.judge({ before: 1, after: 3, grants: null, orphaned: 1 }, rules('access')),
+      'fail',
+      /left some behind/,
+    ],
+    [
       '15 what was lost is revoked',
-      hygieneStep.judge({ before: 2, after: 2, grants: { revoked: 1, left: 0, gone: 0 } }, rules()),
+      hygieneStep.judge(
+        { before: 2, after: 2, grants: { revoked: 1, left: 0, gone: 0 }, orphaned: 0 },
+        rules(),
+      ),
       'pass',
       /1 that a lost code had brought was revoked/,
     ],

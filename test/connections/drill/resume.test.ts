@@ -1,7 +1,7 @@
 import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import type { DrillListener } from '../../../src/connections/drill/drill.ts'
-import type { Platform } from '../../../src/connections/drill/platform.ts'
+import type { Depth, Platform } from '../../../src/connections/drill/platform.ts'
 import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
 import { headlineOf, readReport } from '../../../src/connections/drill/report/model.ts'
 import { renderDrillEnd } from '../../../src/connections/drill/report/terminal.ts'
@@ -13,6 +13,7 @@ import {
   openVaultWorld,
   resume,
   story,
+  type VaultWorld,
 } from './world.ts'
 
 const WORLDS = [
@@ -31,6 +32,28 @@ async function stopIn(world: DrilledWorld, no: number, platform = world.platform
     if (kind === 'intent' && step === no) stop.abort()
   }
   const wish = { depth: 'grant', platform, signal: stop.signal, more: { listen } } as const
+  await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+}
+
+/** Lets the drill, and the platform in its process, die in step 5: its refresh was answered, and nothing is written. */
+async function dieInDetection(world: VaultWorld, depth: Depth): Promise<void> {
+  const stop = new AbortController()
+  let isDetecting = false
+  const platform: Platform = {
+    ...world.platform,
+    async call(signal) {
+      if (!isDetecting) return world.platform.call(signal)
+      const dying = world.lab?.vault?.another({ isDying: true })
+      await expect(dying?.renew(world.connection)).rejects.toThrow()
+      stop.abort()
+      stop.signal.throwIfAborted()
+      return expect.unreachable()
+    },
+  }
+  const listen: DrillListener = ({ kind, step }) => {
+    if (kind === 'intent' && step === 5) isDetecting = true
+  }
+  const wish = { depth, platform, signal: stop.signal, more: { listen } } as const
   await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
 }
 
@@ -89,6 +112,55 @@ describe.concurrent.each(WORLDS)('a drill via %s that was stopped', (_name, open
     expect(resumed.verdict, story(resumed)).toBe('passed')
     expect(skippedOf(resumed)).toEqual([11])
     expect(world.org.truth.counts().alive).toBe(alive)
+  })
+})
+
+describe.concurrent('a drill that died in step 5, with a refresh under way, blames nobody for it', () => {
+  const lost = /The answer to a refresh went with the process that died/
+  const mixed = /2 refreshes came, .* which were of the process that died cannot be told/
+  const rows: readonly (readonly [
+    Depth,
+    'connected' | 'rotating',
+    Readonly<Record<number, RegExp>>,
+    'consent' | 'no consent',
+  ])[] = [
+    ['refresh', 'connected', { 6: mixed }, 'consent'],
+    ['refresh', 'rotating', { 5: lost, 7: lost }, 'consent'],
+    ['access', 'connected', { 5: mixed, 6: mixed }, 'no consent'],
+    ['access', 'rotating', { 5: lost, 7: lost, 15: /lives on at the provider/ }, 'consent'],
+  ]
+  test.each(rows)('depth %s, an app that is %s', async (depth, client, notJudged, how) => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client })
+    const alive = world.org.truth.counts().alive
+    await dieInDetection(world, depth)
+    const resumed = await resume(world, { platform: world.platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    const nos = Object.keys(notJudged).map(Number)
+    for (const no of nos)
+      expect(resumed.step(no)?.why).toMatch(notJudged[no] ?? expect.unreachable())
+    expect(resumed.records.at(-1)).toMatchObject({ isBack: true, stands: null, notJudged: nos })
+    expect(resumed.step(11)?.verdict).toBe(how === 'consent' ? 'pass' : 'skipped')
+    expect(world.org.truth.counts().alive).toBe(alive + (nos.includes(15) ? 1 : 0))
+  })
+
+  test('and still blames a platform that storms the provider', async () => {
+    const world = await openVaultWorld({ leaseMs: 400 })
+    await dieInDetection(world, 'refresh')
+    const { platform, direct } = world
+    const resumed = await resume(world, {
+      platform: {
+        ...platform,
+        async call(signal) {
+          const { refresh } = await platform.tokens()
+          if (refresh) await direct.way.refresh(direct.app, refresh, direct.means)
+          return platform.call(signal)
+        },
+      },
+    })
+    expect([resumed.failedAt, resumed.step(6)?.why], story(resumed)).toEqual([
+      6,
+      expect.stringMatching(/refreshes for one dead token/),
+    ])
   })
 })
 

@@ -122,6 +122,7 @@ function asFault(record: EvidenceRecord): ReportResult {
   return { ...(record as unknown as ReportResult), name: String(record.inject) }
 }
 
+const DETECTION_STEP = 5
 const NOTICE_STEP = 7
 
 /** The last step, as a result like the others; null where the drill did not come to it. */
@@ -173,23 +174,26 @@ export function numberRows(report: DrillReport): readonly NumberRow[] {
   const { numbers } = end
   // Nobody is told of what heals by itself, and nothing is shown as well that should not be.
   const isDeath = depth !== 'access'
+  const isJudged = (step: number) => !end.notJudged?.includes(step)
   const rows: readonly (NumberRow | false)[] = [
     {
       name: depth === 'access' ? 'Time to heal' : 'Time to detect',
       ms: numbers.detectMs,
       limitMs: limits.detectMs,
+      isJudged: isJudged(DETECTION_STEP),
     },
     isDeath && {
       name: 'Time to notify',
       ms: numbers.notifyMs,
       limitMs: limits.notifyMs,
-      isJudged: !end.notJudged?.includes(NOTICE_STEP),
+      isJudged: isJudged(NOTICE_STEP),
     },
     { name: 'Time to recover', ms: numbers.recoverMs, limitMs: limits.recoverMs },
     isDeath && {
       name: 'False-healthy window',
       ms: numbers.falseHealthyMs,
       limitMs: limits.falseHealthyMs,
+      isJudged: isJudged(DETECTION_STEP),
     },
     {
       name: isDeath ? 'Refresh attempts' : 'Refreshes to heal',

@@ -11,7 +11,7 @@ import {
   until,
 } from '../look.ts'
 import type { Notice, Receiver } from '../platform.ts'
-import { fail, failFirst, type Judgement, pass, type StepOf, skip } from '../step.ts'
+import { fail, failFirst, type Judgement, pass, type StepOf, skip, unless } from '../step.ts'
 
 /** How often a job of a customer's would call. */
 const CALL_MS = 250
@@ -23,7 +23,12 @@ const NEEDS_OWNER = new Set<string>(['reconnect_needed', 'reconnecting', 'disabl
 /** Causes that say, rightly, that the grant is gone. */
 const RIGHT_CAUSES = new Set<string>(['revoked_or_expired', 'by_owner', 'no_refresh_token'])
 
-export interface SeenDetection {
+/** As the memory has it; null where no process of the drill died before step 5 was judged. */
+export interface SeenCutOff {
+  readonly cutOff: number | null
+}
+
+export interface SeenDetection extends SeenCutOff {
   readonly calls: number
   readonly last: SeenCall
   readonly state: string
@@ -49,6 +54,7 @@ export const detectionStep: StepOf<SeenDetection> = {
     const { depth, limits } = rules
     const since = memory.revokedAt ?? clock.now()
     const isDead = depth !== 'access'
+    const cutOff = memory.cutOff ?? null
     let calls = 0
     const act = memory.accessSurvives ? platform.forceRefresh : platform.call
     const last = await until(
@@ -58,7 +64,7 @@ export const detectionStep: StepOf<SeenDetection> = {
         calls += 1
         return callThrough(context, (on) => act.call(platform, on))
       },
-      (call) => (isDead ? isDeath(call) : call.ok),
+      (call) => isLostWithIt(call.cause, cutOff, rules) || (isDead ? isDeath(call) : call.ok),
     )
     // A scheduled check may refresh what is well: what healed it is counted before.
     const refreshes = await countRefreshes(context, since)
@@ -89,10 +95,54 @@ export const detectionStep: StepOf<SeenDetection> = {
       refreshes,
       detectMs: detectMsOf(context),
       falseHealthyMs: falseHealthyMsOf(context),
+      cutOff,
     }
   },
-  judge: (seen, rules) =>
-    rules.depth === 'access' ? judgeHealing(seen, rules) : judgeDeath(seen, rules),
+  judge(seen, rules) {
+    if (NEEDS_OWNER.has(seen.state) && isLostWithIt(seen.cause, seen.cutOff, rules)) {
+      return skip(LOST_WITH_IT)
+    }
+    return rules.depth === 'access' ? judgeHealing(seen, rules) : judgeDeath(seen, rules)
+  },
+}
+
+/** What it rotated to went with the process that died: the platform is right to ask the owner. */
+function isLostWithIt(
+  cause: string | null,
+  cutOff: SeenCutOff['cutOff'],
+  { traits }: DrillRules,
+): boolean {
+  return (cutOff ?? 0) > 0 && traits.rotation !== 'never' && cause === 'rotated_token_lost'
+}
+
+const LOST_WITH_IT =
+  'The answer to a refresh went with the process that died: that the owner is asked for a token that was lost is right, and says nothing of the revocation.'
+
+/** A time that went on while the drill was dead is no fault of the platform's, and shows nothing. */
+function lateOnly(late: string | false): string | false {
+  return late && `${late} For a part of that the drill was dead, so that it cannot be judged.`
+}
+
+/** Refreshes that are too many, or too few, but for those of processes that died. */
+function isOff(count: number | null, bound: { least: number; most: number }, cutOff: number) {
+  if (count === null) return false
+  return count > bound.most + cutOff || (cutOff === 0 && count < bound.least)
+}
+
+/** Which refreshes were of a process that died only the provider knows, and it does not know of whom they were. */
+function mixed(
+  { refreshes, cutOff }: { readonly refreshes: SeenRefreshes } & SeenCutOff,
+  most: number,
+): string | false {
+  const count = mostOf(refreshes)
+  if (!cutOff || count === null) return false
+  if (refreshes.provider === null) {
+    return 'The drill died while the connection was looked at, and the refreshes of the process that died are not counted.'
+  }
+  return (
+    count > most &&
+    `${formatCounted(count, 'refresh', 'refreshes')} came, and the drill died while the connection was looked at: which were of the process that died cannot be told.`
+  )
 }
 
 /** A limit or a lack of rights is a no of the provider's as well, and may pass. */
@@ -111,27 +161,31 @@ function falseHealthyMsOf({ memory, rules, clock }: DrillContext): number | null
 }
 
 function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
-  const { last, accessChanged, state, refreshes, detectMs } = seen
+  const { last, accessChanged, state, refreshes, detectMs, cutOff } = seen
   const count = mostOf(refreshes)
-  return failFirst(
+  const late = tooLong('to heal', detectMs, limits.detectMs)
+  const judged = failFirst(
     [
       NEEDS_OWNER.has(state) &&
         `The platform says ${state}, though only the access token is dead: a refresh would do.`,
       !last.ok &&
         `Calls through the platform still fail (${last.cause ?? last.status ?? 'no answer'}).`,
       !accessChanged && 'The platform says that all is well, and still holds the dead token.',
-      count !== null &&
-        count !== 1 &&
-        `It took ${formatCounted(count, 'refresh', 'refreshes')}, and exactly one is right.`,
-      tooLong('to heal', detectMs, limits.detectMs),
+      isOff(count, { least: 1, most: 1 }, cutOff ?? 0) &&
+        `It took ${formatCounted(count ?? 0, 'refresh', 'refreshes')}, and exactly one is right.`,
+      cutOff === null && late,
     ],
     `It healed by itself within ${formatDuration(detectMs ?? 0)}, with one refresh.`,
   )
+  return unless(judged, [mixed(seen, 1), lateOnly(late)])
 }
 
 function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
-  const { last, state, detectMs, falseHealthyMs } = seen
-  return failFirst(
+  const { last, state, detectMs, falseHealthyMs, cutOff } = seen
+  const late =
+    tooLong('to notice', detectMs, limits.detectMs) ||
+    tooLong('to say that it is not well', falseHealthyMs, limits.falseHealthyMs)
+  const judged = failFirst(
     [
       last.ok && 'The platform does not notice: calls through it still go well.',
       !last.ok &&
@@ -141,11 +195,11 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
       last.cause !== null &&
         !RIGHT_CAUSES.has(last.cause) &&
         `The platform gives the wrong cause: ${last.cause}.`,
-      tooLong('to notice', detectMs, limits.detectMs),
-      tooLong('to say that it is not well', falseHealthyMs, limits.falseHealthyMs),
+      cutOff === null && late,
     ],
     `Noticed within ${formatDuration(detectMs ?? 0)}: the platform says ${state}.`,
   )
+  return unless(judged, [lateOnly(late)])
 }
 
 function tooLong(what: string, ms: number | null, max: number): string | false {
@@ -156,7 +210,7 @@ function tooLong(what: string, ms: number | null, max: number): string | false {
   )
 }
 
-export interface SeenStorm {
+export interface SeenStorm extends SeenCutOff {
   readonly calls: number
   readonly ok: number
   readonly forMs: number
@@ -195,24 +249,26 @@ export const stormStep: StepOf<SeenStorm> = {
     const { othersAnswering = [] } = memory
     const silent = await silentOf(context, othersAnswering)
     const brokenOthers = [...new Set([...shownBroken, ...silent])]
-    return { calls, ok, forMs, refreshes, othersCalled: othersAnswering.length, brokenOthers }
+    const seen = { calls, ok, forMs, refreshes, cutOff: memory.cutOff ?? null }
+    return { ...seen, othersCalled: othersAnswering.length, brokenOthers }
   },
-  judge({ calls, refreshes, othersCalled, brokenOthers }, { depth, habits }) {
+  judge(seen, { depth, habits }) {
+    const { calls, refreshes, othersCalled, brokenOthers, cutOff } = seen
     const bound = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
     const count = mostOf(refreshes)
     const called =
       othersCalled === 0 ? '' : `: ${formatCounted(othersCalled, 'answers', 'answer')} a call`
     const ofCheck =
       depth === 'access' && habits.refreshesOfCheck > 0 ? ', those of its scheduled check too' : ''
-    return failFirst(
+    const judged = failFirst(
       [
-        count !== null &&
-          count > bound &&
+        isOff(count, { least: 0, most: bound }, cutOff ?? 0) &&
           `${count} refreshes for one dead token, and at most ${bound} ${bound === 1 ? 'is' : 'are'} right.`,
         brokenOthers.length > 0 && `Other connections broke with it: ${brokenOthers.join(', ')}.`,
       ],
       `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${bound}${ofCheck}`}. Other connections are as before${called}.`,
     )
+    return unless(judged, [mixed(seen, bound)])
   },
 }
 
@@ -226,7 +282,7 @@ async function silentOf(context: DrillContext, others: readonly string[]) {
   return silent
 }
 
-export interface SeenNotices {
+export interface SeenNotices extends SeenCutOff {
   readonly receiver: Receiver
   readonly state: string
   /** Step 5 has seen it heal by itself. */
@@ -288,14 +344,20 @@ export const noticeStep: StepOf<SeenNotices> = {
       })),
       notifyMs: notices.length > 0 ? first - since : null,
       duplicates: memory.duplicateNotices,
+      cutOff: memory.cutOff ?? null,
     }
   },
   judge(seen, rules) {
-    return rules.depth === 'access' ? judgeQuiet(seen) : judgeNotices(seen, rules)
+    return rules.depth === 'access' ? judgeQuiet(seen, rules) : judgeNotices(seen, rules)
   },
 }
 
-function judgeQuiet({ notices, state, healed }: SeenNotices): Judgement {
+function judgeQuiet(seen: SeenNotices, rules: DrillRules): Judgement {
+  const { notices, state, healed, cutOff } = seen
+  const [first] = notices
+  if (notices.length === 1 && first && isLostWithIt(first.cause, cutOff, rules)) {
+    return skip(LOST_WITH_IT)
+  }
   if (notices.length > 0) {
     return fail(
       healed
@@ -310,9 +372,10 @@ function judgeQuiet({ notices, state, healed }: SeenNotices): Judgement {
 }
 
 function judgeNotices(
-  { receiver, notices, state, notifyMs }: SeenNotices,
-  { habits, limits }: DrillRules,
+  { receiver, notices, state, notifyMs, cutOff }: SeenNotices,
+  rules: DrillRules,
 ): Judgement {
+  const { habits, limits } = rules
   if (!isHeard(receiver) && !habits.signsNotices && NEEDS_OWNER.has(state)) {
     return skip(
       receiver === 'lost'
@@ -320,7 +383,12 @@ function judgeNotices(
         : 'The platform tells by mail alone, and the drill has no mailbox to see one.',
     )
   }
-  const wrong = notices.find(({ cause }) => cause !== null && !RIGHT_CAUSES.has(cause))
+  const isLost = notices.some(({ cause }) => isLostWithIt(cause, cutOff, rules))
+  const wrong = notices.find(
+    ({ cause }) =>
+      cause !== null && !RIGHT_CAUSES.has(cause) && !isLostWithIt(cause, cutOff, rules),
+  )
+  const late = tooLong('to tell anybody', notifyMs, limits.notifyMs)
   const cameNone =
     habits.signsNotices && notices.every(({ signatureGood }) => signatureGood === null)
   const judged = failFirst(
@@ -337,15 +405,16 @@ function judgeNotices(
       wrong !== undefined &&
         habits.tellsCause &&
         `The notice gives the wrong cause: ${wrong.cause}.`,
-      tooLong('to tell anybody', notifyMs, limits.notifyMs),
+      cutOff === null && late,
     ],
     `One notice, ${formatDuration(notifyMs ?? 0)} after the revocation.`,
   )
-  return judged.verdict === 'pass' && cameNone
-    ? skip(
-        receiver === 'lost'
-          ? 'The history has the death once; what was sent of it went to the process that died.'
-          : 'The history has the death, and nothing of the drill’s receives webhooks to show that one was sent.',
-      )
-    : judged
+  return unless(judged, [
+    cameNone &&
+      (receiver === 'lost'
+        ? 'The history has the death once; what was sent of it went to the process that died.'
+        : 'The history has the death, and nothing of the drill’s receives webhooks to show that one was sent.'),
+    isLost && LOST_WITH_IT,
+    lateOnly(late),
+  ])
 }
