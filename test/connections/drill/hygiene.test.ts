@@ -85,6 +85,21 @@ describe.concurrent.each(WORLDS)('step 15, via %s', (_name, open) => {
     expect(await Promise.all(begun.map((refresh) => isAlive(world, refresh)))).toEqual([true])
   })
 
+  test('leaves all alone where more began than codes were lost: one is somebody else’s', async () => {
+    const world = await open()
+    const begun: Secret[] = []
+    const stranger = meanwhile(world.platform, async () => {
+      begun.push((await world.grant()).refresh)
+    })
+    const platform = losingTheFirst(world, stranger)
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.step(15), story(drilled)).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/^3 live tokens, and 1 before: 2 began meanwhile.* left alone/),
+    })
+    expect(await Promise.all(begun.map((refresh) => isAlive(world, refresh)))).toEqual([true])
+  })
+
   test('at a provider that is no emulator a grant is left alone, whether or not a code was lost', async () => {
     const { lab: _, ...world } = await open()
     const alive = world.org.truth.counts().alive
@@ -96,6 +111,29 @@ describe.concurrent.each(WORLDS)('step 15, via %s', (_name, open) => {
     })
     expect(world.org.truth.counts().alive).toBe(alive + 1)
   })
+})
+
+test('step 15 does not take the grant that a reconnect replaced at depth access for somebody else’s', async () => {
+  const world = await openVaultWorld()
+  let isDetecting = false
+  const drilled = await drill(world, {
+    depth: 'access',
+    limits: { detectMs: 500 },
+    platform: {
+      ...world.platform,
+      async call() {
+        const call = await world.platform.call()
+        return isDetecting ? { ...call, ok: false, cause: 'network' } : call
+      },
+    },
+    more: {
+      listen: ({ kind, step }) => {
+        if (kind === 'intent') isDetecting = step === 5
+      },
+    },
+  })
+  expect([drilled.failedAt, drilled.step(11)?.verdict], story(drilled)).toEqual([5, 'pass'])
+  expect(drilled.step(15)?.why).toBe('1 live token, and 1 before.')
 })
 
 describe.concurrent('step 15 after faults', () => {

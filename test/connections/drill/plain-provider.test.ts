@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { drill, openPlainWorld, story } from './world.ts'
+import { drill, openPlainWorld, resume, story } from './world.ts'
 
 const TRAITS = { rotation: 'never' }
 /** Step 4 waits for a token that lives. */
@@ -53,11 +53,26 @@ describe.concurrent('a revocation that the provider does not say yes to', () => 
     },
   )
 
-  test('and that cannot be brought back is said to be dead', async () => {
-    const world = await openPlainWorld(TRAITS, { answers: 'access_unsupported' })
+  test.each([
+    [
+      'is dead, where a refresh showed it',
+      {},
+      'access_unsupported',
+      'grant',
+      /^drilled is dead: .* nobody has reconnected it/,
+    ],
+    [
+      'may be dead, where nothing did',
+      { revokeRefresh: 'token' },
+      'none',
+      'refresh',
+      /^drilled may be dead: its revocation was begun .*, what came of it is not known, and nobody/,
+    ],
+  ] as const)('and that is not brought back %s', async (_title, traits, answers, depth, stands) => {
+    const world = await openPlainWorld({ ...TRAITS, ...traits }, { answers })
     const { platform } = world
     const drilled = await drill(world, {
-      depth: 'grant',
+      depth,
       platform: {
         ...platform,
         applyCallback: async () => ({ ok: false, route: 'callback', cause: null }),
@@ -65,7 +80,7 @@ describe.concurrent('a revocation that the provider does not say yes to', () => 
     })
     expect(drilled.records.at(-1), story(drilled)).toMatchObject({
       isBack: false,
-      stands: expect.stringMatching(/^drilled is dead: .* nobody has reconnected it/),
+      stands: expect.stringMatching(stands),
     })
   })
 
@@ -84,6 +99,33 @@ describe.concurrent('a revocation that the provider does not say yes to', () => 
       expect((await world.platform.tokens()).refresh?.reveal()).toBe(refresh?.reveal())
     },
   )
+
+  test('that was begun by a process that died is not undone by a second one that is not sent', async () => {
+    const world = await openPlainWorld({ ...TRAITS, revokeRefresh: 'token' })
+    const { direct, platform } = world
+    const stop = new AbortController()
+    const revokeWith = (revoke: typeof direct.way.revoke) => ({
+      ...world,
+      direct: { ...direct, way: { ...direct.way, revoke } },
+    })
+    const dying = revokeWith(async (...args) => {
+      await direct.way.revoke(...args)
+      stop.abort()
+      stop.signal.throwIfAborted()
+      return expect.unreachable()
+    })
+    await expect(
+      drill(dying, { depth: 'refresh', platform, signal: stop.signal }),
+    ).rejects.toMatchObject({ code: 'stopped_by_signal' })
+    const code = 'http_unreachable'
+    const unsent = { revoked: 'no', alreadyDead: false, status: null, code } as const
+    const resumed = await resume(
+      revokeWith(async () => unsent),
+      { platform },
+    )
+    expect([resumed.failedAt, resumed.step(11)?.verdict], story(resumed)).toEqual([3, 'pass'])
+    expect(resumed.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+  })
 
   test('is not said to have had no effect where a server refuses and acts', async () => {
     const world = await openPlainWorld(TRAITS)

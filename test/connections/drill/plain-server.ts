@@ -9,8 +9,11 @@ export interface Revoking {
   /** What an access token, and a refresh token, takes along. */
   readonly access: 'token' | 'grant'
   readonly refresh: 'token' | 'grant'
-  /** What it answers; `access_unsupported` refuses access tokens alone (section 2.2.1). */
-  readonly answers: 'revoked' | 'access_unsupported' | 'refused' | 'lost'
+  /**
+   * What it answers: `access_unsupported` refuses access tokens alone (section 2.2.1); `lost` gives no answer
+   * after it acted, `none` gives none and does nothing.
+   */
+  readonly answers: 'revoked' | 'access_unsupported' | 'refused' | 'lost' | 'none'
 }
 
 export interface PlainServer {
@@ -76,6 +79,7 @@ export async function startPlainServer(wish: Partial<Revoking>): Promise<PlainSe
     if (answers === 'refused' || (answers === 'access_unsupported' && kind === 'access')) {
       return answer(response, 400, { error: 'unsupported_token_type' })
     }
+    if (answers === 'none') return response.destroy()
     dead.add(asked)
     const grant = tokens[kind].get(asked)
     if (grant && revoking[kind] === 'grant') grant.isDead = true

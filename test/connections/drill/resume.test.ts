@@ -1,10 +1,21 @@
+import { readdirSync, readFileSync, utimesSync } from 'node:fs'
+import { join } from 'node:path'
 import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import type { DrillListener } from '../../../src/connections/drill/drill.ts'
+import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
+import {
+  listUnfinished,
+  openJournal,
+  resumeJournal,
+} from '../../../src/connections/drill/journal.ts'
 import type { Depth, Platform } from '../../../src/connections/drill/platform.ts'
 import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
 import { headlineOf, readReport } from '../../../src/connections/drill/report/model.ts'
 import { renderDrillEnd } from '../../../src/connections/drill/report/terminal.ts'
+import { systemClock } from '../../../src/core/clock.ts'
+import { newId } from '../../../src/store/store.ts'
 import {
   type Drilled,
   drill,
@@ -12,6 +23,7 @@ import {
   openAccountWorld,
   openVaultWorld,
   resume,
+  sealer,
   story,
   type VaultWorld,
 } from './world.ts'
@@ -225,6 +237,64 @@ describe.concurrent('what the platform keeps of its notices is judged after a re
     expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 7])
     expect(resumed.step(7)?.why).toMatch(/to tell anybody, and at most 1 ms is allowed/)
   })
+})
+
+test('tokens that the platform changed by itself, while the old ones live, are no reconnect', async () => {
+  const world = await openVaultWorld({}, { client: 'rotating' })
+  const stop = new AbortController()
+  const { direct, platform } = world
+  const way: typeof direct.way = {
+    ...direct.way,
+    async revoke() {
+      stop.abort()
+      stop.signal.throwIfAborted()
+      return expect.unreachable()
+    },
+  }
+  const dying = { ...world, direct: { ...direct, way } }
+  await expect(
+    drill(dying, { depth: 'refresh', platform, signal: stop.signal }),
+  ).rejects.toMatchObject({ code: 'stopped_by_signal' })
+  const { refresh } = await platform.tokens()
+  expect((await platform.forceRefresh()).ok).toBe(true)
+  const changed = (await platform.tokens()).refresh
+  expect(changed?.reveal()).not.toBe(refresh?.reveal())
+  const resumed = await resume(world, { platform })
+  expect(resumed.records.filter(({ why }) => /was reconnected before/.test(String(why)))).toEqual(
+    [],
+  )
+  expect(resumed.step(11)?.verdict, story(resumed)).toBe('pass')
+})
+
+test('a drill that was taken over writes nothing more, and revokes nothing', async () => {
+  const world = await openVaultWorld()
+  const { platform, folder } = world
+  const alive = world.org.truth.counts().alive
+  const means = { folder: join(folder, 'drills'), sealer }
+  let sound = 0
+  const listen: DrillListener = ({ kind, step, no }) => {
+    if (kind !== 'step' || step !== 2) return
+    sound = no + 1
+    for (const name of readdirSync(means.folder).filter((one) => one.endsWith('.lock'))) {
+      utimesSync(join(means.folder, name), 1, 1)
+    }
+    const [stood] = listUnfinished(means.folder)
+    resumeJournal(stood?.about.drill ?? '', means).journal.leave()
+  }
+  const evidence = join(folder, 'evidence-of-both.jsonl')
+  const about = { drill: newId('drl'), subject: 'drilled', via: 'rescind', evidence } as const
+  const more = {
+    listen,
+    journal: openJournal({ ...about, depth: 'grant', mode: 'simulated' }, means),
+    evidence: createEvidence(evidence, {
+      ...{ signer: openEvidenceKey(join(folder, 'drill-key')), clock: systemClock },
+    }),
+  }
+  await expect(drill(world, { depth: 'grant', platform, more })).rejects.toMatchObject({
+    code: 'drill_busy',
+  })
+  expect(readFileSync(evidence, 'utf8').trimEnd().split('\n')).toHaveLength(sound)
+  expect(world.org.truth.counts().alive).toBe(alive)
 })
 
 test('what was told and could not be judged after a resume is no number of the end', async () => {
