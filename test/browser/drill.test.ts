@@ -9,10 +9,58 @@ import { renderDrillHtml } from '../../src/connections/drill/report/html.ts'
 import { renderDrillJunit } from '../../src/connections/drill/report/junit.ts'
 import { readReport } from '../../src/connections/drill/report/model.ts'
 import { type TracedCall, traceLine } from '../../src/connections/open-connectors/trace.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { startRawServer } from '../cli/raw-server.ts'
 import { drill, openAccountWorld, openVaultWorld, story } from '../connections/drill/world.ts'
 import { HOSTILE_NAMES } from '../sweep/report/sample-model.ts'
 import { chromiumPath, launchChromium, withoutChromium } from './chromium.ts'
 import { type FaintText, FIND_FAINT_TEXTS } from './contrast.ts'
+
+// Skipped only where no Chromium is installed, nor may be: the title says so.
+describe.skipIf(chromiumPath === null)(`the picture of a consent${withoutChromium}`, () => {
+  const redirectUri = 'http://127.0.0.1:4799/callback'
+  const page = (pin: string, shown = '') =>
+    `<form method="post"><input name="user"><input name="pin" type="text" value="${pin}">${shown}
+<button name="d" value="deny">Deny</button><button name="d" value="allow">Allow</button></form>`
+
+  /** What a login and its consent in one, or on two pages, leaves a picture of. */
+  const pictureOf = async (pin: string, isTwice: boolean) => {
+    const server = await startRawServer(({ method, body }, response) => {
+      const typed = new URLSearchParams(body)
+      const isOver = method === 'POST' && (!isTwice || typed.has('again'))
+      if (isOver)
+        return response.writeHead(302, { location: `${redirectUri}?state=s&code=c` }).end()
+      response.setHeader('content-type', 'text/html')
+      const again = '<input type="hidden" name="again" value="1">'
+      response.end(method === 'POST' ? page(typed.get('pin') ?? '', again) : page(''))
+    })
+    const pictures: Uint8Array[] = []
+    const fields = { user: 'ann', pin }
+    const consent = await browserConsent({ fields }, { keepPicture: (png) => pictures.push(png) })
+    try {
+      const link = { url: `${server.url}/authorize`, state: new Secret('s'), redirectUri }
+      const { callback, screenshot } = await consent.visit(link, 'allow')
+      expect(callback?.code?.reveal()).toBe('c')
+      expect(server.requests.at(-1)?.body).toContain(pin)
+      return { screenshot, count: pictures.length }
+    } finally {
+      await consent.close()
+      server.close()
+    }
+  }
+
+  test.each([
+    ['on the page of the login itself', false, 1],
+    ['on a page that shows it anew', true, 2],
+  ])('holds no secret that is typed in clear, %s', async (_title, isTwice, count) => {
+    const [one, other] = [
+      await pictureOf('PIN-110099', isTwice),
+      await pictureOf('PIN-884422', isTwice),
+    ]
+    expect(one).toEqual({ screenshot: expect.stringMatching(/^[0-9a-f]{64}$/), count })
+    expect(one).toEqual(other)
+  })
+})
 
 // Skipped only where no Chromium is installed, nor may be: the title says so.
 describe.skipIf(chromiumPath === null)(`a drill in a browser${withoutChromium}`, () => {

@@ -21,10 +21,13 @@ const PAGES_MAX = 12
 /** A page that is not there by then does not come. */
 const PAGE_MS_MAX = 30_000
 
+/** A grey that is nobody's page. */
+const MASK_COLOR = '#8a94a0'
+
 export interface BrowserWish {
   /** The browser's program; found where the system puts it otherwise. */
   readonly program?: string | undefined
-  /** Takes the picture of the page on which the decision is made. */
+  /** Takes the picture of the page on which the decision is made, without what stands in its inputs. */
   readonly keepPicture?: ((png: Uint8Array, decision: Decision) => void) | undefined
   /** Sees each page that is asked for. */
   readonly trace?: ((call: TracedCall) => void) | undefined
@@ -124,12 +127,14 @@ async function walk(context: BrowserContext, wish: Walk): Promise<ConsentVisit> 
   while (callback.url === undefined) {
     pages += 1
     if (pages > PAGES_MAX) throw stuck(`The login did not come to an end in ${PAGES_MAX} pages.`)
+    // Before anything is typed, for a login and its consent may be one page.
+    const seen = await takePicture(page)
     const typed = await typeIn(page, fields.fields)
     const button = await findButton(page, fields, decision)
     if (button === undefined && !typed)
       throw stuck(`The page "${await page.title()}" has no button for it.`)
     if (button !== undefined) {
-      picture = await page.screenshot({ type: 'png' })
+      picture = seen
       wish.wish.keepPicture?.(picture, decision)
     }
     const moved = nextPage(page)
@@ -179,6 +184,13 @@ function ignoreIfTaken(taken: Taken) {
   return (error: unknown) => {
     if (taken.url === undefined) throw error
   }
+}
+
+const INPUTS = 'input:not([type=submit], [type=button]), textarea'
+
+/** A page may show anew what was typed on the one before it: no input is in the picture. */
+function takePicture(page: Page): Promise<Uint8Array> {
+  return page.screenshot({ type: 'png', mask: [page.locator(INPUTS)], maskColor: MASK_COLOR })
 }
 
 async function typeIn(page: Page, fields: Readonly<Record<string, string>>): Promise<boolean> {
