@@ -75,6 +75,7 @@ export const ERRORS = {
   provider_busy: EXIT.unexpected,
   webhook_refused: EXIT.unexpected,
   consent_failed: EXIT.notProven,
+  nobody_consented: EXIT.stopped,
   evidence_altered: EXIT.notProven,
   drill_refused: EXIT.planRefused,
   drill_busy: EXIT.planRefused,

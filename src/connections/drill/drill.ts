@@ -280,6 +280,8 @@ async function walkStep(run: Run, one: Step): Promise<void> {
   write(run, { kind: 'intent', step: one.no, name: one.name, will: one.act })
   const { seen, judgement } = await one.run(context).catch((error: unknown) => {
     if (!isRescindError(error) || context.signal?.aborted) throw error
+    // Who comes later goes on from here.
+    if (error.code === 'nobody_consented') throw error
     const why = `It could not be done: ${error.message}`
     return { seen: { error: error.code }, judgement: { verdict: 'fail', why } as const }
   })

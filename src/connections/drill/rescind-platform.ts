@@ -1,6 +1,6 @@
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { ConnectionWay } from '../../providers/connection-way.ts'
-import type { CauseCode, Connection } from '../connection.ts'
+import type { Cause, CauseCode, Connection } from '../connection.ts'
 import type { Health } from '../health.ts'
 import type { Reauthorizing, ReconnectOutcome } from '../reauthorize.ts'
 import { tenantsOfApp } from '../superseded.ts'
@@ -109,7 +109,10 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
     },
     reconnectLink: () => reauthorizing.link(id),
     // A state is good once: whoever takes it ends it.
-    endLink: async ({ state }) => void (await parts.store.takeReconnect(state)),
+    async endLink({ state }) {
+      await parts.store.takeReconnect(state)
+      await vault.giveUpReconnect(id, LINK_ENDED)
+    },
     async applyCallback(_link, { code, state, error, iss = null }) {
       return appliedOf(await reauthorizing.callback({ code, state, error, iss }))
     },
@@ -218,6 +221,12 @@ function asNotice({
   readonly cause: { readonly code: string } | null
 }): Notice {
   return { id, at, kind: kindOf(type), signatureGood: null, cause: cause?.code ?? null }
+}
+
+const LINK_ENDED: Cause = {
+  code: 'by_us',
+  confidence: 'certain',
+  text: 'The drill ended the link that nobody had come back by.',
 }
 
 function appliedOf(outcome: ReconnectOutcome): Applied {

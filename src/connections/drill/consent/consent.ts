@@ -12,7 +12,7 @@ export interface Consent {
   /**
    * Goes from the link to the callback.
    *
-   * @throws RescindError `consent_failed` when it leads nowhere
+   * @throws RescindError `consent_failed` when it leads nowhere, `nobody_consented` when a person does not come
    */
   visit(link: ReconnectLink, decision: Decision, signal?: AbortSignal): Promise<ConsentVisit>
   close(): Promise<void>

@@ -1,5 +1,6 @@
 import type { Clock } from '../../../core/clock.ts'
 import { RescindError } from '../../../core/errors.ts'
+import { formatDuration } from '../../../core/moments.ts'
 import { Secret } from '../../../core/secret.ts'
 import { isDoor, openDoor } from '../../../protocol/loopback-door.ts'
 import type { Platform, ReconnectLink } from '../platform.ts'
@@ -45,8 +46,8 @@ async function wait(
   means.show(link.url)
   try {
     const late = means.clock.sleep(means.waitMs, either).then(() => {
-      const message = `Nobody consented within ${means.waitMs / 60_000} minutes. Go on with: rescind drill resume`
-      throw new RescindError('consent_failed', message)
+      const message = `Nobody consented within ${formatDuration(means.waitMs)}.`
+      throw new RescindError('nobody_consented', message)
     })
     const state = link.state.reveal()
     const came = door?.visit.then((visit) =>

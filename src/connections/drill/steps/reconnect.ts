@@ -182,9 +182,15 @@ async function visitWith(
   link: ReconnectLink,
   decision: Decision,
 ): Promise<ConsentVisit> {
-  const visit = await context.consent.visit(link, decision, context.signal)
-  context.keepOut(visit.callback?.code ?? null)
-  return visit
+  try {
+    const visit = await context.consent.visit(link, decision, context.signal)
+    context.keepOut(visit.callback?.code ?? null)
+    return visit
+  } catch (error) {
+    // Nobody takes what would come by it now, and whoever goes on has a new one.
+    await endLink(context)
+    throw error
+  }
 }
 
 /** A denial that leads nowhere fails the step, and does not stop what brings the connection back. */
@@ -193,7 +199,6 @@ async function tryToDeny(context: DrillContext): Promise<SeenDenial | string> {
     return await deny(context)
   } catch (error) {
     if (!isRescindError(error, 'consent_failed')) throw error
-    await endLink(context)
     return error.message
   }
 }
