@@ -12,35 +12,40 @@ export type Visit =
   /** Not the answer that is waited for; the wait goes on. */
   | { readonly kind: 'stranger' }
 
-/** An address of this machine that the browser comes back to, open for one answer. */
+type Answer = Exclude<Visit, { readonly kind: 'stranger' }>
+
+/** An address of this machine that the browser comes back to. */
 export interface Door {
   readonly redirectUri: string
-  readonly visit: Promise<Exclude<Visit, { readonly kind: 'stranger' }>>
+  /** Waits for the answer with this state, and for no other any more. */
+  answer(state: string): Promise<Answer>
   close(): void
 }
 
 /**
- * Opens a loopback address for the answer with our state.
+ * Opens a loopback address for answers, one at a time; nobody else has it meanwhile.
  *
  * @param redirect port 0 takes any
  * @throws RescindError `config_invalid` for an address elsewhere, `usage` when the port is taken
  * @see RFC 8252 section 7.3
  */
-export async function openDoor(redirect: URL, state: string): Promise<Door> {
+export async function openDoor(redirect: URL): Promise<Door> {
   if (!isDoor(redirect)) {
     throw new RescindError(
       'config_invalid',
       'The redirectUri must be an http address of this machine, like http://localhost:1717/OauthRedirect.',
     )
   }
-  const { promise, resolve } = Promise.withResolvers<Awaited<Door['visit']>>()
+  let waiting: { readonly state: string; come(answer: Answer): void } | undefined
   const server = createServer((request, response) => {
+    const { state, come } = waiting ?? {}
     const visit = readVisit(request, redirect.pathname, state)
+    if (visit.kind !== 'stranger') waiting = undefined
     const { status, headers, html } = renderVisit(visit.kind)
     response.writeHead(status, headers).end(html)
     // Only when the page has left: the door is closed then, and every connection with it.
     response.once('close', () => {
-      if (visit.kind !== 'stranger') resolve(visit)
+      if (visit.kind !== 'stranger') come?.(visit)
     })
   })
   await listen(server, Number(redirect.port || '0'))
@@ -50,7 +55,11 @@ export async function openDoor(redirect: URL, state: string): Promise<Door> {
     server.closeAllConnections()
   }
   const redirectUri = `http://${redirect.hostname}:${port}${redirect.pathname}`
-  return { redirectUri, visit: promise, close }
+  const answer = (state: string) =>
+    new Promise<Answer>((come) => {
+      waiting = { state, come }
+    })
+  return { redirectUri, answer, close }
 }
 
 /** Says whether an address is one that a door can be opened at. */
@@ -72,15 +81,17 @@ function listen(server: Server, port: number): Promise<void> {
  * Judges a request to the loopback address. Only one with our state is the answer; anything else
  * may come from any page or program of this machine.
  *
+ * @param state undefined where no answer is waited for
  * @see RFC 6749 section 10.12
  */
 export function readVisit(
   request: Pick<IncomingMessage, 'method' | 'url'>,
   path: string,
-  state: string,
+  state: string | undefined,
 ): Visit {
   const url = new URL(request.url ?? '/', 'http://127.0.0.1')
-  if (request.method !== 'GET' || url.pathname !== path) return { kind: 'stranger' }
+  if (state === undefined || request.method !== 'GET' || url.pathname !== path)
+    return { kind: 'stranger' }
   if (!isSame(url.searchParams.get('state') ?? '', state)) return { kind: 'stranger' }
   const code = url.searchParams.get('code')
   if (code) return { kind: 'code', code, iss: url.searchParams.get('iss') }

@@ -38,7 +38,7 @@ const PAGES: Readonly<
   code: {
     status: 200,
     sign: TICK,
-    words: ['The login is approved', `${CLOSE} The terminal says who is logged in.`],
+    words: ['The login is approved', `${CLOSE} The terminal says what came of it.`],
   },
   refused: {
     status: 200,
@@ -48,7 +48,10 @@ const PAGES: Readonly<
   stranger: {
     status: 404,
     sign: CROSS,
-    words: ['There is nothing here', 'This login has another address.'],
+    words: [
+      'There is nothing here',
+      'What is waited for has another address: the terminal shows it.',
+    ],
   },
 }
 

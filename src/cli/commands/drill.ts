@@ -210,13 +210,13 @@ function createOrClose(context: Context, path: string, journal: DrillJournal): E
 async function consentOf(
   context: Context,
   http: Context['http'],
-  { platform }: OpenTarget,
+  target: OpenTarget,
   options: RunOptions & { readonly folder: string },
 ): Promise<Consent & AsyncDisposable> {
   const { consent: how, folder } = options
   const keepPicture = (png: Uint8Array) => writeReport(join(folder, 'consent.png'), png)
   const consent = await openConsent(context, http, {
-    ...{ how, platform, keepPicture, trace: traceOf(context, options) },
+    ...{ how, target, keepPicture, trace: traceOf(context, options) },
   })
   return { ...consent, [Symbol.asyncDispose]: consent.close }
 }

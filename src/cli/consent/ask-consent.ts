@@ -22,17 +22,16 @@ export async function askPerson(
   { mayOpenBrowser }: { readonly mayOpenBrowser: boolean },
 ): Promise<Callback> {
   const { io, output } = context
-  const door = isDoor(new URL(redirectUri))
-    ? await openDoor(new URL(redirectUri), state.reveal())
-    : undefined
+  const door = isDoor(new URL(redirectUri)) ? await openDoor(new URL(redirectUri)) : undefined
   try {
+    const answer = door?.answer(state.reveal())
     output.note(`Open this address, and consent:\n${url}`)
     if (mayOpenBrowser) openBrowser(url)
-    if (door === undefined) {
+    if (answer === undefined) {
       const pasted = await readSecretInput(io, 'address that the browser was sent to')
       return callbackIn(pasted.reveal())
     }
-    const visit = await within(door.visit, context)
+    const visit = await within(answer, context)
     return visit.kind === 'code'
       ? { code: new Secret(visit.code), state: state.reveal(), error: null }
       : { code: null, state: state.reveal(), error: visit.error }

@@ -220,7 +220,7 @@ function revealed(fields: Readonly<Record<string, Secret>>): Readonly<Record<str
 
 export interface ConsentWish {
   readonly how: 'browser' | 'form' | 'link' | undefined
-  readonly platform: Platform
+  readonly target: Pick<OpenTarget, 'platform' | 'direct'>
   readonly keepPicture: (png: Uint8Array) => void
   /** Sees the pages that a browser asks for: it goes its own way out. */
   readonly trace?: ((call: TracedCall) => void) | undefined
@@ -233,7 +233,7 @@ export interface ConsentWish {
 export async function openConsent(
   context: Context,
   http: Http,
-  { how, platform, keepPicture, trace }: ConsentWish,
+  { how, target, keepPicture, trace }: ConsentWish,
 ): Promise<Consent> {
   const { consent } = context.config.drill()
   const fields = revealed(consent.fields)
@@ -248,8 +248,10 @@ export async function openConsent(
     case 'link': {
       const show = (url: string) =>
         context.output.note(`Open this address as the owner, and consent:\n${url}`)
+      const { platform, direct } = target
+      const { redirectUri } = direct.app
       const { clock } = context.io
-      return linkConsent({ clock, platform, show, waitMs: PERSON_MS_MAX })
+      return linkConsent({ clock, http, platform, redirectUri, show, waitMs: PERSON_MS_MAX })
     }
   }
 }

@@ -21,6 +21,7 @@ import {
 } from './journal.ts'
 import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
 import { callThrough, identityText, probeDirectly } from './look.ts'
+import type { HeldTokens } from './platform.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
 import { becomeReconnected } from './steps/reconnect.ts'
@@ -174,19 +175,16 @@ function rememberCutOff({ options, context, judged }: Run): void {
 
 /** The process may have died after the new grant was stored, or a person has reconnected it by hand. */
 async function isBackAlready(context: DrillContext): Promise<boolean> {
-  const { memory, secrets, platform, rules, fingerprint, signal } = context
+  const { memory, secrets, rules, fingerprint } = context
   const old = secrets.old?.refresh ?? null
   if (memory.revokedAt === null || rules.depth === 'access' || old === null) return false
   if (memory.reconnected || memory.healedAlone) return false
-  const held = await platform.tokens(signal).catch((error: unknown) => {
-    if (!isRescindError(error)) throw error
-    return null
-  })
+  const held = await heldNow(context)
   if (!held?.refresh || fingerprint(held.refresh) === fingerprint(old)) return false
   context.keepOut(held.access, held.refresh)
   // A platform that rotates changes its tokens by itself, while the old ones live.
   const isDead = memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
-  return isDead && (await isWell(context))
+  return isDead && (await isBackNow(context))
 }
 
 /** What ends with a command keeps its line to itself, so that it can be pasted. */
@@ -395,12 +393,19 @@ function whyHurt({ context }: Run): string | undefined {
   return hurt ? `The fault ${hurt.fault} left the connection dead.` : undefined
 }
 
-/** An access token that was revoked may be refreshed after the drill has looked: the provider says whether it was. */
-async function isHealedUnseen(context: DrillContext): Promise<boolean> {
-  if (context.rules.depth !== 'access' || !(await isWell(context))) return false
-  const { access } = await context.platform.tokens(context.signal)
-  context.keepOut(access)
-  return (await probeDirectly(context, access)).verdict === 'alive'
+/** A platform may say that calls go well: the provider must take the token that it holds. */
+async function isBackNow(context: DrillContext): Promise<boolean> {
+  if (!(await isWell(context))) return false
+  const held = await heldNow(context)
+  context.keepOut(held?.access ?? null)
+  return held !== null && (await probeDirectly(context, held.access)).verdict === 'alive'
+}
+
+function heldNow({ platform, signal }: DrillContext): Promise<HeldTokens | null> {
+  return platform.tokens(signal).catch((error: unknown) => {
+    if (!isRescindError(error)) throw error
+    return null
+  })
 }
 
 async function isWell(context: DrillContext): Promise<boolean> {
@@ -441,7 +446,7 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const isMended = memory.healedAlone || memory.reconnected
   const isOver = isMended || !mayBeRevoked(memory) || (await isHealedUnseen(run.context))
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
-  const isBack = (await isWell(run.context)) && isOver
+  const isBack = (await isBackNow(run.context)) && isOver
   write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack, startedAt }))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }

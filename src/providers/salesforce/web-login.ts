@@ -40,14 +40,15 @@ export async function logInByBrowser(
   const state = randomBytes(RANDOM_BYTES).toString('base64url')
   const verifier = randomBytes(RANDOM_BYTES).toString('base64url')
   const redirect = new URL(login.redirectUri ?? `http://127.0.0.1:0${CALLBACK_PATH}`)
-  const door = await openDoor(redirect, state)
+  const door = await openDoor(redirect)
   let code: string
   try {
+    const answer = door.answer(state)
     const challenge = createHash('sha256').update(verifier).digest('base64url')
     await browser.open(
       authorizeUrl(tenant, login, { redirect: door.redirectUri, state, challenge }),
     )
-    code = await withDeadline(codeOf(door), means)
+    code = await withDeadline(codeOf(answer), means)
   } finally {
     door.close()
   }
@@ -103,8 +104,8 @@ async function exchange(
   return verdict.minted
 }
 
-async function codeOf(door: Door): Promise<string> {
-  const visit = await door.visit
+async function codeOf(answer: ReturnType<Door['answer']>): Promise<string> {
+  const visit = await answer
   if (visit.kind === 'code') return visit.code
   throw refusedByPerson(vendorText(`${visit.error}. ${visit.description}`))
 }

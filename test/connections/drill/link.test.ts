@@ -1,21 +1,32 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { getRequestListener } from '@hono/node-server'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { createConnectionsApi } from '../../../src/connections/api.ts'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
 import { type LinkMeans, linkConsent } from '../../../src/connections/drill/consent/link.ts'
-import type { Platform } from '../../../src/connections/drill/platform.ts'
+import { listUnfinished } from '../../../src/connections/drill/journal.ts'
+import type { Platform, PlatformSnapshot } from '../../../src/connections/drill/platform.ts'
+import { createReauthorizing } from '../../../src/connections/reauthorize.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import {
   CALLBACK,
   drill,
+  fingerprint,
   type OrgWorld,
   openAccountWorld,
   openVaultWorld,
   resume,
   story,
+  type VaultWorld,
 } from './world.ts'
 
+/** A callback that the drill cannot listen at. */
+const ELSEWHERE = 'https://platform.example/callback'
 /** Long enough for who comes at once. */
 const PERSON_MS = 20_000
 
@@ -24,11 +35,11 @@ interface Linked extends OrgWorld {
 }
 
 async function personWith(
-  { platform }: Linked,
+  { platform, http }: Linked,
   wish: Partial<LinkMeans> & Pick<LinkMeans, 'show'>,
 ): Promise<Consent> {
-  const means = { clock: systemClock, platform, waitMs: PERSON_MS }
-  const consent = linkConsent({ ...means, ...wish })
+  const means = { clock: systemClock, http, platform, redirectUri: CALLBACK, waitMs: PERSON_MS }
+  const consent = await linkConsent({ ...means, ...wish })
   onTestFinished(() => consent.close())
   return consent
 }
@@ -56,16 +67,19 @@ test('the drill waits until the answer is at the loopback callback; no denial is
   const drilled = await drill(world, { depth: 'refresh', platform, consent })
   expect(drilled.verdict, story(drilled)).toBe('passed')
   expect(drilled.step(9)?.evidence).toMatchObject({ how: 'link', denial: null })
-  await Promise.all(pages)
+  expect((await Promise.all(pages)).join()).toContain('The terminal says what came of it.')
 })
 
 describe.each(WORLDS)('a person with a link of %s who does not come', (_name, open) => {
-  test('and the drill waits to be gone on with', async () => {
+  test.each([
+    ['the drill has the callback', CALLBACK],
+    ['it is served elsewhere', ELSEWHERE],
+  ])('and the drill waits to be gone on with, where %s', async (_title, redirectUri) => {
     const world: Linked = await open()
     const { platform } = world
     const links: string[] = []
     const show = (url: string) => void links.push(url)
-    const late = await personWith(world, { show, waitMs: 300 })
+    const late = await personWith(world, { show, redirectUri, waitMs: 300 })
     await expect(drill(world, { depth: 'grant', platform, consent: late })).rejects.toMatchObject({
       code: 'nobody_consented',
       message: expect.stringMatching(
@@ -99,4 +113,159 @@ test('who does not come leaves no link that holds the connection up', async () =
   const open = db.prepare('SELECT count(*) AS unused FROM reconnect WHERE used_at IS NULL').get()
   expect(open).toEqual({ unused: 0 })
   db.close()
+})
+
+describe('a platform that says that it is connected all the while', () => {
+  const NEVER = { switches: { notices: 'never' } } as const
+
+  test('is not taken for one whose owner has been there', async () => {
+    const world = await openAccountWorld(NEVER)
+    const { platform } = world
+    const show = () => {}
+    const consent = await personWith(world, { show, redirectUri: ELSEWHERE, waitMs: 2_500 })
+    await expect(drill(world, { depth: 'refresh', platform, consent })).rejects.toMatchObject({
+      code: 'nobody_consented',
+    })
+    const [unfinished] = listUnfinished(join(world.folder, 'drills'))
+    expect(unfinished?.memory).toMatchObject({ reconnected: false, appliedBy: null })
+  })
+
+  test('and shows a token that the provider does not take: step 11 fails, and it is not back', async () => {
+    const world = await openAccountWorld(NEVER)
+    const { platform } = world
+    const false_ = new Secret('00Dxx0000000001!not-a-session')
+    let isShown = false
+    const snapshot = async (): Promise<PlatformSnapshot> => {
+      const seen = await platform.snapshot()
+      return isShown ? { ...seen, accessFingerprint: fingerprint(false_) } : seen
+    }
+    const tokens: Platform['tokens'] = async () => {
+      const held = await platform.tokens()
+      return isShown ? { ...held, access: false_ } : held
+    }
+    const lying: Linked['platform'] = { ...platform, snapshot, tokens }
+    const show = () => void setTimeout(() => (isShown = true), 100)
+    const consent = await personWith(
+      { ...world, platform: lying },
+      { show, redirectUri: ELSEWHERE },
+    )
+    const drilled = await drill(world, { depth: 'refresh', platform: lying, consent })
+    expect(drilled.step(11), story(drilled)).toMatchObject({
+      verdict: 'fail',
+      why: expect.stringMatching(/new tokens, and the provider does not take them/),
+    })
+    expect(drilled.records.at(-1)).toMatchObject({
+      isBack: false,
+      stands: expect.stringMatching(/is dead: .*nobody has reconnected it/),
+    })
+  })
+
+  test('and that it took the code is back only by the provider’s word', async () => {
+    const world = await openAccountWorld(NEVER)
+    const platform: Platform = {
+      ...world.platform,
+      applyCallback: async () => ({ ok: true, route: 'PATCH', cause: null }),
+    }
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect(drilled.step(14)?.verdict, story(drilled)).toBe('pass')
+    expect(drilled.records.at(-1)).toMatchObject({
+      isBack: false,
+      stands: expect.stringMatching(/came back and does not work/),
+    })
+  })
+})
+
+test('where the callback is served elsewhere, a new token that the provider takes is the person’s', async () => {
+  const world = await openAccountWorld()
+  const { platform } = world
+  const show = (url: string) => {
+    const state = new Secret(new URL(url).searchParams.get('state') ?? '')
+    const link = { url, state, redirectUri: CALLBACK }
+    const served = async () => {
+      const { callback } = await world.consent.visit(link, 'allow')
+      await platform.enable()
+      if (callback) await platform.applyCallback(link, callback)
+    }
+    void served()
+  }
+  const consent = await personWith(world, { show, redirectUri: ELSEWHERE })
+  const drilled = await drill(world, { depth: 'refresh', platform, consent })
+  expect(drilled.verdict, story(drilled)).toBe('passed')
+  expect(drilled.step(11)?.why).toBe('The process that serves the callback applied the code.')
+})
+
+describe('a port of the callback that is taken', () => {
+  const listen = async (listener: RequestListener) => {
+    const server = createServer(listener).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+  const serve = ({ vault: { parts, vault } }: VaultWorld) => {
+    const reauthorizing = createReauthorizing(parts, vault)
+    const api = createConnectionsApi({ vault, reauthorizing, store: parts.store })
+    return listen(getRequestListener((request) => api.fetch(request)))
+  }
+  const nobody = { show: () => {} }
+
+  test.each<[string, () => Promise<string>]>([
+    ['that answers all alike', () => listen((_, response) => response.end('mine'))],
+    ['that answers nothing', () => listen((request) => request.socket.destroy())],
+    [
+      'that serves the callback of another vault',
+      async () => `${await serve(await openVaultWorld())}/connections/callback`,
+    ],
+  ])('by another program %s: it would get the code', async (_title, program) => {
+    const world = await openVaultWorld()
+    const redirectUri = await program()
+    await expect(personWith(world, { ...nobody, redirectUri })).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(
+        /^Port \d+ of this machine, where the person’s answer arrives, is taken by another program.*End that program and run this again, or use --consent browser/,
+      ),
+    })
+    expect((await world.platform.snapshot()).state).toBe('connected')
+  })
+
+  test('by another drill: they go one at a time, and the next has it when that has ended', async () => {
+    const world = await openVaultWorld()
+    const first = await personWith(world, nobody)
+    await expect(personWith(await openAccountWorld(), nobody)).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(
+        /is taken by another drill or login of Rescind, .*one at a time/,
+      ),
+    })
+    await first.close()
+    await (await personWith(world, nobody)).close()
+  })
+
+  test('by what serves the callback of the same vault: that applies the code, and the drill waits for it', async () => {
+    const world = await openVaultWorld()
+    const redirectUri = `${await serve(world)}/connections/callback`
+    const pages: Promise<string>[] = []
+    const show = (url: string) => void pages.push(visit(url, world.consent, redirectUri))
+    const consent = await personWith(world, { show, redirectUri })
+    const drilled = await drill(world, { depth: 'refresh', platform: world.platform, consent })
+    expect(await pages[0]).toContain('The connection works')
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+    expect(drilled.step(11)?.why).toBe('The process that serves the callback applied the code.')
+  })
+
+  test('and what serves it refuses another person: the drill waits no longer, and can be gone on with', async () => {
+    const world = await openVaultWorld()
+    const redirectUri = `${await serve(world)}/connections/callback`
+    const show = (url: string) => void visit(url, world.other, redirectUri)
+    const consent = await personWith(world, { show, redirectUri })
+    const wish = { depth: 'refresh', platform: world.platform, consent } as const
+    await expect(drill(world, wish)).rejects.toMatchObject({
+      code: 'nobody_consented',
+      message: expect.stringMatching(
+        /^What came to the callback was refused: .*drilled is dead: .*rescind drill resume/,
+      ),
+    })
+  })
 })

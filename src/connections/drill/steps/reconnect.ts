@@ -4,6 +4,7 @@ import type { Secret } from '../../../core/secret.ts'
 import type { ConsentVisit, Decision } from '../consent/consent.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
 import { claimGrant, GRANTS_APART_MS } from '../live-grants.ts'
+import { probeDirectly, type SeenProbe } from '../look.ts'
 import type { Applied, ReconnectLink } from '../platform.ts'
 import { fail, failFirst, type Judgement, pass, type StepOf } from '../step.ts'
 
@@ -262,7 +263,14 @@ export interface SeenApply {
     readonly cause: string | null
   }[]
   readonly ok: boolean
-  readonly elsewhere: boolean
+  readonly elsewhere: SeenElsewhere | null
+}
+
+/** What the platform holds after another process had the callback. */
+export interface SeenElsewhere {
+  readonly isNew: boolean
+  /** The provider's own word on it. */
+  readonly direct: SeenProbe
 }
 
 /** Step 11: the code becomes the new grant. */
@@ -275,8 +283,10 @@ export const applyStep: StepOf<SeenApply> = {
     const { memory, secrets, clock, signal } = context
     const tries: { route: string; ok: boolean; cause: string | null }[] = []
     if (secrets.callback === null) {
-      await becomeReconnected(context, 'callback served elsewhere')
-      return { tries, ok: true, elsewhere: true }
+      const elsewhere = await lookElsewhere(context)
+      const ok = elsewhere.isNew && elsewhere.direct.verdict === 'alive'
+      if (ok) await becomeReconnected(context, 'callback served elsewhere')
+      return { tries, ok, elsewhere }
     }
     for (let attempt = 1; attempt <= APPLY_TRIES_MAX; attempt += 1) {
       const { link, callback } = secrets
@@ -290,15 +300,15 @@ export const applyStep: StepOf<SeenApply> = {
       if (ok) {
         memory.codesLost -= 1
         await becomeReconnected(context, route)
-        return { tries, ok, elsewhere: false }
+        return { tries, ok, elsewhere: null }
       }
       // A code is good for one try: the next way takes another.
       if (attempt < APPLY_TRIES_MAX) await consentAgain(context)
     }
-    return { tries, ok: false, elsewhere: false }
+    return { tries, ok: false, elsewhere: null }
   },
   judge({ ok, tries, elsewhere }) {
-    if (elsewhere) return pass('The process that serves the callback applied the code.')
+    if (elsewhere !== null) return judgeElsewhere(elsewhere)
     const ways = tries.map(({ route }) => route).join(', then ')
     return ok
       ? pass(`Applied by ${ways}.`)
@@ -306,6 +316,25 @@ export const applyStep: StepOf<SeenApply> = {
           `The platform did not take the code (${ways}; ${tries.at(-1)?.cause ?? 'no cause given'}).`,
         )
   },
+}
+
+async function lookElsewhere(context: DrillContext): Promise<SeenElsewhere> {
+  const { platform, secrets, fingerprint, signal } = context
+  const { access, refresh } = await platform.tokens(signal)
+  context.keepOut(access, refresh)
+  const isNew = secrets.old === null || fingerprint(access) !== fingerprint(secrets.old.access)
+  return { isNew, direct: await probeDirectly(context, access) }
+}
+
+function judgeElsewhere({ isNew, direct }: SeenElsewhere): Judgement {
+  return failFirst(
+    [
+      !isNew && 'Nobody has been there: the platform holds the tokens of before.',
+      direct.verdict !== 'alive' &&
+        `The platform holds new tokens, and the provider does not take them (${direct.code ?? direct.status}).`,
+    ],
+    'The process that serves the callback applied the code.',
+  )
 }
 
 /** Writes down that the connection has a new grant, and which one it is. */
