@@ -246,14 +246,19 @@ export async function openConsent(
     case 'form':
       return formConsent(http, user)
     case 'link': {
-      const show = (url: string) =>
-        context.output.note(`Open this address as the owner, and consent:\n${url}`)
+      const show = (url: string, again: string | undefined) =>
+        context.output.note(`${askOwner(again)}\n${url}`)
       const { platform, direct } = target
       const { redirectUri } = direct.app
       const { clock } = context.io
       return linkConsent({ clock, http, platform, redirectUri, show, waitMs: PERSON_MS_MAX })
     }
   }
+}
+
+function askOwner(again: string | undefined): string {
+  if (again === undefined) return 'Open this address as the owner, and consent:'
+  return `${again} Open this address as the owner, and consent once more:`
 }
 
 async function bestWay({ config, output }: Context, hasUser: boolean) {

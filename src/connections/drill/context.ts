@@ -74,6 +74,8 @@ export interface DrillMemory {
   ownGrant: Fingerprint | null
   /** Codes that the platform was given and did not take, or of which its answer was lost. */
   codesLost: number
+  /** Those of them that the platform refused for sure; records of old have none. */
+  codesRefused?: number
   /** Grants that the faults so far may have left, which nobody holds; records of old have none. */
   leftByFaults?: number
   others: Readonly<Record<string, ConnectionState>>

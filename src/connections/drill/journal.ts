@@ -203,11 +203,12 @@ export function whereItStands(about: DrillAbout, memory: DrillMemory | null): st
       ? `The access token of ${subject} was revoked on purpose at ${at}; the next call through the platform should refresh it. Go on with: ${resume}`
       : `The access token of ${subject} may be dead: its revocation was begun at ${at}. The next call through the platform should refresh it. Go on with: ${resume}`
   }
-  if (memory.codesLost > 0) {
+  if (memory.codesLost > (memory.codesRefused ?? 0)) {
     return `${subject} was revoked on purpose at ${at} (${depth}), and may be back: the platform was given the code of a new grant, and its answer is not known. ${bring}`
   }
+  const since = memory.codesLost > 0 ? 'what came back was refused' : 'nobody has reconnected it'
   return isShown
-    ? `${subject} is dead: it was revoked on purpose at ${at} (${depth}), and nobody has reconnected it. ${bring}`
+    ? `${subject} is dead: it was revoked on purpose at ${at} (${depth}), and ${since}. ${bring}`
     : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
 }
 

@@ -138,4 +138,8 @@ export interface Applied {
   /** How it was applied: `callback`, `PATCH`, `PUT`. */
   readonly route: string
   readonly cause: CauseCode | null
+  /** Its answer was lost, or says nothing: it may have taken the code all the same. */
+  readonly mayBeTaken?: boolean | undefined
+  /** Why it was refused, in one sentence for a person, where the platform says it. */
+  readonly why?: string | undefined
 }

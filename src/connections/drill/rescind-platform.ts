@@ -231,5 +231,6 @@ const LINK_ENDED: Cause = {
 
 function appliedOf(outcome: ReconnectOutcome): Applied {
   if (outcome.kind === 'reconnected') return { ok: true, route: 'callback', cause: null }
-  return { ok: false, route: outcome.kind, cause: 'cause' in outcome ? outcome.cause.code : null }
+  const cause = 'cause' in outcome ? outcome.cause : null
+  return { ok: false, route: outcome.kind, cause: cause?.code ?? null, why: cause?.text }
 }

@@ -265,7 +265,9 @@ function takeCode(
 function notApplied(route: Route, failure: Failure | null): Applied {
   const refusedBy = failure?.status ?? 0
   const cause = refusedBy >= 500 ? 'provider_down' : 'malformed_answer'
-  return { ok: false, route, cause }
+  // A code that it refuses is answered with a 4xx.
+  const mayBeTaken = failure === null || refusedBy >= 500
+  return { ok: false, route, cause, mayBeTaken }
 }
 
 /** A mail names the instance by its id; a number inside a longer one is another instance's. */

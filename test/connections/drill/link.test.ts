@@ -8,10 +8,11 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createConnectionsApi } from '../../../src/connections/api.ts'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
 import { type LinkMeans, linkConsent } from '../../../src/connections/drill/consent/link.ts'
-import { listUnfinished } from '../../../src/connections/drill/journal.ts'
+import { listUnfinished, whereItStands } from '../../../src/connections/drill/journal.ts'
 import type { Platform, PlatformSnapshot } from '../../../src/connections/drill/platform.ts'
 import { createReauthorizing } from '../../../src/connections/reauthorize.ts'
 import { systemClock } from '../../../src/core/clock.ts'
+import { RescindError } from '../../../src/core/errors.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import {
   CALLBACK,
@@ -267,5 +268,84 @@ describe('a port of the callback that is taken', () => {
         /^What came to the callback was refused: .*drilled is dead: .*rescind drill resume/,
       ),
     })
+  })
+})
+
+describe('another person at the link', () => {
+  test('is told of with the next link, and the right one brings it back', async () => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    const told: (string | undefined)[] = []
+    const show = (url: string, again: string | undefined) => {
+      told.push(again)
+      void visit(url, told.length === 1 ? world.other : world.consent)
+    }
+    const consent = await personWith(world, { show })
+    const drilled = await drill(world, { depth: 'refresh', platform, consent })
+    expect(told).toEqual([
+      undefined,
+      'The last reconnect was refused: another person consented than before.',
+    ])
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+  })
+
+  const REFUSED = { ok: false, route: 'PATCH', cause: 'malformed_answer' } as const
+  const isDead =
+    /^Stopped\. drilled is dead: .*, and what came back was refused\. Bring it back with: /
+  const mayBeBack = /^Stopped\. drilled was revoked .*, and may be back: .*its answer is not known/
+
+  test.each<[string, () => Promise<Linked>, Platform['applyCallback'] | null, RegExp]>([
+    ['our vault refuses', () => openVaultWorld(), null, isDead],
+    ['Open Connectors refuses', () => openAccountWorld(), async () => REFUSED, isDead],
+    [
+      'Open Connectors took without new tokens',
+      () => openAccountWorld(),
+      async () => ({ ...REFUSED, mayBeTaken: true }),
+      mayBeBack,
+    ],
+    [
+      'did not reach our vault for sure',
+      () => openVaultWorld(),
+      () => Promise.reject(new RescindError('http_timeout', 'No answer came.')),
+      mayBeBack,
+    ],
+  ])('whose code %s: stopped after it, the drill says what is so', async (...row) => {
+    const [_title, open, answer, said] = row
+    const world = await open()
+    const stop = new AbortController()
+    const shown: string[] = []
+    const platform: Platform = {
+      ...world.platform,
+      ...(answer && { applyCallback: answer }),
+    }
+    const show = (url: string) => {
+      if (shown.push(url) > 1) stop.abort()
+      else void visit(url, world.other)
+    }
+    const consent = await personWith({ ...world, platform }, { show })
+    const wish = { depth: 'grant', platform, consent, signal: stop.signal } as const
+    await expect(drill(world, wish)).rejects.toMatchObject({
+      code: 'stopped_by_signal',
+      message: expect.stringMatching(said),
+    })
+    expect(shown).toHaveLength(2)
+  })
+
+  test('a code of which the answer was lost may have brought it back', async () => {
+    const world = await openVaultWorld()
+    const consent = await personWith(world, { show: () => {}, waitMs: 300 })
+    const { platform } = world
+    await expect(drill(world, { depth: 'grant', platform, consent })).rejects.toThrow()
+    const [unfinished] = listUnfinished(join(world.folder, 'drills'))
+    if (!unfinished?.memory) throw new Error('the drill wrote nothing down')
+    const stands = (codesLost: number, codesRefused?: number) => {
+      const count = codesRefused === undefined ? { codesLost } : { codesLost, codesRefused }
+      return (
+        unfinished.memory && whereItStands(unfinished.about, { ...unfinished.memory, ...count })
+      )
+    }
+    expect(stands(1)).toMatch(/may be back: .*its answer is not known/)
+    expect(stands(2, 1)).toMatch(/may be back: /)
+    expect(stands(2, 2)).toMatch(/is dead: .*what came back was refused/)
   })
 })

@@ -4,6 +4,7 @@ import { callbackIn } from '../../../src/connections/open-connectors/consent.ts'
 import type { Instance } from '../../../src/connections/open-connectors/instance.ts'
 import { openConnectorsPlatform } from '../../../src/connections/open-connectors/platform.ts'
 import { systemClock } from '../../../src/core/clock.ts'
+import { Secret } from '../../../src/core/secret.ts'
 import { type Estate, startEstate } from './estate.ts'
 
 let estate: Estate
@@ -111,6 +112,17 @@ describe('an instance as a drill sees it', () => {
       routes.push(`${route} ${ok}`)
     }
     expect(routes).toEqual(['PATCH false', 'PUT true', 'PATCH true'])
+  })
+
+  it.each([
+    ['that was refused was not taken', 'no-code-of-theirs', null, false],
+    ['of which the answer is a 5xx may have been', null, 'error_500_before_effect', true],
+  ] as const)('a code %s', async (_title, wrong, kind, mayBeTaken) => {
+    if (kind !== null) estate.account.setFaults([{ kind, on: 'patch', nth: 1 }])
+    const link = await platform.reconnectLink()
+    const came = await visit(link)
+    const callback = wrong === null ? came : { ...came, code: new Secret(wrong) }
+    expect(await platform.applyCallback(link, callback)).toMatchObject({ ok: false, mayBeTaken })
   })
 
   it('an account that cannot be reached is the network’s fault', async () => {

@@ -12,9 +12,15 @@ export interface Consent {
   /**
    * Goes from the link to the callback.
    *
+   * @param again why, where it is not the first time; a person is told
    * @throws RescindError `consent_failed` when it leads nowhere, `nobody_consented` when a person does not come
    */
-  visit(link: ReconnectLink, decision: Decision, signal?: AbortSignal): Promise<ConsentVisit>
+  visit(
+    link: ReconnectLink,
+    decision: Decision,
+    signal?: AbortSignal,
+    again?: string,
+  ): Promise<ConsentVisit>
   close(): Promise<void>
 }
 

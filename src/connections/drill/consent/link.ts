@@ -24,8 +24,8 @@ export interface LinkMeans {
   readonly platform: Platform
   /** Where the provider sends the person's answer. */
   readonly redirectUri: string
-  /** Shows the link to the person. */
-  show(url: string): void
+  /** Shows the link to the person; and why once more, where there was one before it. */
+  show(url: string, again: string | undefined): void
   readonly waitMs: number
 }
 
@@ -40,7 +40,7 @@ export async function linkConsent(means: LinkMeans): Promise<Consent> {
   return {
     how: 'link',
     canDeny: false,
-    visit: (link, _decision, signal) => visit(means, door, link, signal),
+    visit: (link, _decision, signal, again) => visit(means, door, { link, signal, again }),
     close: async () => door?.close(),
   }
 }
@@ -96,17 +96,22 @@ function taken({ port }: URL, isOurs: boolean, cause: unknown): RescindError {
   return new RescindError('drill_refused', message, { cause })
 }
 
+interface Wish {
+  readonly link: ReconnectLink
+  readonly signal: AbortSignal | undefined
+  readonly again: string | undefined
+}
+
 async function visit(
   means: LinkMeans,
   door: Door | undefined,
-  link: ReconnectLink,
-  signal: AbortSignal | undefined,
+  { link, signal, again }: Wish,
 ): Promise<ConsentVisit> {
   const done = new AbortController()
   const either = AbortSignal.any([done.signal, ...(signal === undefined ? [] : [signal])])
   const before = door === undefined ? await means.platform.snapshot(signal) : undefined
   const answer = door?.answer(link.state.reveal()).then((came) => callbackOf(came, link))
-  means.show(link.url)
+  means.show(link.url, again)
   try {
     const late = means.clock.sleep(means.waitMs, either).then(() => {
       const message = `Nobody consented within ${formatDuration(means.waitMs)}.`

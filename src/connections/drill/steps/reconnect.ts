@@ -178,13 +178,15 @@ export const consentStep: StepOf<SeenConsent> = {
     ),
 }
 
+/** @param again why it is asked for once more */
 async function visitWith(
   context: DrillContext,
   link: ReconnectLink,
   decision: Decision,
+  again?: string,
 ): Promise<ConsentVisit> {
   try {
-    const visit = await context.consent.visit(link, decision, context.signal)
+    const visit = await context.consent.visit(link, decision, context.signal, again)
     context.keepOut(visit.callback?.code ?? null)
     return visit
   } catch (error) {
@@ -229,7 +231,7 @@ async function apply(
     return await platform.applyCallback(link, callback, signal)
   } catch (error) {
     if (!isRescindError(error)) throw error
-    return { ok: false, route: error.code, cause: null }
+    return { ok: false, route: error.code, cause: null, mayBeTaken: true }
   }
 }
 
@@ -295,15 +297,18 @@ export const applyStep: StepOf<SeenApply> = {
       if (memory.codesLost > 0) await clock.sleep(GRANTS_APART_MS, signal)
       memory.codesLost += 1
       context.save()
-      const { ok, route, cause } = await apply(context, link, callback)
+      const { ok, route, cause, why, mayBeTaken } = await apply(context, link, callback)
       tries.push({ route, ok, cause })
       if (ok) {
         memory.codesLost -= 1
         await becomeReconnected(context, route)
         return { tries, ok, elsewhere: null }
       }
+      if (!mayBeTaken) memory.codesRefused = (memory.codesRefused ?? 0) + 1
+      context.save()
       // A code is good for one try: the next way takes another.
-      if (attempt < APPLY_TRIES_MAX) await consentAgain(context)
+      const again = why ?? `The platform did not take it (${cause ?? route}).`
+      if (attempt < APPLY_TRIES_MAX) await consentAgain(context, again)
     }
     return { tries, ok: false, elsewhere: null }
   },
@@ -348,7 +353,7 @@ export async function becomeReconnected(context: DrillContext, by: string): Prom
 /** PATCH, then PUT: there are two ways. */
 const APPLY_TRIES_MAX = 2
 
-async function consentAgain(context: DrillContext): Promise<void> {
+async function consentAgain(context: DrillContext, again: string): Promise<void> {
   const link = await newLink(context)
-  context.secrets.callback = (await visitWith(context, link, 'allow')).callback
+  context.secrets.callback = (await visitWith(context, link, 'allow', again)).callback
 }
