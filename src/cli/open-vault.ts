@@ -1,4 +1,5 @@
 import type { RevocationWait } from '../connections/disconnect.ts'
+import type { LeaseWait } from '../connections/lease.ts'
 import { type ConnectionParts, createConnectionParts } from '../connections/open.ts'
 import {
   type ConnectionTenant,
@@ -25,7 +26,7 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const tenants = new Map<string, ConnectionTenant>()
   const parts: VaultParts = {
     ...{ store: connections, http, clock, random },
-    onWait: ({ id, until }) => output.note(waitNote(id, until)),
+    onWait: (wait) => output.note(waitNote(wait)),
     onSlowRevocation: (wait) => output.note(slowNote(wait)),
     tenantOf(name) {
       const known = tenants.get(name) ?? connectionTenant(tenant(name))
@@ -54,9 +55,11 @@ export function checkTenants({ config }: Context, risks: readonly Risk[] = []): 
   }
 }
 
-function waitNote(id: string, until: number): string {
+function waitNote({ id, what, until }: LeaseWait): string {
   const end = new Date(until).toISOString()
-  return `Another process began a refresh of ${id} and has not ended it: waiting for it until ${end} at the latest. It may have died; what became of its token is looked at then.`
+  const then =
+    what === 'refresh' ? 'what became of its token is looked at then' : 'it is gone on with then'
+  return `Another process began a ${what} of ${id} and has not ended it: waiting for it until ${end} at the latest. It may have died; ${then}.`
 }
 
 function slowNote({ id, tenant, until }: RevocationWait): string {

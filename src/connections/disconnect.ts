@@ -1,6 +1,6 @@
 import { RescindError } from '../core/errors.ts'
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
-import type { ConnectionRow } from '../store/connections.ts'
+import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
@@ -13,6 +13,8 @@ const TRIES_MAX = 3
 const WAIT_MS = 500
 /** As long as one request may take; all tries together take no longer, for a person waits, and can try again. */
 const REVOKE_MS = 30_000
+/** Who asks the provider has ended by then, or was cut off. */
+const FINISHED_AFTER_MS = 2 * REVOKE_MS
 /** A provider that is well has answered by then: of a longer wait the caller is told. */
 const TOLD_AFTER_MS = 1_000
 
@@ -34,15 +36,16 @@ export interface Disconnected {
   readonly mayLive: boolean
 }
 
-interface Revoked extends Omit<Disconnected, 'connection'> {
-  /** To another connection, that lives on the same grant or on one that may die with it. */
-  readonly isLeft?: true
-}
+type Revoked = Omit<Disconnected, 'connection'>
 
 /**
- * Ends connections: at the provider first, here either way. A grant that another connection lives on is
- * left alone, and so is one whose end may take such a grant along. Where the provider did not say yes the
- * tokens stay, sealed, and another disconnect tries again.
+ * Ends connections: the tombstone is written before the provider is asked, and stays whatever it says. A
+ * grant that another connection lives on is left alone, and so is one whose end may take such a grant
+ * along. Where the provider did not say yes the tokens stay, sealed, and another disconnect tries again.
+ *
+ * 1. Nobody changes the tokens of an ended connection: what comes for it meanwhile, of its owner or of a
+ *    refresh, is kept beside them, and ended with them.
+ * 2. Who is cut off leaves the intent `ending`: the next check, or another disconnect, goes on with it.
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -56,16 +59,26 @@ export function createDisconnecting(parts: VaultParts) {
     const ids = shared.map(({ id }) => id).join(', ')
     const isShared = shared.length > 0
     const current: Revoked = isShared
-      ? { ...notAsked(`another connection lives on the same grant: ${ids}`), isLeft: true }
+      ? notAsked(`another connection lives on the same grant: ${ids}`)
       : await revokeCurrent(tenant, row, signal)
-    const replaced: Superseded[] = []
+    const isBesideShared = isShared && !tenant.traits.grantsApart
+    const seen = new Set<string>()
     const spared: Superseded[] = []
-    for (const one of await store.superseded(row, true)) {
-      const isBesideShared = isShared && !tenant.traits.grantsApart
-      const isSpared = isBesideShared || (await mayReach(parts, tenant, one, row))
-      ;(isSpared ? spared : replaced).push(one)
+    const left: RevokeAnswer[] = []
+    for (;;) {
+      // Some may come while the provider is asked.
+      const found = (await store.superseded(row)).filter(({ token }) => !seen.has(token.reveal()))
+      if (found.length === 0) break
+      const replaced: Superseded[] = []
+      for (const one of found) {
+        seen.add(one.token.reveal())
+        const isSpared = isBesideShared || (await mayReach(parts, tenant, one))
+        ;(isSpared ? spared : replaced).push(one)
+      }
+      left.push(
+        ...(await endSuperseded(parts, row, replaced, (token) => send(tenant, token, signal))),
+      )
     }
-    const left = await endSuperseded(parts, row, replaced, (token) => send(tenant, token, signal))
     if (spared.length > 0) return withReplaced(current, LEFT_ALONE)
     return withReplaced(current, left.length === 0 ? null : worst(left))
   }
@@ -79,7 +92,7 @@ export function createDisconnecting(parts: VaultParts) {
     const held = heldTokens(await store.tokens(row), tenant, row)
     if (held.length === 0) return notAsked('no token is held')
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
-    if (row.identity !== null && (await mayReach(parts, tenant, row, row))) return LEFT_ALONE
+    if (row.identity !== null && (await mayReach(parts, tenant, row))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, signal))
     return worst(answers)
@@ -117,59 +130,60 @@ export function createDisconnecting(parts: VaultParts) {
     }
   }
 
-  /**
-   * Takes the intent of a refresh, so that nobody begins one: a refresh that is under way is waited for.
-   * Who dies with it leaves a token in doubt, which the next one looks at.
-   */
+  /** Writes the tombstone. A refresh that is under way is waited for, and so is another disconnect. */
   const hold = async (id: string): Promise<ConnectionRow> => {
     const lease = watchLease(parts)
     for (;;) {
       const overruled = lease.overruled()
-      const updated = await store.update(id, (row) =>
-        row.intent === 'sent' && row.fence !== overruled
-          ? null
-          : { set: { fence: row.fence + 1, intent: 'sent', intent_at: clock.now() } },
-      )
+      const updated = await store.update(id, (row) => {
+        const isBusy = row.intent === 'sent' || row.intent === 'ending'
+        return isBusy && row.fence !== overruled ? null : ending(row, clock.now())
+      })
       if (!updated) throw await connectionUnknown(store, id)
       if (updated.changed) return updated.row
       await lease.wait(updated.row)
     }
   }
 
-  const end = async (before: ConnectionRow): Promise<Disconnected & Pick<Revoked, 'isLeft'>> => {
+  const end = async (before: ConnectionRow): Promise<Disconnected> => {
     const tenant = parts.tenantOf(before.tenant)
     const held = await hold(before.id)
     const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
     const isDone = revoked.revokedAtProvider === 'yes'
-    const updated = await store.update(before.id, (row) => {
-      const move = moveTo(row, 'revoked', 'connection.revoked', byUs(revoked))
-      const set = {
-        ...{ ...move.set, due_at: null, intent: null, intent_at: null },
+    const updated = await store.update(before.id, (row) => ({
+      set: {
+        ...{ cause: JSON.stringify(byUs(revoked)), due_at: null, intent: null, intent_at: null },
         // Of its own grant: that one stays dead whatever became of one beside it.
-        revoked_at_provider: isRevoked(held) ? 'yes' : revoked.revokedAtProvider,
-      }
-      return { ...move, set, ...(isDone && { tokens: NO_TOKENS }) }
-    })
+        revoked_at_provider: isRevoked(row) ? 'yes' : revoked.revokedAtProvider,
+      },
+      ...(isDone && { tokens: NO_TOKENS }),
+    }))
     return { connection: asConnection(updated?.row ?? held), ...revoked }
   }
 
   return {
     /** @throws RescindError `config_invalid`, `tenant_unknown` */
     async disconnect(before: ConnectionRow): Promise<Disconnected> {
+      const isOver = isRevoked(before) && before.intent === null
       // A grant that its owner brought after the end, and that could not be revoked then, is not passed over.
-      if (isRevoked(before) && (await store.superseded(before)).length === 0) {
+      if (isOver && (await store.superseded(before)).length === 0) {
         return { connection: asConnection(before), ...BEFORE }
       }
-      const { isLeft, ...ended } = await end(before)
-      if (!isLeft) return ended
-      // Two that end at once leave it to each other: this one has ended by now, and looks again.
-      const { isLeft: _, ...again } = await end(before)
-      return again
+      return end(before)
     },
   }
 }
 
 const TIME_UP = `The provider did not answer a revocation within ${REVOKE_MS / 1000} s.`
+
+/** The tombstone of a connection whose provider is to be asked, and when it is looked whether it was. */
+function ending(row: ConnectionRow, now: number): ConnectionChange {
+  const move = moveTo(row, 'revoked', 'connection.revoked', ENDING)
+  const answer = isRevoked(row) ? 'yes' : 'unknown'
+  const held = { fence: row.fence + 1, intent: 'ending', intent_at: now } as const
+  const dueAt = now + FINISHED_AFTER_MS
+  return { ...move, set: { ...move.set, ...held, due_at: dueAt, revoked_at_provider: answer } }
+}
 
 const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null } as const
 
@@ -206,7 +220,6 @@ const LEFT_ALONE: Revoked = {
   revokedAtProvider: 'no',
   why: 'the provider may end all grants of its user at once, and another connection may live on one, so it was left alone',
   mayLive: true,
-  isLeft: true,
 }
 
 const NOT_KNOWN_THERE =
@@ -221,6 +234,12 @@ function whyOf({ revoked, alreadyDead, status, code }: RevokeAnswer): string {
   return revoked === 'unknown'
     ? `the provider gave no answer: ${code}`
     : `the provider could not be asked: ${code}`
+}
+
+const ENDING: Cause = {
+  code: 'by_us',
+  confidence: 'certain',
+  text: 'It was disconnected by us, and its provider is asked to revoke it: what it answers is not known yet.',
 }
 
 function byUs({ revokedAtProvider, why }: Revoked): Cause {

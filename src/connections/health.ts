@@ -43,6 +43,8 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   const checkRow = async (found: ConnectionRow, isBatched: boolean): Promise<Checked> => {
     let row = found
     const { id } = row
+    // Its disconnect is under way, or was cut off: it is waited for, and gone on with.
+    if (row.intent === 'ending') return finish(id)
     if (!isInUse(row)) return unprobed(row)
     const tenant = parts.tenantOf(row.tenant)
     const now = clock.now()
@@ -61,6 +63,11 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     const access = store.access(row.id)?.access
     if (!access) return { verdict: 'dead', status: 0, code: 'no_access_token' }
     return way.probe(app, access, { http })
+  }
+
+  const finish = async (id: string): Promise<Checked> => {
+    const { connection } = await vault.disconnect(id)
+    return { connection, probe: null, isQuiet: false }
   }
 
   /** Null when the renewal has written already what is to be said of the connection. */

@@ -11,15 +11,16 @@ const POLL_MS = 100
 /** A refresh that is well has ended by then: of a longer wait the caller is told. */
 const TOLD_AFTER_MS = 1_000
 
-/** A refresh of another process that is waited for. */
+/** A refresh or a disconnect of another process that is waited for. */
 export interface LeaseWait {
   readonly id: string
+  readonly what: 'refresh' | 'disconnect'
   /** When it is waited for no longer, by our clock. */
   readonly until: number
 }
 
 /**
- * Waits for the refresh of another process: a lease has ended when it was seen unchanged for its whole
+ * Waits for the refresh or the disconnect of another process: a lease has ended when it was seen unchanged for its whole
  * length, by the looker's own stopwatch. A wall clock that is wrong decides nothing.
  */
 export function watchLease({ clock, leaseMs = LEASE_MS, onWait }: VaultParts) {
@@ -28,10 +29,15 @@ export function watchLease({ clock, leaseMs = LEASE_MS, onWait }: VaultParts) {
     /** The fence whose holder is taken for dead; null while nobody's is. */
     overruled: (): number | null => (seen.forMs >= leaseMs ? seen.fence : null),
     /** Waits for a moment, after the holder of this fence was seen. */
-    async wait({ id, fence }: Pick<ConnectionRow, 'id' | 'fence'>): Promise<void> {
+    async wait({
+      id,
+      fence,
+      intent,
+    }: Pick<ConnectionRow, 'id' | 'fence' | 'intent'>): Promise<void> {
       const forMs = fence === seen.fence ? seen.forMs + POLL_MS : 0
       seen = { fence, forMs }
-      if (forMs === TOLD_AFTER_MS) onWait?.({ id, until: clock.now() + leaseMs - forMs })
+      const what = intent === 'ending' ? 'disconnect' : 'refresh'
+      if (forMs === TOLD_AFTER_MS) onWait?.({ id, what, until: clock.now() + leaseMs - forMs })
       await clock.sleep(POLL_MS)
     },
   }

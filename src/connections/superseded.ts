@@ -51,10 +51,9 @@ export async function mayReach(
   parts: Pick<VaultParts, 'store' | 'tenantOf'>,
   tenant: ConnectionTenant,
   { identity }: Pick<SupersededToken, 'identity'>,
-  but?: ConnectionRow,
 ): Promise<boolean> {
   if (tenant.traits.grantsApart) return false
-  return parts.store.hasGrantOf(await tenantsOfApp(parts, tenant), identity, but)
+  return parts.store.hasGrantOf(await tenantsOfApp(parts, tenant), identity)
 }
 
 /** Names the tenants with connections whose grants are to the same app. */
@@ -102,7 +101,7 @@ export async function endReplaced(
   }
 }
 
-export type Superseded = Awaited<ReturnType<VaultParts['store']['superseded']>>[number]
+export type Superseded = SupersededToken & { readonly no: number }
 
 /**
  * Revokes superseded tokens, and forgets those that the provider says are dead. Returns the answers that
@@ -118,7 +117,7 @@ export async function endSuperseded(
   for (const one of tokens) {
     const { kind, token } = one
     const answer = await send({ kind, token, facts: factsFor(row, one) })
-    if (answer.revoked === 'yes') await store.forgetSuperseded([one.no])
+    if (answer.revoked === 'yes') await store.forgetSuperseded(one)
     else left.push(answer)
   }
   return left

@@ -83,7 +83,7 @@ export interface Vault {
   giveUpReconnect(id: string, cause: Cause): Promise<Connection>
   /** Replaces both tokens by those of a new grant, under the same id. */
   adopt(id: string, fresh: FreshTokens): Promise<Connection>
-  /** Revokes at the provider first, and keeps a tombstone either way. */
+  /** Ends it here, revokes it at the provider, and keeps a tombstone whatever that says. */
   disconnect(id: string): Promise<Disconnected>
   /** Tokens of grants that were replaced or refused and that may live: the disconnect revokes them too. */
   replaced(id: string): Promise<number>

@@ -119,25 +119,15 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   isHeld(fingerprint: Fingerprint): Promise<boolean>
   /** Others that live on the same grant: they hold one of the same tokens. */
   sharing(row: ConnectionRow): Promise<readonly ConnectionRow[]>
+  /** Superseded tokens of a connection that may live, and that no connection lives on. */
+  superseded(row: ConnectionRow): Promise<readonly (SupersededToken & { readonly no: number })[]>
+  /** Forgets a superseded token that is dead. */
+  forgetSuperseded(dead: SupersededToken & { readonly no: number }): Promise<void>
   /**
-   * Superseded tokens of a connection that may live, and that no connection lives on; of one that
-   * ends, those too that it lives on itself.
+   * Says whether a connection of some tenants has a grant that may be of an identity: an unknown one may be
+   * of anybody.
    */
-  superseded(
-    row: ConnectionRow,
-    ends?: boolean,
-  ): Promise<readonly (SupersededToken & { readonly no: number })[]>
-  /** Forgets replaced tokens that are dead. */
-  forgetSuperseded(nos: readonly number[]): Promise<void>
-  /**
-   * Says whether a connection of some tenants, but one, has a grant that may be of an identity: an unknown
-   * one may be of anybody.
-   */
-  hasGrantOf(
-    tenants: readonly string[],
-    identity: string | null,
-    but?: ConnectionRow,
-  ): Promise<boolean>
+  hasGrantOf(tenants: readonly string[], identity: string | null): Promise<boolean>
   /** Names the tenants of a provider that have connections. */
   tenantsWith(provider: string): Promise<readonly string[]>
   /** The connections of a tenant and one identity whose grant is thought to live, the oldest grant first. */
@@ -252,26 +242,24 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
             : one('access_fingerprint', '=', token),
         )
         .execute(),
-    async superseded(row, ends = false) {
+    async superseded(row) {
       const found = await db
         .selectFrom('superseded_token')
         .selectAll()
         .where('connection', '=', row.no)
-        .where(({ not }) =>
-          not(isLivedOn(sql.ref('superseded_token.fingerprint'), ends ? row.no : null)),
-        )
+        .where(({ not }) => not(isLivedOn(sql.ref('superseded_token.fingerprint'))))
         .orderBy('no')
         .execute()
       return found.map(({ no, kind, sealed, identity }) => {
         return { no, kind, identity, token: parts.sealer.open(sealed, placeOfSuperseded(row)) }
       })
     },
-    async forgetSuperseded(nos) {
-      await parts.runMany([
-        { sql: 'DELETE FROM superseded_token WHERE no = ?', rows: nos.map((no) => [no]) },
-      ])
+    async forgetSuperseded({ no, token }) {
+      // Where another process forgot it before, its number may be of a newer one.
+      const sql = 'DELETE FROM superseded_token WHERE no = ? AND fingerprint = ?'
+      await parts.runMany([{ sql, rows: [[no, parts.fingerprint(token)]] }])
     },
-    async hasGrantOf(tenants, identity, but) {
+    async hasGrantOf(tenants, identity) {
       let query = db
         .selectFrom('connection')
         .select('no')
@@ -280,7 +268,6 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         .where(({ or, eb }) =>
           or([eb('refresh_fingerprint', 'is not', null), eb('access_fingerprint', 'is not', null)]),
         )
-      if (but) query = query.where('no', '!=', but.no)
       if (identity !== null) {
         query = query.where(({ or, eb }) => or([eb('identity', 'is', null), isOf(identity)]))
       }
@@ -442,10 +429,10 @@ async function supersede(
     .execute()
 }
 
-/** Says whether a connection that is not ended, but one, holds a token. */
-function isLivedOn(fingerprint: RawBuilder<unknown>, but: number | null = null) {
+/** Says whether a connection that is not ended holds a token. */
+function isLivedOn(fingerprint: RawBuilder<unknown>) {
   return sql<boolean>`EXISTS (SELECT 1 FROM connection c WHERE c.state <> 'revoked'
-    AND c.no IS NOT ${but} AND (c.refresh_fingerprint = ${fingerprint} OR c.access_fingerprint = ${fingerprint}))`
+    AND (c.refresh_fingerprint = ${fingerprint} OR c.access_fingerprint = ${fingerprint}))`
 }
 
 function placeOfSuperseded({ tenant, id }: Pick<ConnectionRow, 'tenant' | 'id'>) {

@@ -177,8 +177,8 @@ export interface ConnectionTable {
   failures: number
   /** Grows with each intent: who holds an older one is late. */
   fence: number
-  /** `sent`: a refresh is under way; `doubt`: its answer was lost; `lost`: the token is spent. */
-  intent: 'sent' | 'doubt' | 'lost' | null
+  /** `sent`: a refresh is under way; `doubt`: its answer was lost; `lost`: the token is spent; `ending`: a disconnect is under way. */
+  intent: 'sent' | 'doubt' | 'lost' | 'ending' | null
   intent_at: number | null
   revoked_at_provider: string | null
 }

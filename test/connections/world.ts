@@ -8,6 +8,7 @@ import { createVault, type Vault } from '../../src/connections/vault.ts'
 import { connectionTenant, type VaultParts } from '../../src/connections/vault-parts.ts'
 import { createWatch, type Watch } from '../../src/connections/watch.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { RescindError } from '../../src/core/errors.ts'
 import { createHttp } from '../../src/core/http.ts'
 import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
@@ -49,7 +50,7 @@ export async function openVault(options: OpenVault): Promise<VaultProcess> {
     ...{ store: wrap(store.connections), http, clock, random: Math.random, leaseMs },
     tenantOf: (name) => {
       const tenant = tenants.find((one) => one.name === name)
-      if (!tenant) throw new Error(`no tenant ${name}`)
+      if (!tenant) throw new RescindError('tenant_unknown', `There is no tenant "${name}".`)
       return connectionTenant(tenant)
     },
   }

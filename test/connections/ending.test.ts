@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { openGrantWorld, type ServerOptions } from './grant-world.ts'
+import { openVault } from './world.ts'
+
+const YES = { revokedAtProvider: 'yes', mayLive: false }
+const NOTHING = { access: null, refresh: null }
+
+describe('what comes while a disconnect waits for the provider is not thrown away', () => {
+  test.each([true, false])(
+    'its owner comes back: told that it is no more, and nothing lives (grantsApart: %s)',
+    async (grantsApart) => {
+      const world = await openGrantWorld({ options: { grantsApart } })
+      const { vault, service, id } = world
+      const { state } = await service.link(id)
+      world.faults.set('/revocation', [{ slowMs: 800 }])
+      const ending = vault.disconnect(id)
+      await expect.poll(world.revokes).toBe(1)
+      const answer = { state: state.reveal(), code: new Secret('code'), error: null, iss: null }
+      expect((await service.callback(answer)).kind).toBe('gone')
+      expect(await ending).toMatchObject(YES)
+      expect(world.alive()).toEqual([false])
+      expect(await vault.tokens(id)).toEqual(NOTHING)
+    },
+  )
+
+  test.each([
+    ['is ended too', true, [], YES, [false, false]],
+    ['is ended too', false, [], YES, [false, false]],
+    [
+      'is said to live where the provider refuses to end it',
+      ...[true, [{ status: 400 }, { status: 400 }], { revokedAtProvider: 'no', mayLive: true }],
+      [false, true],
+    ],
+  ] as const)(
+    'a grant whose code was presented before %s (grantsApart: %s)',
+    async (_title, grantsApart, then, told, lives) => {
+      const world = await openGrantWorld({ options: { grantsApart } })
+      const { vault, id } = world
+      world.faults.set('/token', [{ slowMs: 500 }])
+      world.faults.set('/revocation', [{ slowMs: 1_500 }, ...then])
+      const coming = world.callback()
+      await expect.poll(() => world.alive().length).toBe(2)
+      const ending = vault.disconnect(id)
+      expect((await coming).kind).toBe('gone')
+      expect(await ending).toMatchObject(told)
+      expect(world.alive()).toEqual(lives)
+      expect(await vault.replaced(id)).toBe(lives.filter((lives) => lives).length)
+      expect(await vault.disconnect(id)).toMatchObject(YES)
+      expect(world.alive()).toEqual([false, false])
+    },
+  )
+
+  test.each([
+    ['before the provider answers', 2_000],
+    ['after it', 0],
+  ])('a refresh that outlives its lease and ends %s', async (_title, slowMs) => {
+    const options = { rotation: 'may', grantsApart: true }
+    const world = await openGrantWorld({ rotates: true, leaseMs: 300, options })
+    const { vault, id, home, tenants } = world
+    await using other = await openVault({ home, tenants, leaseMs: 300 })
+    world.faults.set('/token', [{ slowMs: 1_500 }])
+    world.faults.set('/revocation', [{ slowMs }])
+    const late = vault.renew(id)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    expect(await other.vault.disconnect(id)).toMatchObject(YES)
+    expect((await late).state).toBe('revoked')
+    expect(world.alive()).toEqual([false])
+    expect(await vault.tokens(id)).toEqual(NOTHING)
+    expect(await vault.replaced(id)).toBe(0)
+  })
+
+  test('a refresh that is under way is waited for: nothing is revoked before it ended', async () => {
+    const world = await openGrantWorld({ rotates: true, options: { rotation: 'may' } })
+    const { vault, store, id, home, tenants, server } = world
+    await using other = await openVault({ home, tenants })
+    world.faults.set('/token', [{ slowMs: 500 }])
+    const renewing = vault.renew(id)
+    await expect.poll(async () => (await store.connections.read(id))?.intent).toBe('sent')
+    const ending = other.vault.disconnect(id)
+    expect((await renewing).state).toBe('connected')
+    const { refresh } = await vault.tokens(id)
+    expect(await ending).toMatchObject(YES)
+    const asked = server.requests.filter(({ path }) => path === '/revocation')
+    const tokens = asked.map(({ body }) => new URLSearchParams(body).get('token'))
+    expect(tokens).toEqual([refresh!.reveal()])
+    expect(world.alive()).toEqual([false])
+  })
+})
+
+describe('a disconnect that is cut off', () => {
+  /** The process is gone when the answer of the provider is to be written. */
+  const open = async (options: ServerOptions = {}) => {
+    let dies = false
+    const world = await openGrantWorld({
+      ...options,
+      wrap: (store) => ({
+        ...store,
+        update: (id, decide) =>
+          store.update(id, (row) => {
+            const change = decide(row)
+            const { revoked_at_provider: answer, intent } = change?.set ?? {}
+            if (dies && answer && intent === null) throw new Error('killed')
+            return change
+          }),
+      }),
+    })
+    const dying = async () => {
+      dies = true
+      await expect(world.vault.disconnect(world.id)).rejects.toThrow('killed')
+      dies = false
+    }
+    await dying()
+    const later: Clock = { ...systemClock, now: () => Date.now() + 120_000 }
+    const { home, tenants } = world
+    return { ...world, dying, next: () => openVault({ home, tenants, leaseMs: 300, clock: later }) }
+  }
+
+  test('is shown so, and nobody is given its tokens', async () => {
+    const { vault, id } = await open()
+    const cause = { code: 'by_us', text: expect.stringMatching(/not known yet/) }
+    expect(await vault.get(id)).toMatchObject({ state: 'revoked', cause })
+    const refused = { code: 'connection_disabled' }
+    await expect(vault.accessToken(id)).rejects.toMatchObject(refused)
+    await expect(vault.renew(id)).rejects.toMatchObject(refused)
+    await expect(vault.enable(id)).rejects.toMatchObject(refused)
+  })
+
+  type Next = Awaited<ReturnType<typeof openVault>>
+  test.each<[string, (next: Next, id: string) => Promise<unknown>]>([
+    ['a check', ({ health }, id) => health.check(id)],
+    ['the watch', ({ watch }) => watch.pass({ signal: new AbortController().signal })],
+    ['another disconnect', ({ vault }, id) => vault.disconnect(id)],
+  ])('%s goes on with it, and its owner is not asked to reconnect', async (_title, comes) => {
+    const { id, revokes, alive, store, next } = await open()
+    expect([alive(), revokes()]).toEqual([[false], 1])
+    await using other = await next()
+    await comes(other, id)
+    const { vault } = other
+    expect(await vault.get(id)).toMatchObject({
+      state: 'revoked',
+      cause: { text: expect.stringMatching(/revoked at the provider: yes/) },
+    })
+    expect(await vault.tokens(id)).toEqual(NOTHING)
+    const row = await store.connections.read(id)
+    expect(row).toMatchObject({ intent: null, due_at: null, revoked_at_provider: 'yes' })
+    const types = (await vault.events(id)).map(({ type }) => type.slice('connection.'.length))
+    expect(types).toEqual(['created', 'reconnecting', 'connected', 'revoked'])
+    expect(await vault.disconnect(id)).toMatchObject({ why: 'it was revoked before' })
+    expect(revokes()).toBe(2)
+  })
+
+  test('that was of a grant beside one which is dead: the check goes on with it too', async () => {
+    const { id, vault, store, alive, next, dying } = await open({ options: { grantsApart: true } })
+    await using other = await next()
+    expect(await other.vault.disconnect(id)).toMatchObject(YES)
+    const token = new Secret('rt of late')
+    const superseded = [{ kind: 'refresh', token, identity: null } as const]
+    await store.connections.update(id, () => ({ superseded }))
+    await dying()
+    expect(await vault.replaced(id)).toBe(0)
+    await other.health.check(id)
+    const row = await store.connections.read(id)
+    expect(row).toMatchObject({ intent: null, due_at: null, revoked_at_provider: 'yes' })
+    expect(alive()).toEqual([false])
+  })
+})
