@@ -2,7 +2,7 @@ import { isRescindError } from '../core/errors.ts'
 import type { ConnectionRow } from '../store/connections.ts'
 import type { Cause, ConnectionState } from './connection.ts'
 import { asConnection, eventOf } from './transitions.ts'
-import type { VaultParts } from './vault-parts.ts'
+import { configuredTenant, type VaultParts } from './vault-parts.ts'
 
 /** A provider that does not count by then warns of nothing, and holds up no link. */
 const COUNT_MS = 5_000
@@ -19,9 +19,12 @@ export interface Budget {
  * Counts the live tokens of one user and app against what the provider allows: one more than that, and
  * the oldest dies without a word.
  */
-export function createBudget({ store, http, tenantOf }: VaultParts) {
+export function createBudget(parts: VaultParts) {
+  const { store, http } = parts
   const look = async (row: ConnectionRow) => {
-    const { way, app, traits } = tenantOf(row.tenant)
+    const tenant = configuredTenant(parts, row.tenant)
+    if (!tenant) return null
+    const { way, app, traits } = tenant
     const { identity } = asConnection(row)
     if (traits.liveTokensMax === null || identity === null || row.identity === null) return null
     const held = await store.grantsOf(row.tenant, row.identity)

@@ -6,7 +6,7 @@ import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
 import { endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
-import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
+import { type ConnectionTenant, configuredTenant, type VaultParts } from './vault-parts.ts'
 
 /** Tries of one revocation whose answer did not come. */
 const TRIES_MAX = 3
@@ -90,12 +90,19 @@ export function createDisconnecting(parts: VaultParts) {
   ): Promise<Revoked> => {
     if (isRevoked(row)) return BEFORE
     const held = heldTokens(await store.tokens(row), tenant, row)
-    if (held.length === 0) return notAsked('no token is held')
+    if (held.length === 0) return notAsked(NO_TOKEN)
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
     if (row.identity !== null && (await mayReach(parts, tenant, row))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, signal))
     return worst(answers)
+  }
+
+  /** There is nobody to ask. */
+  const unasked = async (row: ConnectionRow): Promise<Revoked> => {
+    const isBare = row.refresh_fingerprint === null && row.access_fingerprint === null
+    if (isBare && (await store.superseded(row)).length === 0) return notAsked(NO_TOKEN)
+    return { revokedAtProvider: 'unknown', why: notConfigured(row.tenant), mayLive: true }
   }
 
   const send = async (
@@ -146,9 +153,11 @@ export function createDisconnecting(parts: VaultParts) {
   }
 
   const end = async (before: ConnectionRow): Promise<Disconnected> => {
-    const tenant = parts.tenantOf(before.tenant)
+    const tenant = configuredTenant(parts, before.tenant)
     const held = await hold(before.id)
-    const revoked = await inTime(held, (signal) => revoke(tenant, held, signal))
+    const revoked = tenant
+      ? await inTime(held, (signal) => revoke(tenant, held, signal))
+      : await unasked(held)
     const isDone = revoked.revokedAtProvider === 'yes'
     const updated = await store.update(before.id, (row) => ({
       set: {
@@ -162,7 +171,7 @@ export function createDisconnecting(parts: VaultParts) {
   }
 
   return {
-    /** @throws RescindError `config_invalid`, `tenant_unknown` */
+    /** @throws RescindError `config_invalid` */
     async disconnect(before: ConnectionRow): Promise<Disconnected> {
       const isOver = isRevoked(before) && before.intent === null
       // A grant that its owner brought after the end, and that could not be revoked then, is not passed over.
@@ -172,6 +181,12 @@ export function createDisconnecting(parts: VaultParts) {
       return end(before)
     },
   }
+}
+
+const NO_TOKEN = 'no token is held'
+
+function notConfigured(tenant: string): string {
+  return `the tenant ${JSON.stringify(tenant)} is not configured, so the provider could not be asked: configure it first`
 }
 
 const TIME_UP = `The provider did not answer a revocation within ${REVOKE_MS / 1000} s.`

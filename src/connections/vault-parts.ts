@@ -39,6 +39,24 @@ export interface VaultParts {
 }
 
 /**
+ * Returns what a tenant's connections work with; null where it is configured no longer, or not in this
+ * process, or is of a provider that has none.
+ *
+ * @throws RescindError `config_invalid`
+ */
+export function configuredTenant(
+  { tenantOf }: Pick<VaultParts, 'tenantOf'>,
+  name: string,
+): ConnectionTenant | null {
+  try {
+    return tenantOf(name)
+  } catch (error) {
+    if (isRescindError(error, 'tenant_unknown', 'provider_unsupported')) return null
+    throw error
+  }
+}
+
+/**
  * Reads what connections need of a tenant's configuration.
  *
  * @throws RescindError `config_invalid`, `provider_unknown`, `provider_unsupported`

@@ -139,6 +139,26 @@ describe('rescind connection', () => {
     expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
   }, 20_000)
 
+  test('of a tenant that is configured no longer: shown, ended here, and revoked when it is back', async () => {
+    const { home, add, org, run } = await open()
+    const { id, grant } = await add()
+    const file = join(home, 'rescind.yaml')
+    const config = readFileSync(file, 'utf8')
+    writeFileSync(file, config.replace('  org:', '  other:'))
+    const shown = await run(['connection', 'show', id])
+    expect([shown.exitCode, shown.stdout]).toEqual([0, expect.stringMatching(/at org .*\nstate/)])
+    const ended = await run(['connection', 'disconnect', id])
+    expect([ended.exitCode, ended.stderr]).toEqual([5, ''])
+    expect(ended.stdout).toMatch(
+      /provider: unknown \(the tenant "org" is not configured, so .* asked: configure it first\)\.\nIts grant may live on\. Run the command again/,
+    )
+    expect((await run(['connection', 'show', id])).stdout).toMatch(/state +revoked/)
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(true)
+    writeFileSync(file, config)
+    expect((await run(['connection', 'disconnect', id])).exitCode).toBe(0)
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
+  })
+
   test('notices that were set aside: listed, and sent again by id or all', async () => {
     const { run, add, receiver, home } = await open()
     const { id } = await add()

@@ -51,6 +51,17 @@ describe('the HTTP API of connections', () => {
     ])
   })
 
+  it('reads and ends a connection whose tenant is configured no longer', async () => {
+    const id = await api.connect()
+    await api.world.store.connections.update(id, () => ({ set: { tenant: 'crm' } }))
+    expect(await call('GET', `/${id}`)).toMatchObject({ status: 200, body: { tenant: 'crm' } })
+    const why = expect.stringContaining('the tenant "crm" is not configured')
+    expect(await call('DELETE', `/${id}`)).toMatchObject({
+      status: 200,
+      body: { revokedAtProvider: 'unknown', why, mayLive: true, connection: { state: 'revoked' } },
+    })
+  })
+
   it('says with a link that its grant ends the oldest of the user', async () => {
     const identity = { user: '005', org: '00D', name: null }
     const ids: string[] = []

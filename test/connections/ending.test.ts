@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openGrantWorld, type ServerOptions } from './grant-world.ts'
@@ -164,5 +164,46 @@ describe('a disconnect that is cut off', () => {
     const row = await store.connections.read(id)
     expect(row).toMatchObject({ intent: null, due_at: null, revoked_at_provider: 'yes' })
     expect(alive()).toEqual([false])
+  })
+})
+
+describe('a tenant that is configured no longer', () => {
+  const UNASKED = {
+    ...{ revokedAtProvider: 'unknown', mayLive: true },
+    why: expect.stringMatching(/^the tenant "own" is not configured, so the provider/),
+  }
+  const open = async () => {
+    const world = await openGrantWorld()
+    await world.reconnect()
+    const { home, tenants } = world
+    const process = await openVault({ home, tenants: tenants.filter(({ name }) => name !== 'own') })
+    onTestFinished(() => process[Symbol.asyncDispose]())
+    return { ...world, without: process.vault }
+  }
+
+  test('its connection can be shown, without a count of tokens', async () => {
+    const { without, id } = await open()
+    expect(await without.get(id)).toMatchObject({ state: 'degraded', tenant: 'own' })
+    expect([await without.budget(id), await without.replaced(id)]).toEqual([null, 1])
+  })
+
+  test('and ended: the tokens stay, and are revoked once the tenant is there again', async () => {
+    const { without, vault, id, revokes, alive } = await open()
+    for (const _ of ['once', 'again']) {
+      const done = await without.disconnect(id)
+      expect(done).toMatchObject({ ...UNASKED, connection: { state: 'revoked' } })
+    }
+    expect([revokes(), alive()]).toEqual([0, [true, true]])
+    expect(await vault.tokens(id)).toMatchObject({ refresh: expect.any(Secret) })
+    expect(await vault.disconnect(id)).toMatchObject(YES)
+    expect(alive()).toEqual([false, false])
+    expect(await without.disconnect(id)).toMatchObject(YES)
+  })
+
+  test('one that never had a grant has nothing to be revoked', async () => {
+    const { without, service } = await open()
+    const { id } = await service.create({ tenant: 'own', owner: 'nobody' })
+    const none = { revokedAtProvider: 'no', why: 'no token is held', mayLive: false }
+    expect(await without.disconnect(id)).toMatchObject(none)
   })
 })

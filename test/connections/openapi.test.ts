@@ -157,7 +157,7 @@ const PROVOKED: Readonly<Record<Operation, Readonly<Record<number, Provoke>>>> =
   },
   feed: { 200: query('/events?limit=1'), 400: query('/events?after=1') },
   read: { 200: onOne('read') },
-  disconnect: { 200: onOne('disconnect'), 400: onOne('disconnect', loseTenant) },
+  disconnect: { 200: onOne('disconnect') },
   link: {
     201: onOne('link'),
     400: onOne('link', loseTenant),

@@ -127,7 +127,6 @@ export const ROUTES: Readonly<Record<Operation, Route>> = {
     summary: 'Revoke a connection at its provider, and keep a tombstone',
     answers: {
       200: json('What the provider said of it', disconnectedShape),
-      ...BAD,
       ...LARGE,
       ...KEYED,
       ...NONE,
