@@ -8,7 +8,10 @@ import { endSuperseded, heldTokens, mayReach, type Superseded } from './supersed
 import { asConnection, moveTo } from './transitions.ts'
 import { type ConnectionTenant, configuredTenant, type VaultParts } from './vault-parts.ts'
 
-/** Tries of one revocation whose answer did not come. */
+/**
+ * Tries of one revocation whose answer did not come, or was that the provider is busy; where they were of
+ * no use, each other token has one.
+ */
 const TRIES_MAX = 3
 const WAIT_MS = 500
 /** As long as one request may take; all tries together take no longer, for a person waits, and can try again. */
@@ -38,6 +41,15 @@ export interface Disconnected {
 
 type Revoked = Omit<Disconnected, 'connection'>
 
+/** How long a provider is waited for. */
+interface Patience {
+  /** Ends when the time is up. */
+  readonly signal: AbortSignal
+  /** When that is, by our clock. */
+  readonly until: number
+  triesMax: number
+}
+
 /**
  * Ends connections: the tombstone is written before the provider is asked, and stays whatever it says. A
  * grant that another connection lives on is left alone, and so is one whose end may take such a grant
@@ -53,14 +65,14 @@ export function createDisconnecting(parts: VaultParts) {
   const revoke = async (
     tenant: ConnectionTenant,
     row: ConnectionRow,
-    signal: AbortSignal,
+    patience: Patience,
   ): Promise<Revoked> => {
     const shared = await store.sharing(row)
     const ids = shared.map(({ id }) => id).join(', ')
     const isShared = shared.length > 0
     const current: Revoked = isShared
       ? notAsked(`another connection lives on the same grant: ${ids}`)
-      : await revokeCurrent(tenant, row, signal)
+      : await revokeCurrent(tenant, row, patience)
     const isBesideShared = isShared && !tenant.traits.grantsApart
     const seen = new Set<string>()
     const spared: Superseded[] = []
@@ -76,7 +88,7 @@ export function createDisconnecting(parts: VaultParts) {
         ;(isSpared ? spared : replaced).push(one)
       }
       left.push(
-        ...(await endSuperseded(parts, row, replaced, (token) => send(tenant, token, signal))),
+        ...(await endSuperseded(parts, row, replaced, (token) => send(tenant, token, patience))),
       )
     }
     if (spared.length > 0) return withReplaced(current, LEFT_ALONE)
@@ -86,7 +98,7 @@ export function createDisconnecting(parts: VaultParts) {
   const revokeCurrent = async (
     tenant: ConnectionTenant,
     row: ConnectionRow,
-    signal: AbortSignal,
+    patience: Patience,
   ): Promise<Revoked> => {
     if (isRevoked(row)) return BEFORE
     const held = heldTokens(await store.tokens(row), tenant, row)
@@ -94,7 +106,7 @@ export function createDisconnecting(parts: VaultParts) {
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
     if (row.identity !== null && (await mayReach(parts, tenant, row))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
-    for (const token of held) answers.push(await send(tenant, token, signal))
+    for (const token of held) answers.push(await send(tenant, token, patience))
     return worst(answers)
   }
 
@@ -108,21 +120,26 @@ export function createDisconnecting(parts: VaultParts) {
   const send = async (
     { way, app }: ConnectionTenant,
     token: HeldToken,
-    signal: AbortSignal,
+    patience: Patience,
   ): Promise<RevokeAnswer> => {
+    const { signal, until } = patience
     for (let tries = 1; ; tries += 1) {
       const answer = await way.revoke(app, token, { http, signal })
-      const isAnswered = answer.revoked !== 'unknown' || answer.alreadyDead
-      if (isAnswered || tries >= TRIES_MAX) return answer
-      await clock.sleep(WAIT_MS * 2 ** tries, signal).catch(() => {})
+      if (!isToBeAskedAgain(answer)) return answer
+      const waitMs = Math.max(WAIT_MS * 2 ** tries, answer.retryAfterMs ?? 0)
+      if (tries >= patience.triesMax || clock.now() + waitMs >= until) {
+        patience.triesMax = 1
+        return answer
+      }
+      await clock.sleep(waitMs, signal).catch(() => {})
       if (signal.aborted) return answer
     }
   }
 
-  /** Gives the work a signal that ends when its time is up, and says so before where it takes long. */
+  /** Gives the work the time that there is, and says so where it takes long. */
   const inTime = async <Done>(
     { id, tenant }: ConnectionRow,
-    work: (signal: AbortSignal) => Promise<Done>,
+    work: (patience: Patience) => Promise<Done>,
   ): Promise<Done> => {
     const [timeUp, done] = [new AbortController(), new AbortController()]
     const until = clock.now() + REVOKE_MS
@@ -131,7 +148,7 @@ export function createDisconnecting(parts: VaultParts) {
     later(TOLD_AFTER_MS, () => onSlowRevocation?.({ id, tenant, until }))
     later(REVOKE_MS, () => timeUp.abort(new RescindError('http_timeout', TIME_UP)))
     try {
-      return await work(timeUp.signal)
+      return await work({ signal: timeUp.signal, until, triesMax: TRIES_MAX })
     } finally {
       done.abort()
     }
@@ -156,7 +173,7 @@ export function createDisconnecting(parts: VaultParts) {
     const tenant = configuredTenant(parts, before.tenant)
     const held = await hold(before.id)
     const revoked = tenant
-      ? await inTime(held, (signal) => revoke(tenant, held, signal))
+      ? await inTime(held, (patience) => revoke(tenant, held, patience))
       : await unasked(held)
     const isDone = revoked.revokedAtProvider === 'yes'
     const updated = await store.update(before.id, (row) => ({
@@ -201,6 +218,11 @@ function ending(row: ConnectionRow, now: number): ConnectionChange {
 }
 
 const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null } as const
+
+/** No answer, or that of a provider which is busy. @see RFC 7009 section 2.2.1 */
+function isToBeAskedAgain({ revoked, alreadyDead, status }: RevokeAnswer): boolean {
+  return (revoked === 'unknown' && !alreadyDead) || status === 503 || status === 429
+}
 
 /** All of them must be dead. */
 function worst(answers: readonly RevokeAnswer[]): Revoked {

@@ -181,4 +181,6 @@ export interface RevokeAnswer {
   readonly alreadyDead: boolean
   readonly status: number | null
   readonly code: string
+  /** How long the provider asks to wait, where it does. */
+  readonly retryAfterMs?: number | undefined
 }

@@ -146,7 +146,8 @@ const way: ConnectionWay = {
       const client = clientOf(app, server, 'revocation')
       const hint = `${kind}_token` as const
       const response = await sendRevocation({ server, client, token, hint }, wayOf(means))
-      return judgeRevocation(response.status, await processRevocationResponse(response))
+      const answer = await processRevocationResponse(response)
+      return { ...judgeRevocation(response.status, answer), retryAfterMs: answer.retryAfterMs }
     } catch (error) {
       const revoked = hadNoEffect(error) ? 'no' : 'unknown'
       return { revoked, alreadyDead: false, status: null, code: codeOf(error) }

@@ -47,6 +47,14 @@ describe('disconnect: at the provider first, here either way', () => {
     expect(world.org.truth.isAlive(deleteToken)).toBe(false)
   })
 
+  test('busy: asked again', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    world.org.setFaults([{ kind: 'unavailable_503', on: 'revoke', nth: 1 }])
+    expect((await world.vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
+
   test('no: another connection lives on the same grant, which is left alone', async () => {
     // Where tokens rotate, a second one with the same token is refused.
     await using world = await openConnectionWorld({ appOptions: { rotation: 'off' } })

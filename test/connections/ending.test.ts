@@ -207,3 +207,32 @@ describe('a tenant that is configured no longer', () => {
     expect(await without.disconnect(id)).toMatchObject(none)
   })
 })
+
+describe('RFC 7009 section 2.2.1: a provider that is busy is asked again', () => {
+  const BUSY = { status: 503 }
+  const KEPT = { revokedAtProvider: 'no', mayLive: true }
+  test.each([
+    ['once', [BUSY], YES, 2, 900],
+    ['when it asks for it', [{ status: 503, retryAfterS: 2 }], YES, 2, 1_900],
+    ['after 429 too', [{ status: 429, retryAfterS: 1 }], YES, 2, 900],
+    ['no more than twice', [BUSY, BUSY, BUSY], KEPT, 3, 2_900],
+    ['not where it asks for longer than there is', [{ status: 503, retryAfterS: 60 }], KEPT, 1, 0],
+    ['not after another refusal', [{ status: 400 }], KEPT, 1, 0],
+  ])('%s', async (_title, answers, told, times, waitMs) => {
+    const { vault, id, faults, revokes } = await openGrantWorld()
+    faults.set('/revocation', answers)
+    const startedAt = Date.now()
+    expect(await vault.disconnect(id)).toMatchObject(told)
+    expect(revokes()).toBe(times)
+    expect(Date.now() - startedAt).toBeGreaterThan(waitMs)
+  })
+
+  test('not for each of many tokens: somebody waits', async () => {
+    const { vault, id, faults, revokes, reconnect } = await openGrantWorld()
+    await reconnect()
+    await reconnect()
+    faults.set('/revocation', Array(9).fill(BUSY))
+    expect(await vault.disconnect(id)).toMatchObject(KEPT)
+    expect(revokes()).toBe(5)
+  })
+})

@@ -222,11 +222,13 @@ test('tokens that come for a connection which was disconnected meanwhile are kep
     { kind: 'slow', ms: 1_500, on: 'token' },
     { kind: 'unavailable_503', on: 'revoke' },
   ])
-  const slow = world.vault.accessToken(id, { refused: version })
+  const slow = expect(world.vault.accessToken(id, { refused: version })).rejects.toMatchObject({
+    code: 'connection_disabled',
+  })
   await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
   const other = await world.again()
   expect(await other.vault.disconnect(id)).toMatchObject({ mayLive: true })
-  await expect(slow).rejects.toMatchObject({ code: 'connection_disabled' })
+  await slow
   expect(await world.vault.replaced(id)).toBe(1)
   world.org.setFaults([])
   expect(await world.vault.disconnect(id)).toMatchObject({ mayLive: false })

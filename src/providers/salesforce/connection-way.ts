@@ -269,7 +269,7 @@ function isOfHost({ url }: ConnectionApp, facts: HeldToken['facts'] = {}): boole
  * another org it is a 400 too, and that one lives.
  */
 function readRevocation(answer: HttpResponse, isOfHost: boolean): RevokeAnswer {
-  const { status } = answer
+  const { status, retryAfterMs } = answer
   const { outcome, code } = judgeRevocation(answer)
   const alreadyDead = outcome === 'already_dead'
   switch (outcome) {
@@ -279,11 +279,11 @@ function readRevocation(answer: HttpResponse, isOfHost: boolean): RevokeAnswer {
       return { revoked: isOfHost ? 'yes' : 'unknown', alreadyDead, status, code }
     case 'in_doubt':
     case 'queued':
-      return { revoked: 'unknown', alreadyDead, status, code }
+      return { revoked: 'unknown', alreadyDead, status, code, retryAfterMs }
     case 'refused':
     case 'irrevocable':
     case 'failed':
-      return { revoked: 'no', alreadyDead, status, code }
+      return { revoked: 'no', alreadyDead, status, code, retryAfterMs }
   }
 }
 
