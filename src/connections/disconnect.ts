@@ -37,6 +37,8 @@ export interface Disconnected {
   readonly why: string
   /** A grant that was to die may live: the provider did not say yes. */
   readonly mayLive: boolean
+  /** For the sake of other connections alone: while they live, another disconnect changes nothing. */
+  readonly leftAlone: boolean
 }
 
 type Revoked = Omit<Disconnected, 'connection'>
@@ -91,7 +93,8 @@ export function createDisconnecting(parts: VaultParts) {
         ...(await endSuperseded(parts, row, replaced, (token) => send(tenant, token, patience))),
       )
     }
-    if (spared.length > 0) return withReplaced(current, LEFT_ALONE)
+    if (spared.length > 0)
+      return withReplaced(current, { ...LEFT_ALONE, leftAlone: left.length === 0 })
     return withReplaced(current, left.length === 0 ? null : worst(left))
   }
 
@@ -114,7 +117,8 @@ export function createDisconnecting(parts: VaultParts) {
   const unasked = async (row: ConnectionRow): Promise<Revoked> => {
     const isBare = row.refresh_fingerprint === null && row.access_fingerprint === null
     if (isBare && (await store.superseded(row)).length === 0) return notAsked(NO_TOKEN)
-    return { revokedAtProvider: 'unknown', why: notConfigured(row.tenant), mayLive: true }
+    const why = notConfigured(row.tenant)
+    return { revokedAtProvider: 'unknown', why, mayLive: true, leftAlone: false }
   }
 
   const send = async (
@@ -231,12 +235,13 @@ function worst(answers: readonly RevokeAnswer[]): Revoked {
     answers.find(({ revoked }) => revoked === 'unknown')
   const answer = bad ?? (answers[0] as RevokeAnswer)
   const { revoked } = answer
-  return { revokedAtProvider: revoked, why: whyOf(answer), mayLive: revoked !== 'yes' }
+  const mayLive = revoked !== 'yes'
+  return { revokedAtProvider: revoked, why: whyOf(answer), mayLive, leftAlone: false }
 }
 
 /** Of a grant that nobody asked to end: there is none, or it is another connection's too. */
 function notAsked(why: string): Revoked {
-  return { revokedAtProvider: 'no', why, mayLive: false }
+  return { revokedAtProvider: 'no', why, mayLive: false, leftAlone: false }
 }
 
 function isRevoked({ state, revoked_at_provider: answer }: ConnectionRow): boolean {
@@ -248,15 +253,22 @@ function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
   if (replaced === null || replaced === current) return current
   const why = `of a grant that a reconnect replaced, or that was refused: ${replaced.why}`
   if (current.revokedAtProvider === 'yes') return { ...replaced, why }
-  return { ...current, why: `${current.why}; ${why}`, mayLive: true }
+  const leftAlone = replaced.leftAlone && (current.leftAlone || !current.mayLive)
+  return { ...current, why: `${current.why}; ${why}`, mayLive: true, leftAlone }
 }
 
-const BEFORE: Revoked = { revokedAtProvider: 'yes', why: 'it was revoked before', mayLive: false }
+const BEFORE: Revoked = {
+  revokedAtProvider: 'yes',
+  why: 'it was revoked before',
+  mayLive: false,
+  leftAlone: false,
+}
 
 const LEFT_ALONE: Revoked = {
   revokedAtProvider: 'no',
   why: 'the provider may end all grants of its user at once, and another connection may live on one, so it was left alone',
   mayLive: true,
+  leftAlone: true,
 }
 
 const NOT_KNOWN_THERE =

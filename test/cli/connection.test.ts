@@ -159,6 +159,23 @@ describe('rescind connection', () => {
     expect(org.truth.isAlive(grant.deleteToken)).toBe(false)
   })
 
+  test('one that is left alone for another connection: says to end that one first', async () => {
+    const { home, add, org, run } = await open()
+    const file = join(home, 'rescind.yaml')
+    const config = readFileSync(file, 'utf8')
+    writeFileSync(file, config.replace("rotation: 'on'", "rotation: 'on', grantsApart: false"))
+    const [one, other] = [await add('one'), await add('other')]
+    const left = await run(['connection', 'disconnect', one.id])
+    expect(left.exitCode).toBe(5)
+    expect(left.stdout).toMatch(
+      /so it was left alone\)\.\nIts grant may live on\. Run the command again once no connection lives that it could take along: .* Until then that changes nothing/,
+    )
+    expect(org.truth.isAlive(one.grant.deleteToken)).toBe(true)
+    expect((await run(['connection', 'disconnect', other.id])).exitCode).toBe(0)
+    expect((await run(['connection', 'disconnect', one.id])).exitCode).toBe(0)
+    expect(org.truth.isAlive(one.grant.deleteToken)).toBe(false)
+  })
+
   test('notices that were set aside: listed, and sent again by id or all', async () => {
     const { run, add, receiver, home } = await open()
     const { id } = await add()

@@ -152,7 +152,7 @@ describe('a grant that a reconnect replaced', () => {
     const { refresh: refreshToken } = await vault.tokens(id)
     const twin = await vault.create({ tenant: 'own', owner: 'b', accessToken: null, refreshToken })
     expect(await vault.disconnect(id)).toMatchObject({
-      ...{ revokedAtProvider: 'no', mayLive: true },
+      ...{ revokedAtProvider: 'no', mayLive: true, leftAlone: true },
       why: expect.stringMatching(new RegExp(`${twin.id}; of a grant that a reconnect replaced`)),
     })
     expect([alive(), revokes()]).toEqual([[true, true], 0])
@@ -212,7 +212,10 @@ describe('a grant of which nobody says whose it is, where that was known before'
 })
 
 describe('where a revocation ends all of a person (Google), no disconnect takes along another connection', () => {
-  const LEFT = { revokedAtProvider: 'no', why: expect.stringMatching(/left alone/), mayLive: true }
+  const LEFT = {
+    ...{ revokedAtProvider: 'no', why: expect.stringMatching(/left alone/) },
+    ...{ mayLive: true, leftAlone: true },
+  }
 
   test('of the same person: it is left alone, with what it replaced, and the last one ends them all', async () => {
     const { reconnect, connect, alive, revokes, vault, id } = await open({ together: true })

@@ -210,7 +210,7 @@ describe('a tenant that is configured no longer', () => {
 
 describe('RFC 7009 section 2.2.1: a provider that is busy is asked again', () => {
   const BUSY = { status: 503 }
-  const KEPT = { revokedAtProvider: 'no', mayLive: true }
+  const KEPT = { revokedAtProvider: 'no', mayLive: true, leftAlone: false }
   test.each([
     ['once', [BUSY], YES, 2, 900],
     ['when it asks for it', [{ status: 503, retryAfterS: 2 }], YES, 2, 1_900],

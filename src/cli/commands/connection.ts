@@ -302,11 +302,14 @@ const disconnect =
     )
     if (done.mayLive) {
       io.exitCode = EXIT.notProven
-      output.say(
-        'Its grant may live on. Run the command again to try it again: the token is kept, sealed, until the provider says yes. Or end the grant at the provider.',
-      )
+      output.say(`Its grant may live on. ${done.leftAlone ? END_OTHERS : TRY_AGAIN}`)
     }
   }
+
+const TRY_AGAIN =
+  'Run the command again to try it again: the token is kept, sealed, until the provider says yes. Or end the grant at the provider.'
+const END_OTHERS =
+  'Run the command again once no connection lives that it could take along: those of the same app that are of the same person, or of whom nobody knows the person. Until then that changes nothing; the token is kept, sealed. Or end the grant at the provider, which may end those too.'
 
 const tag =
   (id: string, word: string, isOn: boolean): Work =>

@@ -114,6 +114,9 @@ export const disconnectedShape = z.strictObject({
   revokedAtProvider: z.enum(['yes', 'no', 'unknown']),
   why: z.string(),
   mayLive: z.boolean().describe('Whether the grant may live on; then it can be asked for again'),
+  leftAlone: z
+    .boolean()
+    .describe('Whether it may for the sake of other connections alone: then end those first'),
 })
 
 export const appliedShape = z.strictObject({
