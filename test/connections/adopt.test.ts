@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { Secret } from '../../src/core/secret.ts'
+import type { ConnectionRow } from '../../src/store/connections.ts'
 import { openGrantWorld as open, type ServerOptions } from './grant-world.ts'
 import { type ConnectionWorld, openConnectionWorld, openVault } from './world.ts'
 
@@ -144,6 +145,69 @@ describe('a grant that a reconnect replaced', () => {
     down.clear()
     expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'yes', mayLive: false })
     expect(alive()).toEqual([false, false, false])
+  })
+
+  test('of the tokens that a refresh brought while the reconnect was stored: those are ended', async () => {
+    let between = async () => {}
+    const world = await open({
+      ...{ rotates: true, options: { rotation: 'may' } },
+      wrap: (store) => ({
+        ...store,
+        async tokens(row) {
+          const held = await store.tokens(row)
+          await between()
+          return held
+        },
+      }),
+    })
+    const { reconnect, vault, id, alive, home, tenants } = world
+    await using other = await openVault({ home, tenants })
+    between = async () => {
+      between = async () => {}
+      await other.vault.renew(id)
+    }
+    expect((await reconnect()).version).toBe(4)
+    expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+    expect(alive()).toEqual([false, false])
+  })
+
+  test('it is forgotten when the provider said yes, and not when its answer was lost', async () => {
+    const { reconnect, vault, id, alive, faults } = await open({ options: { grantsApart: true } })
+    faults.set('/revocation', [{ isReset: true }])
+    await reconnect()
+    expect([alive(), await vault.replaced(id)]).toEqual([[true, true], 1])
+    await reconnect()
+    expect([alive(), await vault.replaced(id)]).toEqual([[false, false, true], 0])
+  })
+
+  test('it is forgotten by who ended it, and no newer one in its place', async () => {
+    const { vault, store, id } = await open()
+    const keep = (token: string) =>
+      store.connections.update(id, () => ({
+        superseded: [{ kind: 'refresh', token: new Secret(token), identity: null }],
+      }))
+    const kept = async () =>
+      store.connections.superseded((await store.connections.read(id)) as ConnectionRow)
+    await keep('first')
+    const [first] = await kept()
+    // Two end it at once, and one is kept in between.
+    await store.connections.forgetSuperseded(first!)
+    await keep('second')
+    expect((await kept())[0]?.no).toBe(first?.no)
+    await store.connections.forgetSuperseded(first!)
+    expect(await vault.replaced(id)).toBe(1)
+  })
+
+  test('beside a grant that a connection of another app lives on it is left alone too', async () => {
+    const { reconnect, vault, id, alive } = await open({ together: true })
+    const { identity } = await reconnect()
+    const { refresh: refreshToken } = await vault.tokens(id)
+    const { id: twin } = await vault.create({
+      ...{ tenant: 'another', owner: 'b', accessToken: null, refreshToken, identity },
+    })
+    expect(await vault.disconnect(id)).toMatchObject({ mayLive: true, leftAlone: true })
+    expect(alive()).toEqual([true, true])
+    expect((await vault.renew(twin)).state).toBe('connected')
   })
 
   test('beside a grant that another connection lives on it is left alone, and said to live', async () => {
@@ -306,6 +370,38 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
     expect(await vault.disconnect(id)).toMatchObject(told)
     // The server here knows one app.
     expect(alive()).toEqual(lives)
+  })
+
+  test.each([
+    ['of the same app, spelt otherwise', 'same-app-by-another-spelling', LEFT],
+    ['of the same client id at another server', 'elsewhere', { revokedAtProvider: 'yes' }],
+  ])('of a tenant %s', async (_title, tenant, told) => {
+    const { vault, id } = await open({ together: true })
+    const { identity } = await vault.get(id)
+    await vault.create({
+      ...{ tenant, owner: 'other', identity, refreshToken: null },
+      accessToken: new Secret('of another grant'),
+    })
+    expect(await vault.disconnect(id)).toMatchObject(told)
+  })
+
+  test('of a tenant that is not configured in this process, which may be of the same app', async () => {
+    const { connect, id, alive, home, tenants } = await open({ together: true })
+    await connect('ada', 'same-app')
+    await using without = await openVault({
+      home,
+      tenants: tenants.filter(({ name }) => name !== 'same-app'),
+    })
+    expect(await without.vault.disconnect(id)).toMatchObject(LEFT)
+    expect(alive()).toEqual([true, true])
+  })
+
+  test('of nobody known, who may be the same person', async () => {
+    const { vault, id, alive } = await open({ together: true })
+    const token = new Secret('of another grant')
+    await vault.create({ tenant: 'own', owner: 'b', accessToken: token, refreshToken: null })
+    expect(await vault.disconnect(id)).toMatchObject(LEFT)
+    expect(alive()).toEqual([true])
   })
 
   test('a grant of a person who lives in another tenant of the app is not ended by the next reconnect', async () => {

@@ -89,6 +89,27 @@ describe('what comes while a disconnect waits for the provider is not thrown awa
   })
 })
 
+test('of two tokens that end apart, one of which gave no answer: unknown', async () => {
+  const { vault, id, faults, revokes } = await openGrantWorld({
+    options: { revokeRefresh: 'token' },
+  })
+  faults.set('/revocation', [{}, ...Array(3).fill({ isReset: true })])
+  expect(await vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'unknown', mayLive: true })
+  expect(revokes()).toBe(4)
+  expect(await vault.disconnect(id)).toMatchObject(YES)
+})
+
+test('tokens that an ended connection holds too are not spared for its sake', async () => {
+  const { vault, id, store, reconnect, alive } = await openGrantWorld()
+  const { refresh: refreshToken } = await vault.tokens(id)
+  await reconnect()
+  const twin = await vault.create({ tenant: 'own', owner: 'b', accessToken: null, refreshToken })
+  await store.connections.update(twin.id, () => ({ set: { state: 'revoked' } }))
+  expect(await vault.replaced(id)).toBe(1)
+  expect(await vault.disconnect(id)).toMatchObject(YES)
+  expect(alive()).toEqual([false, false])
+})
+
 describe('a disconnect that is cut off', () => {
   /** The process is gone when the answer of the provider is to be written. */
   const open = async (options: ServerOptions = {}) => {

@@ -127,7 +127,11 @@ export async function openGrantWorld({
   }
   const { app } = tenant
   const another = { ...tenant, name: 'another', app: { ...app!, clientId: 'another' } }
-  const tenants = [tenant, { ...tenant, name: 'same-app' }, another]
+  const tenants = [
+    ...[tenant, { ...tenant, name: 'same-app' }, another],
+    { ...tenant, name: 'same-app-by-another-spelling', url: `${server.url}/` },
+    { ...tenant, name: 'elsewhere', url: 'http://127.0.0.1:9' },
+  ]
   const process = await openVault({ home: home.path, tenants, ...more })
   onTestFinished(async () => {
     await process[Symbol.asyncDispose]()

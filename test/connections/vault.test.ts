@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../emulators/index.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
+import { openGrantWorld } from './grant-world.ts'
 import { type ConnectionWorld, openConnectionWorld } from './world.ts'
 
 const types = async ({ vault }: ConnectionWorld, id: string) =>
@@ -193,6 +195,31 @@ describe('new tokens', () => {
     expect(world.tokenRequests()).toBe(2)
   })
 
+  test('that cannot be stored ahead of the end of the old one: that one is not given either', async () => {
+    let broken = false
+    let ahead = 0
+    const { vault, id } = await openGrantWorld({
+      clock: {
+        now: () => Date.now() + ahead,
+        sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+      },
+      wrap: (store) => ({
+        ...store,
+        update: (of, decide) =>
+          store.update(of, (row) => {
+            const change = decide(row)
+            if (broken && change?.tokens) throw new Error('disk full')
+            return change
+          }),
+      }),
+    })
+    broken = true
+    ahead = 550_000
+    await expect(vault.accessToken(id)).rejects.toThrow(/not be stored/)
+    broken = false
+    expect((await vault.accessToken(id)).version).toBe(3)
+  })
+
   test('that come late are stored, although another took the refresh for cut off', async () => {
     await using world = await openConnectionWorld({ leaseMs: 300 })
     const { id } = await world.connect()
@@ -258,6 +285,16 @@ describe('section 5.4: the vault', () => {
       code: 'connection_unknown',
       message: expect.stringContaining(`Did you mean ${id}, of acme?`),
     })
+  })
+
+  test('enable of one whose token was lost while it was disabled: its owner is needed', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.vault.disable(id)
+    await world.store.connections.update(id, () => ({ set: { intent: 'lost' } }))
+    expect((await world.vault.enable(id)).state).toBe('reconnect_needed')
+    await expect(world.vault.accessToken(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+    expect(world.tokenRequests()).toBe(0)
   })
 
   test('disable and enable: degraded until a check says more', async () => {
