@@ -4,7 +4,7 @@ import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
 import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
-import { endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
+import { bothTokens, endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
 import { type ConnectionTenant, configuredTenant, type VaultParts } from './vault-parts.ts'
 
@@ -59,7 +59,9 @@ interface Patience {
  *
  * 1. Nobody changes the tokens of an ended connection: what comes for it meanwhile, of its owner or of a
  *    refresh, is kept beside them, and ended with them.
- * 2. Who is cut off leaves the intent `ending`: the next check, or another disconnect, goes on with it.
+ * 2. Who is cut off leaves the tombstone due: the next check, or another disconnect, goes on with it.
+ * 3. Of a refresh whose answer never came the successor may live: no answer about the token before it is
+ *    taken for its death.
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -104,13 +106,17 @@ export function createDisconnecting(parts: VaultParts) {
     patience: Patience,
   ): Promise<Revoked> => {
     if (isRevoked(row)) return BEFORE
-    const held = heldTokens(await store.tokens(row), tenant, row)
+    const tokens = await store.tokens(row)
+    const isLost = row.intent === 'lost' && tenant.traits.rotation !== 'never'
+    const held = isLost ? bothTokens(tokens, row) : heldTokens(tokens, tenant, row)
     if (held.length === 0) return notAsked(NO_TOKEN)
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
     if (row.identity !== null && (await mayReach(parts, tenant, row))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, patience))
-    return worst(answers)
+    // Its answer may have come late, and is ended with what came meanwhile.
+    const isStillLost = isLost && (await store.read(row.id))?.intent === 'lost'
+    return isStillLost ? SUCCESSOR_LOST : worst(answers)
   }
 
   /** There is nobody to ask. */
@@ -182,7 +188,9 @@ export function createDisconnecting(parts: VaultParts) {
     const isDone = revoked.revokedAtProvider === 'yes'
     const updated = await store.update(before.id, (row) => ({
       set: {
-        ...{ cause: JSON.stringify(byUs(revoked)), due_at: null, intent: null, intent_at: null },
+        ...{ cause: JSON.stringify(byUs(revoked)), due_at: null, intent_at: null },
+        // What was lost is not found by another disconnect.
+        intent: row.intent === 'lost' && !isDone ? 'lost' : null,
         // Of its own grant: that one stays dead whatever became of one beside it.
         revoked_at_provider: isRevoked(row) ? 'yes' : revoked.revokedAtProvider,
       },
@@ -216,7 +224,9 @@ const TIME_UP = `The provider did not answer a revocation within ${REVOKE_MS / 1
 function ending(row: ConnectionRow, now: number): ConnectionChange {
   const move = moveTo(row, 'revoked', 'connection.revoked', ENDING)
   const answer = isRevoked(row) ? 'yes' : 'unknown'
-  const held = { fence: row.fence + 1, intent: 'ending', intent_at: now } as const
+  // A refresh whose answer never came may have brought a token that nobody holds.
+  const intent = row.intent === null || row.intent === 'ending' ? 'ending' : 'lost'
+  const held = { fence: row.fence + 1, intent, intent_at: now } as const
   const dueAt = now + FINISHED_AFTER_MS
   return { ...move, set: { ...move.set, ...held, due_at: dueAt, revoked_at_provider: answer } }
 }
@@ -269,6 +279,13 @@ const LEFT_ALONE: Revoked = {
   why: 'the provider may end all grants of its user at once, and another connection may live on one, so it was left alone',
   mayLive: true,
   leftAlone: true,
+}
+
+const SUCCESSOR_LOST: Revoked = {
+  revokedAtProvider: 'unknown',
+  why: 'the answer to a refresh was lost, and with it the new refresh token: that one may live, and is ended at the provider alone, by its owner or an admin',
+  mayLive: true,
+  leftAlone: false,
 }
 
 const NOT_KNOWN_THERE =

@@ -44,7 +44,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     let row = found
     const { id } = row
     // Its disconnect is under way, or was cut off: it is waited for, and gone on with.
-    if (row.intent === 'ending') return finish(id)
+    if (row.state === 'revoked' && row.due_at !== null) return finish(id)
     if (!isInUse(row)) return unprobed(row)
     const tenant = parts.tenantOf(row.tenant)
     const now = clock.now()

@@ -60,8 +60,7 @@ export function createRenewing(parts: VaultParts) {
   const unstored = new Map<string, () => Promise<ConnectionRow>>()
 
   const run = async (id: string, stale: number): Promise<ConnectionRow> => {
-    const late = unstored.get(id)
-    if (late) await storeLate(id, late)
+    await flush(id)
     const known = await store.read(id)
     if (!known) throw new Error(`There is no connection ${id}.`)
     // Before the intent: what is missing in the configuration costs no token.
@@ -196,7 +195,10 @@ export function createRenewing(parts: VaultParts) {
         // A reconnect may have brought an access token alone: then the refresh is still ours.
         const isOurs = row.version === version || row.fence === fence
         if (row.state !== 'revoked' && isOurs) return renewed(row, tokens, fresh, dueAt)
-        return { superseded: asSuperseded(heldTokens(tokens, tenant), identity) }
+        const superseded = asSuperseded(heldTokens(tokens, tenant), identity)
+        // Of a disconnected one it was taken for lost.
+        const isFound = row.state === 'revoked' && row.intent === 'lost' && isOurs
+        return { superseded, ...(isFound && { set: { intent: null } }) }
       })
       if (!updated) throw new Error(`The connection ${id} is gone.`)
       // Disconnected meanwhile: nobody waits for an end of it that could take these along.
@@ -216,7 +218,10 @@ export function createRenewing(parts: VaultParts) {
     }
   }
 
-  const storeLate = async (id: string, write: () => Promise<ConnectionRow>): Promise<void> => {
+  /** Stores tokens that came and could not be stored then, where there are some. */
+  const flush = async (id: string): Promise<void> => {
+    const write = unstored.get(id)
+    if (!write) return
     try {
       await write()
     } catch (error) {
@@ -288,6 +293,7 @@ export function createRenewing(parts: VaultParts) {
 
   return {
     renew,
+    flush,
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }

@@ -12,11 +12,19 @@ export function heldTokens(
   { traits }: Pick<ConnectionTenant, 'traits'>,
   row?: Pick<ConnectionRow, 'facts'>,
 ): HeldToken[] {
+  const isTaken = refresh !== null && traits.revokeRefresh === 'grant'
+  return bothTokens({ refresh, access: isTaken ? null : access }, row)
+}
+
+/** Returns both tokens of a grant, where the end of one may leave the other alive. */
+export function bothTokens(
+  { access, refresh }: Pick<StoredTokens, 'access' | 'refresh'>,
+  row?: Pick<ConnectionRow, 'facts'>,
+): HeldToken[] {
   const held: HeldToken[] = []
   const facts = row && factsIn(row)
   if (refresh) held.push({ kind: 'refresh', token: refresh, facts })
-  const isTaken = refresh !== null && traits.revokeRefresh === 'grant'
-  if (access && !isTaken) held.push({ kind: 'access', token: access, facts })
+  if (access) held.push({ kind: 'access', token: access, facts })
   return held
 }
 

@@ -222,7 +222,11 @@ export function createVault(parts: VaultParts): Vault {
     giveUpReconnect: (id, cause) =>
       update(id, (row) => (row.state === 'reconnecting' ? failedReconnect(row, cause) : null)),
     adopt: async (id, fresh) => shown(await budget.warn(await adopt(id, fresh))),
-    disconnect: async (id) => disconnecting.disconnect(await read(id)),
+    async disconnect(id) {
+      // What is in memory alone lives, and would be passed over.
+      await renewing.flush(id)
+      return disconnecting.disconnect(await read(id))
+    },
     replaced: async (id) => (await store.superseded(await read(id))).length,
     budget: async (id) => budget.count(await read(id)),
   }

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openGrantWorld, type ServerOptions } from './grant-world.ts'
-import { openVault } from './world.ts'
+import { openConnectionWorld, openVault } from './world.ts'
 
 const YES = { revokedAtProvider: 'yes', mayLive: false }
 const NOTHING = { access: null, refresh: null }
@@ -53,9 +53,10 @@ describe('what comes while a disconnect waits for the provider is not thrown awa
   )
 
   test.each([
-    ['before the provider answers', 2_000],
-    ['after it', 0],
-  ])('a refresh that outlives its lease and ends %s', async (_title, slowMs) => {
+    ['before the provider answers', 2_000, YES],
+    // What it brings is not known then.
+    ['after it', 0, { revokedAtProvider: 'unknown', mayLive: true }],
+  ])('a refresh that outlives its lease and ends %s', async (_title, slowMs, told) => {
     const options = { rotation: 'may', grantsApart: true }
     const world = await openGrantWorld({ rotates: true, leaseMs: 300, options })
     const { vault, id, home, tenants } = world
@@ -64,11 +65,12 @@ describe('what comes while a disconnect waits for the provider is not thrown awa
     world.faults.set('/revocation', [{ slowMs }])
     const late = vault.renew(id)
     await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
-    expect(await other.vault.disconnect(id)).toMatchObject(YES)
+    expect(await other.vault.disconnect(id)).toMatchObject(told)
     expect((await late).state).toBe('revoked')
     expect(world.alive()).toEqual([false])
-    expect(await vault.tokens(id)).toEqual(NOTHING)
     expect(await vault.replaced(id)).toBe(0)
+    expect(await vault.disconnect(id)).toMatchObject(YES)
+    expect(await vault.tokens(id)).toEqual(NOTHING)
   })
 
   test('a refresh that is under way is waited for: nothing is revoked before it ended', async () => {
@@ -255,5 +257,54 @@ describe('RFC 7009 section 2.2.1: a provider that is busy is asked again', () =>
     faults.set('/revocation', Array(9).fill(BUSY))
     expect(await vault.disconnect(id)).toMatchObject(KEPT)
     expect(revokes()).toBe(5)
+  })
+})
+
+describe('tokens that the disconnect does not hold are not taken for dead', () => {
+  test.each([
+    ['before anybody looked', false],
+    ['after it was found to be lost', true],
+  ])('the answer to a refresh was lost: %s', async (_title, looks) => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    await world.vault.accessToken(id)
+    world.org.setFaults([{ kind: 'reset_after_effect', on: 'token', nth: 1 }])
+    await expect(world.vault.renew(id)).rejects.toThrow(/cannot be used now/)
+    if (looks) await expect(world.vault.renew(id)).rejects.toThrow(/answer to a refresh was lost/)
+    const lost = {
+      revokedAtProvider: 'unknown',
+      why: /answer to a refresh was lost/,
+      mayLive: true,
+    }
+    for (const _ of ['once', 'again']) {
+      const { why, ...said } = await world.vault.disconnect(id)
+      expect({ ...said, why }).toMatchObject({ ...lost, why: expect.stringMatching(lost.why) })
+    }
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+    expect((await world.vault.get(id)).state).toBe('revoked')
+  })
+
+  test('new tokens that could not be stored are revoked', async () => {
+    let isFull = false
+    await using world = await openConnectionWorld({
+      wrap: (store) => ({
+        ...store,
+        update: (id, decide) =>
+          store.update(id, (row) => {
+            const change = decide(row)
+            if (isFull && change?.tokens) throw new Error('disk full')
+            return change
+          }),
+      }),
+    })
+    const { id, deleteToken } = await world.connect()
+    await world.vault.accessToken(id)
+    isFull = true
+    await expect(world.vault.renew(id)).rejects.toThrow(/could not be stored/)
+    isFull = false
+    expect(await world.vault.disconnect(id)).toMatchObject({
+      ...{ revokedAtProvider: 'yes', mayLive: false },
+    })
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
   })
 })
