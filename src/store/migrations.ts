@@ -8,6 +8,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003_made_fingerprint': { up: addMadeFingerprint },
   '0004_superseded_tokens': { up: createSuperseded },
   '0005_superseded_identity': { up: addSupersededIdentity },
+  '0006_former_grants': { up: createFormerGrants },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -28,6 +29,10 @@ async function createSuperseded(db: Kysely<unknown>): Promise<void> {
 
 async function addSupersededIdentity(db: Kysely<unknown>): Promise<void> {
   for (const statement of SUPERSEDED_IDENTITY) await sql.raw(statement).execute(db)
+}
+
+async function createFormerGrants(db: Kysely<unknown>): Promise<void> {
+  for (const statement of FORMER_GRANTS) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -170,4 +175,12 @@ const SUPERSEDED_TABLES: readonly string[] = [
 /** Whose a replaced grant is; of those of before nobody knows it: their connection may have changed hands. */
 const SUPERSEDED_IDENTITY: readonly string[] = [
   `ALTER TABLE superseded_token ADD COLUMN identity TEXT`,
+]
+
+const FORMER_GRANTS: readonly string[] = [
+  // Of instances elsewhere, from before a new grant is asked for until the provider says that they are dead.
+  `CREATE TABLE former_grant (
+    platform TEXT NOT NULL, instance INTEGER NOT NULL, fingerprint TEXT NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (platform, instance, fingerprint))`,
+  ...sealedByKeyOf('former_grant', 'sealed'),
 ]

@@ -45,6 +45,10 @@ const COLUMNS: readonly SealedColumn[] = [
     bound: 'c.tenant AS tenant, c.id AS row',
   },
   {
+    ...{ table: 'former_grant', column: 'sealed', name: 'former_grant.sealed' },
+    ...{ join: '', bound: 't.platform AS tenant, CAST(t.instance AS TEXT) AS row' },
+  },
+  {
     ...{ table: 'reconnect', column: 'verifier', name: 'reconnect.verifier' },
     join: 'JOIN connection c ON c.no = t.connection',
     bound: 'c.tenant AS tenant, c.id AS row',

@@ -114,6 +114,8 @@ export interface Schema {
     /** JSON; null where nobody said whose it is. */
     identity: string | null
   }
+  /** Of instances elsewhere: grants that a new one replaced or may have, which may live. */
+  former_grant: { platform: string; instance: number; fingerprint: string; sealed: Uint8Array }
   connection_event: {
     seq: Generated<number>
     connection: number

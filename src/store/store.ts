@@ -8,6 +8,7 @@ import { makeFolder } from '../core/folder.ts'
 import { type Fingerprint, fingerprinter, type Secret } from '../core/secret.ts'
 import { type ConnectionStore, openConnections } from './connections.ts'
 import { type CredentialVault, openCredentials } from './credentials.ts'
+import { type FormerGrants, openFormerGrants } from './former-grants.ts'
 import { type GrantOwners, openGrantOwners } from './grant-owners.ts'
 import { type InventoryStore, openInventories } from './inventories.ts'
 import { findKey, loadKey } from './key.ts'
@@ -40,6 +41,7 @@ export interface Store {
   readonly path: string
   readonly connections: ConnectionStore
   readonly credentials: CredentialVault
+  readonly formerGrants: FormerGrants
   readonly grantOwners: GrantOwners
   readonly inventories: InventoryStore
   readonly plans: PlanStore
@@ -90,6 +92,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       path,
       connections,
       credentials: openCredentials(parts),
+      formerGrants: openFormerGrants(parts),
       grantOwners: openGrantOwners(parts),
       inventories: openInventories(parts),
       plans: openPlans(parts),

@@ -18,6 +18,7 @@ async function fill(store: Store, count = CONNECTIONS): Promise<string[]> {
   await store.credentials.put('acme', 'web', new Secret('credential'))
   const replaced = { kind: 'refresh', token: new Secret('replaced'), identity: null } as const
   await store.connections.update(ids[0] as string, () => ({ superseded: [replaced] }))
+  await store.formerGrants.keep('https://platform.example', 4014, new Secret('former'))
   await store.connections.addReconnect(
     ...([
       ids[0] as string,
@@ -53,6 +54,8 @@ async function expectAllThere(store: Store, ids: readonly string[]) {
   const first = await store.connections.read(ids[0] as string)
   const superseded = await store.connections.superseded(first!)
   expect(superseded.map(({ token }) => token.reveal())).toEqual(['replaced'])
+  const former = await store.formerGrants.list('https://platform.example', 4014)
+  expect(former.map((token) => token.reveal())).toEqual(['former'])
 }
 
 /** Ids of the keys that anything in the file is sealed with. */
@@ -63,7 +66,8 @@ function keysIn(home: string): string[] {
       `SELECT DISTINCT lower(hex(substr(sealed, 2, 4))) AS id FROM (
         SELECT access AS sealed FROM connection_token UNION ALL SELECT refresh FROM connection_token
         UNION ALL SELECT sealed FROM credential UNION ALL SELECT verifier FROM reconnect
-        UNION ALL SELECT sealed FROM superseded_token)`,
+        UNION ALL SELECT sealed FROM superseded_token
+        UNION ALL SELECT sealed FROM former_grant)`,
     )
     .all()
   return rows.map(({ id }) => String(id))
@@ -113,7 +117,7 @@ describe('vault rotate-key', () => {
     const ids = await fill(store)
     const before = await store.connections.read(ids[3] as string)
     const { keyId, resealed } = await store.rotateKey()
-    expect(resealed).toBe(CONNECTIONS * 2 + 3)
+    expect(resealed).toBe(CONNECTIONS * 2 + 4)
     expect(keysIn(home.path)).toEqual([keyId])
     await expectAllThere(store, ids)
     expect(await store.connections.takeReconnect(new Secret('state'))).toMatchObject({

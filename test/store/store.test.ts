@@ -67,6 +67,7 @@ describe('opening', () => {
       { name: '0003_made_fingerprint' },
       { name: '0004_superseded_tokens' },
       { name: '0005_superseded_identity' },
+      { name: '0006_former_grants' },
     ])
   })
 
