@@ -11,7 +11,7 @@ import { tracedHttp } from '../connections/open-connectors/traced-http.ts'
 import type { OpenConnectorsMeans } from '../connections/open-connectors/traced-send.ts'
 import { RescindError } from '../core/errors.ts'
 import type { Http } from '../core/http.ts'
-import { askPerson } from './consent/ask-consent.ts'
+import { askPerson, checkDoor } from './consent/ask-consent.ts'
 import { type FieldOptions, readFormFields } from './consent/form-fields.ts'
 import type { Context } from './context.ts'
 import { many } from './option-values.ts'
@@ -56,6 +56,11 @@ export function openAccount(
   const http = trace ? tracedHttp(bare, clock, (call) => output.note(traceLine(call))) : bare
   const means = { http, clock }
   return { client: createOpenConnectorsClient(config.openConnectors(), means), means }
+}
+
+/** A test user's forms come back to no port; a person's browser does. */
+export function callbackCheckOf({ io }: Context, options: ConsentOptions) {
+  return readFormFields(io, options) === undefined ? checkDoor : async () => {}
 }
 
 /** A test user's forms are walked without a browser; a person is shown the link. */

@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { makeInstance } from '../../examples/demo/instance.ts'
@@ -42,6 +44,13 @@ afterEach(async () => {
   home[Symbol.dispose]()
 })
 
+/** Something else that listens at a port. */
+async function taken(port: number) {
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  return { port, [Symbol.dispose]: () => void server.close() }
+}
+
 const write = (text: string) => writeFileSync(join(home.path, 'rescind.yaml'), text)
 const run = (...args: string[]) => rescind(['open-connectors', ...args], { home: home.path, env })
 
@@ -78,10 +87,10 @@ describe('rescind open-connectors reauthorize', () => {
       calls.map((line) => line.replace(/http\S+?(api-v2|oauth2)/, '').replace(/ · .*/, '')),
     ).toEqual([
       ...[`GET /instances/${instance.id} → 200`, 'GET /instances → 200'],
+      expect.stringMatching(/^GET \/elements\/sfdc\/oauth\/url\?apiKey=\S+&apiSecret=…&\S+ → 200$/),
       'POST /revoke → 200',
       'GET /hubs/crm/accounts?pageSize=1 → 401',
       'GET /instances → 200',
-      expect.stringMatching(/^GET \/elements\/sfdc\/oauth\/url\?apiKey=\S+&apiSecret=…&\S+ → 200$/),
       `GET /instances/${instance.id} → 200`,
       'PATCH /instances → 200',
       `GET /instances/${instance.id} → 200`,
@@ -119,8 +128,8 @@ describe('rescind open-connectors reauthorize', () => {
       const lines = ran.stderr.split('\n').filter((line) => / → /.test(line))
       calls.push(...lines.map((line) => line.replace(/http\S+?(api-v2|services)/, '')))
     }
+    const LINK = /^GET \/elements\/sfdc\/oauth\/url\?.*apiSecret=….*state=…/
     const login = [
-      /^GET \/elements\/sfdc\/oauth\/url\?.*apiSecret=….*state=…/,
       /^GET \/oauth2\/authorize\?.*state=…/,
       /^POST \/oauth2\/authorize → 200/,
       /^POST \/oauth2\/authorize → 302/,
@@ -128,10 +137,10 @@ describe('rescind open-connectors reauthorize', () => {
     const PROBE = /^GET \/hubs\/crm\/accounts\?pageSize=1 → 200/
     expect(calls).toEqual(
       [
-        ...[...login, /^POST \/instances → 200/],
+        ...[LINK, ...login, /^POST \/instances → 200/],
         ...[`GET /instances/${id} → 200`, PROBE],
         ...[`GET /instances/${id} → 200`, /^GET \/instances → 200/],
-        /^POST \/oauth2\/revoke → 200/,
+        ...[LINK, /^POST \/oauth2\/revoke → 200/],
         ...[/^GET \/hubs\/crm\/accounts\?pageSize=1 → 401/, /^GET \/instances → 200/],
         ...[...login, `GET /instances/${id} → 200`],
         ...[/^PATCH \/instances → 200/, `GET /instances/${id} → 200`, PROBE],
@@ -191,6 +200,35 @@ describe('rescind open-connectors reauthorize', () => {
     const { budget, stderr } = await reauthorize()
     expect(budget).toEqual({ live: 5, max: 5, complete: false })
     expect(stderr).toMatch(/5 of 5 tokens of this user.*the oldest\.\n.*^http\S+authorize/ms)
+  })
+
+  it('a revocation is not begun where the port of the callback is taken', async () => {
+    using listener = await taken(port)
+    const ran = await run('reauthorize', String(instance.id), '--revoke', 'refresh', '--no-browser')
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      2,
+      expect.stringContaining(`Port ${listener.port} of this machine cannot be listened on`),
+    ])
+    expect(ran.stdout).not.toMatch(/^Revoked/m)
+    const { refreshToken } = estate.account.truth.instance(instance.id) ?? {}
+    const grants = [...estate.org.truth.grants()]
+    expect(grants.find((one) => one.refreshToken === refreshToken)?.alive).toBe(true)
+  })
+
+  it('after a revocation a login that fails says that the instance is dead', async () => {
+    env.OC_PASSWORD = 'a wrong password'
+    const { username } = estate.org.credentials.admin
+    const form = [
+      '--form-field',
+      `username=${username}`,
+      '--form-field-env',
+      'password=OC_PASSWORD',
+    ]
+    const { id } = instance
+    const ran = await run('reauthorize', String(id), '--revoke', 'refresh', ...form)
+    expect(ran.stderr).toMatch(
+      `Instance ${id} is dead since its grant was revoked: run rescind open-connectors reauthorize ${id}.`,
+    )
   })
 
   it('another person is refused with exit 3', async () => {

@@ -91,8 +91,11 @@ async function remove(context: Context, id: number, options: DeleteOptions): Pro
     const message = `Open Connectors said yes, but ${after.ok ? 'still shows' : 'does not say that it is without'} instance ${id}. Look with: rescind open-connectors list`
     throw new RescindError('answer_invalid', message)
   }
-  const { grantOwners } = await store()
+  const { grantOwners, formerGrants } = await store()
   await grantOwners.forget(client.settings.url, id)
+  for (const former of await formerGrants.list(client.settings.url, id)) {
+    await formerGrants.forget(client.settings.url, id, former)
+  }
   output.result({ instance: shownInstance(instance), deleted: true })
   output.say(`Deleted ${what}: it is not there any more.`)
   // No page says that the provider is told.

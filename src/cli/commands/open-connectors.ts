@@ -17,6 +17,7 @@ import type { Io } from '../io.ts'
 import {
   type AccountOptions,
   type ConsentOptions,
+  callbackCheckOf,
   consentOf,
   idOf,
   openAccount,
@@ -128,7 +129,8 @@ async function reauthorize(
 ): Promise<void> {
   const { output, io } = context
   const { client, means } = openAccount(context, options)
-  const { fingerprint, grantOwners: owners, connections } = await context.store()
+  const store = await context.store()
+  const { fingerprint, grantOwners: owners, formerGrants: formers, connections } = store
   const steps: { readonly step: ReauthorizeStep; readonly text: string }[] = []
   const done = await reauthorizeInstance(
     {
@@ -136,6 +138,7 @@ async function reauthorize(
       revoke: options.revoke ?? null,
       identity: options.identity === undefined ? null : identityIn(options.identity),
       accept: options.acceptChange,
+      checkCallback: callbackCheckOf(context, options),
       consent: consentOf(context, means.http, options),
       warn: output.note,
       step(step, text) {
@@ -144,7 +147,7 @@ async function reauthorize(
       },
     },
     {
-      ...{ ...means, client, fingerprint, owners, connections, signal: io.signal },
+      ...{ ...means, client, fingerprint, owners, formers, connections, signal: io.signal },
       tenantsOf: (clientId) => tenantsOfClient(context.config, clientId).map(connectionTenant),
     },
   )
@@ -152,11 +155,14 @@ async function reauthorize(
   output.say(closingWords(done))
 }
 
-function closingWords({ instance, route, changes, elementTokenKept }: Reauthorized): string {
-  const kept = elementTokenKept
-    ? 'Its element token is the same.'
-    : 'Its element token is ANOTHER one now: those who call through it need the new one.'
-  const changed =
-    changes.length === 0 ? '' : ` Accepted: ${changes.map(describeChange).join(', ')}.`
-  return `Instance ${instance} has a new grant, by ${route}, and works. ${kept}${changed}`
+function closingWords(done: Reauthorized): string {
+  const { instance, route, changes, elementTokenKept } = done
+  const words = [`Instance ${instance} has a new grant, by ${route}, and works.`]
+  words.push(
+    elementTokenKept
+      ? 'Its element token is the same.'
+      : 'Its element token is ANOTHER one now: those who call through it need the new one.',
+  )
+  if (changes.length > 0) words.push(`Accepted: ${changes.map(describeChange).join(', ')}.`)
+  return words.join(' ')
 }

@@ -40,12 +40,23 @@ export async function askPerson(
   }
 }
 
+/**
+ * Looks whether this machine could listen at a callback.
+ *
+ * @throws RescindError `usage` where its port is taken
+ */
+export async function checkDoor(redirectUri: string): Promise<void> {
+  if (!URL.canParse(redirectUri) || !isDoor(new URL(redirectUri))) return
+  const door = await openDoor(new URL(redirectUri))
+  door.close()
+}
+
 async function within<T>(visit: Promise<T>, { io }: Context): Promise<T> {
   const done = new AbortController()
   const late = io.clock.sleep(WAIT_MS, AbortSignal.any([io.signal, done.signal])).then(() => {
     throw new RescindError(
       'reconnect_refused',
-      'Nobody consented within five minutes. Nothing was changed; run the command again.',
+      'Nobody consented within five minutes. Run the command again.',
     )
   })
   try {

@@ -161,7 +161,8 @@ async function openInstance(
     redirectUri: settings.callbackUrl,
     scopes: element.scope?.split(/[\s,]+/) ?? [],
   })
-  const { fingerprint, grantOwners: owners, connections } = await context.store()
+  const store = await context.store()
+  const { fingerprint, grantOwners: owners, formerGrants: formers, connections } = store
   const platform = openConnectorsPlatform({
     ...{ client, instance, fingerprint, owners, connections, http, clock },
     ...(account && {
@@ -175,7 +176,9 @@ async function openInstance(
     lab: account && {
       provider: emulatorControl(direct.app.url, http),
       account,
-      reauthorize: openReauthorize({ client, http, clock, fingerprint, owners, connections }),
+      reauthorize: openReauthorize({
+        ...{ client, http, clock, fingerprint, owners, formers, connections },
+      }),
       stranger: strangerOf(context, http),
       vault: null,
     },

@@ -94,7 +94,7 @@ async function sameToken(
 }
 
 /** A provider may keep the refresh token; a new access token is what every redeemed code brings. */
-function hasNewTokens(before: Instance, after: Instance): boolean {
+export function hasNewTokens(before: Instance, after: Instance): boolean {
   const [was, is] = [tokensOf(before).access, tokensOf(after).access]
   return is !== null && is.reveal() !== was?.reveal()
 }

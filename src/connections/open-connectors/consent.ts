@@ -51,7 +51,7 @@ export function callbackIn(address: string): Callback {
 }
 
 function refused(what: string): RescindError {
-  return new RescindError('reconnect_refused', `${what} Nothing was changed; ask for a new link.`)
+  return new RescindError('reconnect_refused', `${what} Ask for a new link.`)
 }
 
 function isSame(given: string, expected: string): boolean {

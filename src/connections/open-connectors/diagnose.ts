@@ -124,7 +124,7 @@ function judgeWords(outer: number, words: string): Pick<Cause, 'code' | 'confide
 }
 
 function ofLeft(words: string): Diagnosis {
-  const text = `The provider refused, and our own credentials are well: ${words}`
+  const text = `The provider seems to refuse, for our own credentials are well: ${words}`
   return {
     providerRefused: true,
     cause: { code: 'revoked_or_expired', confidence: 'possible', text },

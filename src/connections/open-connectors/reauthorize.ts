@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
+import type { FormerGrants } from '../../store/former-grants.ts'
 import type { GrantOwners } from '../../store/grant-owners.ts'
 import { type Budget, budgetText, countText, evictsOldest } from '../budget.ts'
 import type { Callback, ReconnectLink } from '../drill/platform.ts'
@@ -17,17 +18,16 @@ import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
-import { findHolders } from './holders.ts'
+import { endFormers, keptFormers } from './former-grant.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
-import { appOf } from './requests.ts'
-import { grantsApart, type RevokedToken, revokeAtProvider } from './revoke-at-provider.ts'
+import { orSayWhatIs, type SoFar } from './left-behind.ts'
+import { appOf, putBody, refuseMasked } from './requests.ts'
+import type { RevokedToken } from './revoke-at-provider.ts'
+import { checkSole, lookAlive, revokeFirst, stillAlive } from './revoke-first.ts'
 import type { OpenConnectorsMeans } from './traced-send.ts'
 
 /** 256 bits: nobody guesses the state of a login that is under way. */
 const STATE_BYTES = 32
-/** A revocation is seen at once, as a rule; past this the grant is alive after all. */
-const DEATH_MS_MAX = 30_000
-const LOOK_MS = 1_000
 
 /** The path of the article, in its order. */
 export const REAUTHORIZE_STEPS = [
@@ -53,6 +53,8 @@ export interface ReauthorizeWish {
   readonly identity?: Identity | null | undefined
   /** Changes that are taken; every other one disables the instance. */
   readonly accept: readonly GrantChange[]
+  /** Looks whether an answer could come to the callback, before anything is changed. */
+  checkCallback?(redirectUri: string): Promise<void>
   /** Brings the owner to the link, and what came back from there. */
   consent(link: ReconnectLink): Promise<Callback>
   /** Is told of each step, in words without secrets. */
@@ -90,6 +92,8 @@ export class ChangedGrant extends RescindError {
 export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
   /** Remembers the right person from before a new grant is applied until it is found to be theirs. */
   readonly owners?: GrantOwners | undefined
+  /** Remembers the grants that a new one may replace, from before it is applied until they are dead. */
+  readonly formers?: FormerGrants | undefined
 }
 
 /**
@@ -109,26 +113,21 @@ export async function reauthorizeInstance(
   const right = await rightGrant(found, asked, means)
   const wish = { ...asked, identity: right.identity }
   tellInstance(found, wish, means)
+  const kept = await keptFormers(found, wish, means)
   if (wish.revoke === 'refresh') await checkSole(found, wish, means)
-  const former = wish.revoke === null ? null : await countByOwn(found, wish.identity, means)
-  const lives = await killAndLook(found, wish, means)
-  const counted = await countGrants(found, wish.identity, lives, means).catch((error) => {
-    // A count that cannot be had warns of nothing.
-    if (isRescindError(error)) return null
-    throw error
+  // What can be looked at is looked at before a grant is ended that works.
+  checkPut(found, firstRoute(client), client)
+  await wish.checkCallback?.(client.settings.callbackUrl)
+  const link = await linkFor(client, found.elementKey ?? '', signal)
+  const soFar: SoFar = { isRevoked: false, life: 'maybe', formers: [...kept], isGiven: false }
+  const { consented, applied, budget } = await orSayWhatIs(soFar, found, wish, means, async () => {
+    const budget = await killAndCount(soFar, found, wish, means)
+    const consented = await askCode(found, wish, means, link)
+    await remember(found.id, right, means)
+    return { budget, consented, applied: await applyOrAgain(consented, soFar, wish, means) }
   })
-  const budget = sinceRevoked(counted, former, lives)
-  wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
-  if (budget && evictsOldest(budget) !== false) wish.warn?.(budgetText(budget))
-  const consented = await askCode(found, wish, means)
-  await remember(found.id, right, means)
-  const applied = await applyOrAgain(consented, wish, means)
   // Also where it is thought to be dead: a disabled instance says nothing of its grant.
-  if (wish.revoke !== 'refresh') {
-    // A first try that failed may have blanked its tokens.
-    const former = tokensOf(applied.before).refresh ? applied.before : found
-    await endFormer(former, applied.instance, { ...wish, lives }, means)
-  }
+  await endFormers(soFar.formers, soFar.life !== 'dead', found, applied.instance, wish, means)
   const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
@@ -144,6 +143,37 @@ export async function reauthorizeInstance(
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
     refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
   }
+}
+
+async function killAndCount(
+  soFar: SoFar,
+  found: Instance,
+  wish: ReauthorizeWish,
+  means: ReauthorizeMeans,
+): Promise<Budget | null> {
+  const former = wish.revoke === null ? null : await countByOwn(found, wish.identity ?? null, means)
+  await revokeFirst(found, wish, means)
+  soFar.isRevoked = wish.revoke === 'refresh'
+  soFar.life = await lookAlive(found, wish, means)
+  if (soFar.isRevoked && soFar.life === 'alive') {
+    soFar.isRevoked = false
+    throw stillAlive(found, 'refresh')
+  }
+  const lives = soFar.life !== 'dead'
+  const counted = await countGrants(found, wish.identity ?? null, lives, means).catch((error) => {
+    // A count that cannot be had warns of nothing.
+    if (isRescindError(error)) return null
+    throw error
+  })
+  const budget = sinceRevoked(counted, former, lives)
+  wish.step('budget', budget ? `${countText(budget)} live` : 'not known')
+  if (budget && evictsOldest(budget) !== false) wish.warn?.(budgetText(budget))
+  return budget
+}
+
+/** A mask must not be sent back: looked at before anybody logs in for it. @throws RescindError `secret_masked` */
+function checkPut(instance: Instance, route: Route, { settings }: OpenConnectorsClient): void {
+  if (route === 'PUT') refuseMasked(putBody(instance, new Secret('no code yet'), settings))
 }
 
 /** Who was revoked may have been the only one who could ask: what it was told before is taken then. */
@@ -213,6 +243,12 @@ export async function linkFor(
   element: string,
   signal?: AbortSignal,
 ): Promise<ReconnectLink> {
+  if (!URL.canParse(client.settings.callbackUrl)) {
+    throw new RescindError(
+      'config_invalid',
+      'openConnectors.callbackUrl in rescind.yaml is no address. Set the one that is registered at the provider, like http://127.0.0.1:1717/callback.',
+    )
+  }
   const state = new Secret(randomBytes(STATE_BYTES).toString('base64url'))
   const url = orThrow(await client.consentUrl(element, state, signal), 'give a consent URL')
   return { url, state, redirectUri: client.settings.callbackUrl }
@@ -234,78 +270,13 @@ function tellInstance(found: Instance, wish: ReauthorizeWish, means: Reauthorize
   wish.step('token', `access token ${shown(access)}, refresh token ${shown(refresh)}`)
 }
 
-/** A grant is not ended under somebody else who lives on it. */
-async function checkSole(
-  instance: Instance,
-  wish: ReauthorizeWish,
-  means: ReauthorizeMeans,
-): Promise<void> {
-  const { names, unseen } = await findHolders(instance, means)
-  if (names.length === 0) return unseen === null ? undefined : wish.warn?.(MAY_BE_HELD)
-  throw new RescindError(
-    'usage',
-    `Another instance or a connection of ours lives on the grant of instance ${instance.id}, and would die with it. Nothing was revoked: run this without --revoke.`,
-  )
-}
-
-/** Returns whether the grant may still live. */
-async function killAndLook(
-  instance: Instance,
-  wish: ReauthorizeWish,
-  means: ReauthorizeMeans,
-): Promise<boolean> {
-  const { client, clock, signal } = means
-  const { probePath } = appOf(client.settings, instance.elementKey)
-  if (wish.revoke !== null) {
-    const done = await revokeAtProvider(instance, wish.revoke, client.settings, means)
-    wish.step('revoke', `the ${wish.revoke} token, at ${done.url}: ${done.status}`)
-  } else wish.step('revoke', 'nothing: the grant is taken as it is')
-  const until = clock.now() + DEATH_MS_MAX
-  for (;;) {
-    const answer = await client.call(instance, probePath, signal)
-    if (!answer.ok) {
-      const { cause, providerRefused } = await diagnose(client, instance, answer.failure, signal)
-      if (cause.code === 'our_client_refused')
-        throw new RescindError('not_authenticated', cause.text)
-      if (cause.code === 'revoked_or_expired') {
-        const who = providerRefused ? 'the provider refuses' : 'not alive'
-        wish.step('dead', `${who}: ${cause.text}`)
-        return false
-      }
-      // A limit, a lack of rights or an outage is no death, and may pass.
-      if (wish.revoke === null || clock.now() >= until) {
-        wish.step('dead', `not known: ${cause.text}`)
-        return true
-      }
-      await clock.sleep(LOOK_MS, signal)
-      continue
-    }
-    if (wish.revoke === null) {
-      wish.step('dead', 'no: the instance works, and gets a new grant')
-      return true
-    }
-    if (wish.revoke === 'access') {
-      wish.step('dead', 'no: the platform refreshed by itself, as it should at this depth')
-      return true
-    }
-    if (clock.now() >= until) throw stillAlive(instance)
-    await clock.sleep(LOOK_MS, signal)
-  }
-}
-
-function stillAlive({ id }: Instance): RescindError {
-  return new RescindError(
-    'reconnect_failed',
-    `Instance ${id} still works ${DEATH_MS_MAX / 1000} s after its refresh token was revoked. Nothing else was changed: look at the provider.`,
-  )
-}
-
 async function askConsent(
   instance: Instance,
   wish: ReauthorizeWish,
   { client, signal }: ReauthorizeMeans,
+  made?: ReconnectLink,
 ): Promise<Secret> {
-  const link = await linkFor(client, instance.elementKey ?? '', signal)
+  const link = made ?? (await linkFor(client, instance.elementKey ?? '', signal))
   wish.step('link', linkText(link))
   const code = codeIn(await wish.consent(link), link.state, client.settings.switches)
   wish.step('consent', 'a code came, with our state')
@@ -323,8 +294,9 @@ async function askCode(
   instance: Instance,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
+  link?: ReconnectLink,
 ): Promise<Consented> {
-  const code = await askConsent(instance, wish, means)
+  const code = await askConsent(instance, wish, means, link)
   const before = orThrow(await means.client.get(instance.id, means.signal), 'show the instance')
   await enableIfNeeded(before, wish, means)
   return { code, before }
@@ -345,20 +317,33 @@ async function enableIfNeeded(
 
 async function applyOrAgain(
   { before, code }: Consented,
+  soFar: SoFar,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
 ): Promise<{ readonly instance: Instance; readonly before: Instance; readonly route: Route }> {
   const { client } = means
-  const first = await applyCode(before, code, firstRoute(client), means)
+  const first = await give(before, code, firstRoute(client))
   if (first.ok) return told(first, before)
   const route = nextRoute(client, first.route)
   const why = first.failure?.providerMessage ?? first.failure?.message ?? 'no token changed'
   if (route === null) throw notApplied(before, first.route, why)
   wish.step('apply', `${first.route} did not work (${why}): ${route} with a fresh code`)
+  checkPut(before, route, client)
   const fresh = await askCode(before, wish, means)
-  const second = await applyCode(fresh.before, fresh.code, route, means)
+  const second = await give(fresh.before, fresh.code, route)
   if (second.ok) return told(second, fresh.before)
   throw notApplied(before, route, second.failure?.message ?? 'no token changed')
+
+  async function give(to: Instance, code: Secret, route: Route) {
+    const { refresh } = tokensOf(to)
+    if (refresh !== null && !(soFar.isRevoked && soFar.life === 'dead')) {
+      await means.formers?.keep(client.settings.url, to.id, refresh)
+      const isKept = soFar.formers.some((one) => one.reveal() === refresh.reveal())
+      if (!isKept) soFar.formers.push(refresh)
+    }
+    soFar.isGiven = true
+    return applyCode(to, code, route, means)
+  }
 
   function told<T extends { readonly route: Route }>(applied: T, before: Instance) {
     wish.step('apply', `by ${applied.route}: the tokens are others now`)
@@ -372,40 +357,6 @@ function notApplied({ id }: Instance, route: Route, why: string): RescindError {
     `Open Connectors did not take the new code for instance ${id} by ${route}: ${why}. The instance has no new grant; run the command again.`,
   )
 }
-
-/** The grant that a new one replaced: nobody holds it from now on, and it counts to its person's. */
-async function endFormer(
-  former: Instance,
-  after: Instance,
-  { lives, ...wish }: ReauthorizeWish & { readonly lives: boolean },
-  means: ReauthorizeMeans,
-): Promise<void> {
-  const { refresh } = tokensOf(former)
-  if (refresh !== null && refresh.reveal() === tokensOf(after).refresh?.reveal()) return
-  if (refresh !== null && grantsApart(former)) {
-    try {
-      const { names, unseen } = await findHolders(former, means)
-      if (names.length > 0) {
-        return wish.step(
-          'revoke',
-          'not the former grant: another instance or connection lives on it',
-        )
-      }
-      if (unseen !== null) return wish.warn?.(FORMER_MAY_LIVE)
-      const done = await revokeAtProvider(former, 'refresh', means.client.settings, means)
-      wish.step('revoke', `the former refresh token, at ${done.url}: ${done.status}`)
-      if (done.isDead) return
-    } catch (error) {
-      if (!isRescindError(error)) throw error
-    }
-    wish.warn?.(FORMER_MAY_LIVE)
-  } else if (lives) wish.warn?.(FORMER_MAY_LIVE)
-}
-
-const MAY_BE_HELD =
-  'Not all instances could be looked at: another one may live on this grant, and dies with it then.'
-const FORMER_MAY_LIVE =
-  'Its former grant may live on at the provider: end it there, where it must not.'
 
 /** A grant of somebody else must not go on under this instance: it is disabled, and that is said. */
 async function checkGrant(

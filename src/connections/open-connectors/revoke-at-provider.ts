@@ -30,11 +30,20 @@ export async function revokeAtProvider(
   settings: OpenConnectorsSettings,
   means: OpenConnectorsMeans & { readonly signal?: AbortSignal | undefined },
 ): Promise<ProviderRevocation> {
-  const { configuration, id } = instance
   const token = tokensOf(instance)[which]
-  if (token === null) {
-    throw new RescindError('usage', `Instance ${id} has no ${which} token that could be revoked.`)
-  }
+  if (token) return revokeTokenOf(instance, token, settings, means)
+  const message = `Instance ${instance.id} has no ${which} token that could be revoked.`
+  throw new RescindError('usage', message)
+}
+
+/** The same, of a token that the instance may not hold any more. @throws RescindError `usage` */
+export async function revokeTokenOf(
+  instance: Instance,
+  token: Secret,
+  settings: OpenConnectorsSettings,
+  means: OpenConnectorsMeans & { readonly signal?: AbortSignal | undefined },
+): Promise<ProviderRevocation> {
+  const { configuration, id } = instance
   const ownUrl = plainIn(configuration, 'sfdc.revoke.url')
   const url = ownUrl ?? plainIn(configuration, 'oauth.token.revoke_url')
   if (url === null) {
