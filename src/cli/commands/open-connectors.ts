@@ -156,13 +156,15 @@ async function reauthorize(
 }
 
 function closingWords(done: Reauthorized): string {
-  const { instance, route, changes, elementTokenKept } = done
+  const { instance, route, changes, elementTokenKept, sameIdentity } = done
   const words = [`Instance ${instance} has a new grant, by ${route}, and works.`]
   words.push(
     elementTokenKept
       ? 'Its element token is the same.'
       : 'Its element token is ANOTHER one now: those who call through it need the new one.',
   )
+  if (sameIdentity === true) words.push('The provider says that it is of the same person.')
+  if (sameIdentity === null) words.push('Whose it is the provider was not asked, or did not say.')
   if (changes.length > 0) words.push(`Accepted: ${changes.map(describeChange).join(', ')}.`)
   return words.join(' ')
 }

@@ -71,7 +71,7 @@ export interface Reauthorized {
   readonly changes: readonly GrantChange[]
   /** Before the new grant; null where nobody says how many live. */
   readonly budget: Budget | null
-  /** Null where the platform does not show whose the grant is: then nobody was compared. */
+  /** As the provider says, asked by the new token; null where it could not be: what the platform shows is no proof. */
   readonly sameIdentity: boolean | null
   /** No page says that these two stay. */
   readonly idKept: boolean
@@ -131,14 +131,13 @@ export async function reauthorizeInstance(
   const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
   // Whether a new code lifts the lock is not documented: it is looked at.
   await enableIfNeeded(applied.instance, wish, means)
-  const changes = await checkGrant(right, applied.instance, wish, means)
+  const { changes, sameIdentity } = await checkGrant(right, applied.instance, wish, means)
   await means.owners?.forget(client.settings.url, found.id)
   await confirmAlive(applied.instance, means, (text) => wish.step('alive', text))
   const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
-  const isCompared = wish.identity !== null && identityOf(applied.instance) !== null
   return {
     ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes, budget },
-    sameIdentity: isCompared ? !changes.some((change) => change !== 'fewer_scopes') : null,
+    sameIdentity,
     idKept: found.id === applied.instance.id,
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
     refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
@@ -363,11 +362,19 @@ async function checkGrant(
   right: GrantFacts,
   after: Instance,
   wish: ReauthorizeWish,
-  { client, signal }: ReauthorizeMeans,
-): Promise<readonly GrantChange[]> {
-  const changes = compareGrants(right, factsOf(after))
+  means: ReauthorizeMeans,
+): Promise<Pick<Reauthorized, 'changes' | 'sameIdentity'>> {
+  const { client, signal } = means
+  const shown = factsOf(after)
+  // The platform may show somebody, and hold the tokens of somebody else.
+  const told = await askWhose(after, means)
+  const changes = compareGrants(right, { ...shown, identity: told ?? shown.identity })
   const refused = changes.filter((change) => !wish.accept.includes(change))
-  if (refused.length === 0) return changes
+  if (refused.length === 0) {
+    const isOther = changes.some((change) => change !== 'fewer_scopes')
+    const isTold = told !== null && right.identity !== null
+    return { changes, sameIdentity: isOther ? false : isTold ? true : null }
+  }
   const disabled = await client.disable(after, signal)
   const end = disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
   // From now on the instance shows the wrong person.
@@ -377,6 +384,20 @@ async function checkGrant(
     `Instance ${after.id} has a new grant, but ${what}. ${end}. Re-authenticate it as the right account${named}, or accept this one with --accept-change=${refused[0]}.`,
     refused,
   )
+}
+
+/** Asks the provider whose the token is that an instance holds; null where nobody can, or it does not say. */
+async function askWhose(
+  instance: Instance,
+  { client, tenantsOf, http, signal }: ReauthorizeMeans,
+): Promise<Identity | null> {
+  const { access } = tokensOf(instance)
+  const { apiKey } = appOf(client.settings, instance.elementKey)
+  for (const { way, app } of access ? (tenantsOf?.(apiKey) ?? []) : []) {
+    const answer = access && (await way.probe(app, access, { http, signal }))
+    if (answer?.verdict === 'alive' && answer.identity) return answer.identity
+  }
+  return null
 }
 
 /**

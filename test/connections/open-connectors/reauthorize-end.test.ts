@@ -8,11 +8,13 @@ import {
   reauthorizeInstance,
 } from '../../../src/connections/open-connectors/reauthorize.ts'
 import type { OpenConnectorsSettings } from '../../../src/connections/open-connectors/settings.ts'
+import { connectionTenant } from '../../../src/connections/vault-parts.ts'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { RescindError } from '../../../src/core/errors.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { openStore, type Store } from '../../../src/store/store.ts'
 import { tempHome } from '../../support/temp-home.ts'
+import { salesforceTenant } from '../world.ts'
 import { type Estate, startEstate } from './estate.ts'
 
 let estate: Estate
@@ -206,6 +208,37 @@ describe('a former grant outlives no run that was cut off', () => {
     estate.org.setFaults([])
     await reauthorize()
     expect([isAlive(token), await kept()]).toEqual([false, []])
+  })
+})
+
+describe('whose the new grant is, the provider is asked', () => {
+  const tenantsOf = () => [connectionTenant(salesforceTenant(estate.org))]
+  /** The instance gets the tokens of a neighbour of another person, and shows its own owner. */
+  const healIntoHidden = async () => {
+    const client = estate.client()
+    const url = orThrow(await client.consentUrl('sfdc', new Secret('s')), 'give a URL')
+    const visited = await estate.consentAt(url, { as: 'limited' })
+    const code = new Secret(visited.searchParams.get('code') ?? '')
+    orThrow(await client.create({ element: 'sfdc', name: 'N', tags: [], code }), 'make it')
+    estate.account.setSwitches({ healsInto: 'neighbour-hidden' })
+  }
+
+  it('and somebody else behind the right name is refused', async () => {
+    await healIntoHidden()
+    const { code, message } = await refused({}, { tenantsOf })
+    expect([code, message]).toEqual([
+      ...['reconnect_refused', expect.stringMatching(/another person.*It was disabled/)],
+    ])
+    expect(truth()?.disabled).toBe(true)
+  })
+
+  it('where it cannot be, nobody is said to be the same', async () => {
+    await healIntoHidden()
+    expect(await reauthorize()).toMatchObject({ changes: [], sameIdentity: null })
+  })
+
+  it('and says that it is the same person', async () => {
+    expect(await reauthorize({}, { tenantsOf })).toMatchObject({ changes: [], sameIdentity: true })
   })
 })
 

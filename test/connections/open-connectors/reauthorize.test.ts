@@ -80,7 +80,8 @@ const stepText = (name: string) => steps.find(([step]) => step === name)?.[1] ??
 
 describe('the whole path of the article, by API', () => {
   it('revoked, dead, consented, PATCHed, alive: with the same id and element token', async () => {
-    const done = await reauthorize()
+    const tenantsOf = () => [connectionTenant(salesforceTenant(estate.org))]
+    const done = await reauthorize({}, {}, { tenantsOf })
     expect(done).toMatchObject({
       instance: instance.id,
       route: 'PATCH',
