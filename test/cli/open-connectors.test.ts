@@ -231,6 +231,20 @@ describe('rescind open-connectors reauthorize', () => {
     )
   })
 
+  it('says that the id and the element token are others now', async () => {
+    estate.account.setSwitches({ idOnReauth: 'new', elementTokenOnReauth: 'new' })
+    const { id } = instance
+    const args = ['open-connectors', 'reauthorize', String(id), '--no-browser']
+    const child = spawnRescind(args, { home: home.path, env })
+    await visitLink(child)
+    const { stdout, stderr } = await child.done
+    expect(stdout, stderr).toMatch(
+      `Instance ${id}, whose id is ${id + 1} now, has a new grant, by PATCH, and works. ` +
+        `Those who name it by its id need the new one, ${id + 1}. Its element token is ANOTHER one now`,
+    )
+    expect(stdout).toMatch(/Whose it is the provider was not asked, or did not say\.$/m)
+  })
+
   it('another person is refused with exit 3', async () => {
     const args = ['reauthorize', String(instance.id), '--no-browser', '--json']
     const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })

@@ -152,12 +152,14 @@ async function reauthorize(
     },
   )
   output.result({ ...done, steps })
-  output.say(closingWords(done))
+  output.say(closingWords(instance, done))
 }
 
-function closingWords(done: Reauthorized): string {
-  const { instance, route, changes, elementTokenKept, sameIdentity } = done
-  const words = [`Instance ${instance} has a new grant, by ${route}, and works.`]
+function closingWords(asked: number, done: Reauthorized): string {
+  const { instance, route, changes, idKept, elementTokenKept, sameIdentity } = done
+  const name = idKept ? `Instance ${asked}` : `Instance ${asked}, whose id is ${instance} now,`
+  const words = [`${name} has a new grant, by ${route}, and works.`]
+  if (!idKept) words.push(`Those who name it by its id need the new one, ${instance}.`)
   words.push(
     elementTokenKept
       ? 'Its element token is the same.'

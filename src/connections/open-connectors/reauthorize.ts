@@ -263,7 +263,9 @@ function tellInstance(found: Instance, wish: ReauthorizeWish, means: Reauthorize
   const { access, refresh } = tokensOf(found)
   const shown = (token: Secret | null) => (token === null ? 'none' : means.fingerprint(token))
   const state = found.disabled ? 'disabled' : 'enabled'
-  wish.step('instance', `${found.id} of ${found.elementKey ?? 'an unknown element'}, ${state}`)
+  const valid = found.valid === null ? '' : `; valid: ${found.valid}, as the platform says`
+  const what = found.elementKey ?? 'an unknown element'
+  wish.step('instance', `${found.id} of ${what}, ${state}${valid}`)
   const isShort = switches.elementHeader === 'user-element'
   wish.step('header', `Authorization: User …, ${isShort ? '' : 'Organization …, '}Element …`)
   wish.step('token', `access token ${shown(access)}, refresh token ${shown(refresh)}`)

@@ -339,3 +339,10 @@ it('an instance that could not be enabled before its new grant is enabled after 
   expect(textsOf('enable')).toHaveLength(2)
   expect(truth()?.disabled).toBe(false)
 })
+
+it('what the platform says of an instance is shown, as its own word', async () => {
+  await reauthorize()
+  expect(textsOf('instance')).toEqual([
+    `${instance.id} of sfdc, enabled; valid: true, as the platform says`,
+  ])
+})
