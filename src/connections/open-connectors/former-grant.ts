@@ -68,7 +68,10 @@ async function endFormer(
     }
     if (unseen === null) {
       const done = await revokeTokenOf(before, refresh, means.client.settings, means)
-      wish.step('revoke', `the former refresh token, at ${done.url}: ${done.status}`)
+      wish.step(
+        'revoke',
+        `${done.isDead ? '' : 'not confirmed: '}the former refresh token, at ${done.url}: ${done.status}`,
+      )
       if (done.isDead) return true
     }
   } catch (error) {

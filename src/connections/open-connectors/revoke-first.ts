@@ -47,7 +47,10 @@ export async function revokeFirst(
   if (revoke === null) return step('revoke', 'nothing: the grant is taken as it is')
   try {
     const done = await revokeAtProvider(instance, revoke, means.client.settings, means)
-    step('revoke', `the ${revoke} token, at ${done.url}: ${done.status}`)
+    step(
+      'revoke',
+      `${done.isDead ? '' : 'not confirmed: '}the ${revoke} token, at ${done.url}: ${done.status}`,
+    )
     if (!done.isDead) throw notSaid(instance, revoke, `the provider answered ${done.status}`)
   } catch (error) {
     if (mayHaveHadEffect(error)) throw notSaid(instance, revoke, 'its answer was lost')

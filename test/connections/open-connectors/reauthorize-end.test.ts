@@ -113,6 +113,7 @@ describe('a revocation that the provider does not confirm', () => {
       new RegExp(`did not say that the ${revoke} token .* It may live, and nothing else was chan`),
     )
     expect(textsOf('dead')).toEqual([])
+    expect(textsOf('revoke').filter((text) => !/^not confirmed/.test(text))).toEqual([])
     expect([isAlive(token), tokenNow()]).toEqual([true, token])
   })
 
