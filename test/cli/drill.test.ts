@@ -375,6 +375,18 @@ describe('a drill that revokes nothing', () => {
       /simulated alone/,
     ],
     ['a canary without consent', () => [connection, '--mode', 'canary'], 4, /owner’s consent/],
+    [
+      'a canary with an empty consent',
+      () => [connection, '--mode', 'canary', '--owner-consent', ''],
+      4,
+      /owner’s consent/,
+    ],
+    [
+      'a canary with a blank consent',
+      () => [connection, '--mode', 'canary', '--owner-consent', '  '],
+      4,
+      /owner’s consent/,
+    ],
     ['a time that is none', () => [connection, '--max-detect', 'soon'], 2, /Write a time/],
   ])('%s', async (_name, args, exit, said) => {
     const out = join(home, `no-${_name}`)

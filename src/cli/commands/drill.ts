@@ -138,7 +138,17 @@ function withLimits(command: Command): Command {
     .addOption(time('--max-recover', 'until it works again', '30m'))
     .addOption(time('--max-false-healthy', 'said to be well while dead', '60s'))
     .addOption(time('--load', 'how long calls go on while it is dead', '3s'))
-    .option('--owner-consent <who>', 'who owns the connection and agreed; for canary')
+    .addOption(
+      new Option(
+        '--owner-consent <who>',
+        'who owns the connection and agreed; for canary',
+      ).argParser(nameOrNone),
+    )
+}
+
+/** A variable that is not set names nobody. */
+function nameOrNone(text: string): string | undefined {
+  return text.trim() || undefined
 }
 
 /** The help shows the default as it would be written. */

@@ -52,15 +52,14 @@ export const GUARDS: readonly Guard[] = [
     async check(context, { mode, ownerConsent }) {
       const real = mode === 'simulated' ? await whyNotSimulated(context) : undefined
       if (real !== undefined) return bad(real)
-      if (mode === 'canary' && ownerConsent === null) {
+      const agreed = ownerConsent?.trim() || null
+      if (mode === 'canary' && agreed === null) {
         return bad(
           'A canary is drilled only with its owner’s consent: name who agreed with --owner-consent.',
         )
       }
       return good(
-        ownerConsent === null
-          ? `The mode is ${mode}.`
-          : `The mode is ${mode}; ${ownerConsent} agreed.`,
+        agreed === null ? `The mode is ${mode}.` : `The mode is ${mode}; ${agreed} agreed.`,
       )
     },
   },

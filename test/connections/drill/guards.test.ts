@@ -31,6 +31,21 @@ describe.concurrent('the budget of live tokens, asked with a token that lives', 
   })
 })
 
+describe('a canary without its owner’s consent is refused', () => {
+  test.each([
+    ['nobody', null],
+    ['an empty name', ''],
+    ['a blank name', ' \t'],
+  ])('%s', async (_title, ownerConsent) => {
+    const mode = GUARDS.find(({ name }) => name === 'mode') ?? expect.unreachable()
+    const permission = { mode: 'canary', allowedUsers: [], ownerConsent } as const
+    expect(await mode.check({} as DrillContext, permission)).toEqual({
+      ok: false,
+      said: expect.stringMatching(/only with its owner’s consent: name who agreed/),
+    })
+  })
+})
+
 describe.concurrent('an access token that has merely ended is renewed before anything is counted', () => {
   test.each([
     ['in our own vault', openVaultWorld],
