@@ -78,6 +78,11 @@ describe.concurrent('rescind drill', () => {
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/<svg class="timeline"/)
 
       const file = join(out, 'evidence.jsonl')
+      const none = await run('drill', 'verify', join(out, 'report.json'))
+      expect([none.exitCode, none.stderr]).toEqual([
+        5,
+        expect.stringMatching(/report\.json is refused\. It is no evidence file of a drill/),
+      ])
       const good = await run('drill', 'verify', file, '--key', ran.json.key, '--json')
       expect(good.json).toMatchObject({ ok: true, isOwn: true, verdict: 'passed' })
       writeFileSync(file, readFileSync(file, 'latin1').replace('"step":5', '"step":6'))
@@ -386,6 +391,12 @@ describe('a drill that revokes nothing', () => {
       () => [connection, '--mode', 'canary', '--owner-consent', '  '],
       4,
       /owner’s consent/,
+    ],
+    [
+      'a connection of another tenant than is named',
+      () => [connection, '--tenant', 'rotating'],
+      2,
+      /The connection con_\w+ is of the tenant org, and not of rotating\. Leave --tenant out/,
     ],
     ['a time that is none', () => [connection, '--max-detect', 'soon'], 2, /Write a time/],
   ])('%s', async (_name, args, exit, said) => {

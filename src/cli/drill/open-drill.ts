@@ -76,7 +76,7 @@ export function openTarget(context: Context, http: Http, target: DrillTarget): P
 async function openOurs(
   context: Context,
   http: Http,
-  { connection, mode }: DrillTarget,
+  { connection, mode, tenant: named }: DrillTarget,
 ): Promise<OpenTarget> {
   const { io, config } = context
   const { clock, random, signal } = io
@@ -94,6 +94,7 @@ async function openOurs(
   if (/^\d+$/.test(connection)) throw numberOfInstance(connection)
   // What can fail comes before the inbox: nobody would close that, and the process would not end.
   const { tenant: name } = await createVault(counted).get(connection)
+  if (named !== undefined && named !== name) throw otherTenant(connection, name, named)
   const { way, app } = base.parts.tenantOf(name)
   const configured = config.receivers()
   const inbox = await openNoticeInbox(clock)
@@ -124,6 +125,13 @@ async function openOurs(
     secrets: [inbox.receiver.secret, ...configured.map(({ secret }) => secret)],
     close: () => inbox.close(),
   }
+}
+
+function otherTenant(connection: string, tenant: string, named: string): RescindError {
+  return new RescindError(
+    'usage',
+    `The connection ${connection} is of the tenant ${tenant}, and not of ${named}. Leave --tenant out.`,
+  )
 }
 
 function numberOfInstance(number: string): RescindError {

@@ -96,14 +96,16 @@ export function verifyEvidence(
 ): EvidenceSound | EvidenceFault {
   const text = typeof file === 'string' ? file : Buffer.from(file).toString('latin1')
   const lines = splitLines(text)
+  if (!lines.some(isLikeRecord)) {
+    return withSound({ ...fault('not_evidence', EMPTY_LINE, ''), text: NONE }, [])
+  }
   const read: ReadLine[] = []
   for (const line of lines) {
     const next = readLine(line, read)
     if ('fault' in next) return withSound(next, read)
     read.push(next)
   }
-  const first = read[0]
-  if (first === undefined) return withSound(fault('not_evidence', EMPTY_LINE, EMPTY), read)
+  const first = read[0] as ReadLine
   const key = readKey(first.record)
   if (key === undefined) {
     return withSound(
@@ -124,7 +126,7 @@ export function verifyEvidence(
   return { ok: true, keyId: key.id, records: read.map(({ record }) => record) }
 }
 
-const EMPTY = 'It is empty.'
+const NONE = 'It is no evidence file of a drill, which is its evidence.jsonl.'
 const SIGNATURE =
   'Its signature is not by the key that the file names: it was altered, or signed by another key.'
 const NO_END =
@@ -165,6 +167,11 @@ function splitLines(text: string): readonly Line[] {
 
 /** The end of each line, after what is hashed. */
 const SEAL = /,"hash":"([0-9a-f]{64})","sig":"([0-9a-f]{128})"\}$/
+
+/** What was altered or cut at one end still is what it was. */
+function isLikeRecord({ text }: Line): boolean {
+  return text.startsWith('{"no":') || SEAL.test(text)
+}
 
 function readLine(line: Line, before: readonly ReadLine[]): ReadLine | PlainFault {
   const seal = SEAL.exec(line.text)

@@ -82,7 +82,12 @@ describe('evidence', () => {
   const theirs = write(other).text.trimEnd().split('\n')
   test.each<[string, string, string, number]>([
     ['nothing', '', 'not_evidence', 0],
-    ['another file', '{"hello":"world"}\n', 'altered', 0],
+    ['another file', '{"hello":"world"}\n', 'not_evidence', 0],
+    ['a report of a drill', '{\n  "drill": "drl_1",\n  "no": 0\n}\n', 'not_evidence', 0],
+    ['another file on one line without its end', 'hello', 'not_evidence', 0],
+    ['the first record alone, cut', text.slice(0, 40), 'cut', 0],
+    ['the first record alone, its end altered', `${lines[0]} \n`, 'altered', 0],
+    ['the first record alone, its beginning altered', `x${lines[0]}\n`, 'altered', 0],
     ['the last record cut off', joined(lines.slice(0, -1)), 'cut', 3],
     ['the last line cut in the middle', text.slice(0, -40), 'cut', 4],
     ['the first record cut off', joined(lines.slice(1)), 'cut', 0],
