@@ -74,7 +74,7 @@ describe.concurrent('rescind drill', () => {
       expect(ran.stderr.match(/POST http\S+\/authorize\S* → 302/g)).toHaveLength(2)
       refuseSecrets(everythingIn(out), secrets())
       const junit = readFileSync(join(out, 'junit.xml'), 'utf8')
-      expect(junit).toMatch(/tests="28" failures="0" errors="0" skipped="\d"/)
+      expect(junit).toMatch(/tests="29" failures="0" errors="0" skipped="\d"/)
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/<svg class="timeline"/)
 
       const file = join(out, 'evidence.jsonl')
@@ -488,6 +488,26 @@ describe('a drill that revokes nothing', () => {
     )
     expect([ran.exitCode, ran.stderr]).toEqual([3, expect.stringMatching(/Check userSecret/)])
   })
+
+  test.each([
+    ['rescind', () => connection, /Check app\.clientSecret of the tenant/],
+    ['open-connectors', () => instance, /Check apiSecret of the element/],
+  ] as const)(
+    'a wrong secret of our app is our own fault, and leaves the connection as it was, via %s',
+    async (via, subject, said) => {
+      const mistaken = { ...env, CLIENT_SECRET: 'of-another-app' }
+      const args = ['drill', subject(), '--via', via, ...FORM, '--out', join(home, 'no-client')]
+      const before = (await run('connection', 'show', connection, '--json')).json
+      const ran = await drills.run(args, { env: mistaken })
+      expect([ran.exitCode, ran.stderr]).toEqual([3, expect.stringMatching(said)])
+      expect(ran.stderr).toMatch(
+        /refuses our client \(invalid_client\): its secret is wrong.* Nothing was revoked/,
+      )
+      expect((await run('connection', 'show', connection, '--json')).json).toEqual(before)
+      expect(existsSync(join(home, 'no-client'))).toBe(false)
+      expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+    },
+  )
 
   test.each([
     ['ahead', -3_600_000],

@@ -1,12 +1,13 @@
 import { formatCounted } from '../../core/counts.ts'
-import { isRescindError } from '../../core/errors.ts'
+import { isRescindError, RescindError } from '../../core/errors.ts'
+import { Secret } from '../../core/secret.ts'
 import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
 import type { DrillContext, Mode } from './context.ts'
 import { emulatorControl, isEmulator } from './emulator.ts'
 import { mayBeDead } from './journal.ts'
 import { callThrough, identityText, whoseGrant } from './look.ts'
-import type { PlatformHabits } from './platform.ts'
+import type { Platform, PlatformHabits } from './platform.ts'
 import { countLive } from './steps/before.ts'
 import { lookAtLink } from './steps/reconnect.ts'
 
@@ -98,6 +99,16 @@ export const GUARDS: readonly Guard[] = [
     },
   },
   {
+    // With a token that nobody has: a refresh of the connection's own would change its state.
+    name: 'client',
+    async check({ platform, direct }) {
+      const { way, app, means } = direct
+      const { error } = await way.refresh(app, new Secret('asked-by-a-drill-of-rescind'), means)
+      if (error !== null && CLIENT_REFUSED.test(error)) throw clientRefused(platform, error)
+      return good('Our client is not refused.')
+    },
+  },
+  {
     name: 'state',
     async check({ platform, signal }) {
       const { state } = await platform.snapshot(signal)
@@ -179,6 +190,8 @@ export const GUARDS: readonly Guard[] = [
       const { ok, cause, status } = await callThrough(context, (on) =>
         context.platform.forceRefresh(on),
       )
+      // Some providers look at the token first.
+      if (cause === 'our_client_refused') throw clientRefused(context.platform, cause)
       return ok
         ? good('A refresh works: the app’s policy does not end refresh tokens at once.')
         : bad(
@@ -187,6 +200,17 @@ export const GUARDS: readonly Guard[] = [
     },
   },
 ]
+
+/** `invalid_client` (RFC 6749 section 5.2), and Salesforce's `invalid_client_id`. */
+const CLIENT_REFUSED = /^invalid_client/
+
+function clientRefused({ name }: Platform, error: string): RescindError {
+  const where = name === 'rescind' ? 'app.clientSecret of the tenant' : 'apiSecret of the element'
+  return new RescindError(
+    'not_authenticated',
+    `The provider refuses our client (${error}): its secret is wrong, or its id. Check ${where} in rescind.yaml.`,
+  )
+}
 
 function howToTag({ tagCommand }: PlatformHabits, id: string): string {
   return tagCommand === null ? '' : ` Tag it: ${tagCommand} ${id} ${DRILL_TAG}`
@@ -241,6 +265,7 @@ function isAllowed(identity: Identity | null, allowed: readonly string[]): boole
  * Checks all guards, in order, up to the first that does not hold; `again`, those that must hold as well
  * when a drill is gone on with. A guard that cannot be asked does not hold.
  *
+ * @throws RescindError `not_authenticated` when our own credentials are refused
  * @param whenModeHolds is done before the others are asked
  */
 export async function checkGuards(
@@ -252,7 +277,7 @@ export async function checkGuards(
   const results: GuardResult[] = []
   for (const { name, check } of GUARDS.filter(({ again }) => which === 'all' || again)) {
     const result = await check(context, permission).catch((error: unknown) => {
-      if (!isRescindError(error)) throw error
+      if (!isRescindError(error) || error.code === 'not_authenticated') throw error
       return bad(error.message)
     })
     results.push({ name, ...result })

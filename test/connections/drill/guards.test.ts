@@ -31,6 +31,15 @@ describe.concurrent('the budget of live tokens, asked with a token that lives', 
   })
 })
 
+test('a provider that judges the token before the client: a refresh that is refused for our client is our own fault', async () => {
+  const world = await openVaultWorld()
+  world.org.setFaults([{ kind: 'invalid_client_401', on: 'token', nth: 2 }])
+  await expect(drill(world, { depth: 'access', platform: world.platform })).rejects.toMatchObject({
+    code: 'not_authenticated',
+    message: expect.stringMatching(/our client .* its secret is wrong.* Nothing was revoked/),
+  })
+})
+
 describe('a canary without its owner’s consent is refused', () => {
   test.each([
     ['nobody', null],
