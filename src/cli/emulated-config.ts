@@ -4,8 +4,9 @@ import { stringify } from 'yaml'
 import { RescindError } from '../core/errors.ts'
 import { makeFolder } from '../core/folder.ts'
 
-/** Nothing need listen there: a drill takes the code where it would be sent. */
-const REDIRECT_URI = 'http://127.0.0.1:4711/callback'
+/** Nothing need listen there for a drill, which takes the code itself; `rescind serve` does, for what comes after it. */
+const LISTEN = '127.0.0.1:4711'
+const REDIRECT_URI = `http://${LISTEN}/connections/callback`
 const SCOPES = ['api', 'id', 'refresh_token']
 
 interface EmulatedApp {
@@ -106,6 +107,7 @@ function configOf({ url, credentials }: EmulatedOrg) {
         },
       },
     },
+    connections: { listen: LISTEN },
     drill: {
       users: [limited.userId],
       consent: {

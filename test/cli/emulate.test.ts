@@ -1,7 +1,9 @@
+import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { walkLogin } from '../emulators/clients/login-walk.ts'
+import { freePort } from '../support/free-port.ts'
 import { rescind, spawnRescind } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
 
@@ -101,6 +103,46 @@ test('emulate salesforce --drill writes what a connection can be drilled with at
     2,
     `rescind: ${folder}/rescind.yaml is there already. Name another folder with --drill.\n`,
   ])
+}, 60_000)
+
+test('after a denial, what a drill in the folder of emulate --drill prints brings the connection back', async () => {
+  using home = tempHome()
+  const folder = join(home.path, 'org')
+  const { started } = await emulate(home.path, 'salesforce', '--drill', folder)
+  // The port that is written may be taken by whatever else is tested at the same time.
+  const listen = `127.0.0.1:${await freePort()}`
+  const config = join(folder, 'rescind.yaml')
+  writeFileSync(config, readFileSync(config, 'utf8').replaceAll('127.0.0.1:4711', listen))
+  const run = (...args: string[]) => rescind([...args, '--json'], { home: folder })
+  const wish = ['--owner', 'acme', '--tag', 'drill-target', '--tenant', 'emulated']
+  const added = await run('connection', 'add', ...wish, '--refresh-token-file', 'refresh-token')
+  const { id } = added.json.connection
+  const walk = async (url: string, decision: 'Allow' | 'Deny') => {
+    const callback = new URL(url).searchParams.get('redirect_uri') ?? ''
+    const query = await walkLogin(url, callback, { ...started.credentials.limited, decision })
+    return (await fetch(`${callback}?${query}`)).text()
+  }
+
+  const args = ['drill', id, '--consent', 'link', '--load', '300ms']
+  const child = spawnRescind(args, { home: folder })
+  const shown = () => /^http\S+\/authorize\?\S+$/m.exec(child.stderr())?.[0]
+  while (shown() === undefined) await new Promise((wait) => setTimeout(wait, 50))
+  await walk(shown() ?? '', 'Deny')
+  const denied = await child.done
+  expect([denied.code, denied.stdout], denied.stderr).toEqual([
+    5,
+    expect.stringContaining(
+      `Bring it back with: rescind connection link ${id} (with rescind serve, which takes the answer)`,
+    ),
+  ])
+
+  const serving = spawnRescind(['serve'], { home: folder })
+  onTestFinished(() => void serving.process.kill('SIGKILL'))
+  const ready = once(serving.process.stdout as NodeJS.ReadableStream, 'data')
+  await Promise.race([ready, serving.done.then(({ stderr }) => expect.unreachable(stderr))])
+  const { url } = (await run('connection', 'link', id)).json
+  expect(await walk(url, 'Allow')).toContain('<title>The connection works<')
+  expect((await run('connection', 'show', id)).json.connection.state).toBe('connected')
 }, 60_000)
 
 test('emulate salesforce --drill prints the commands that lead to a drill', async () => {

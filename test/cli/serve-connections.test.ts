@@ -105,7 +105,11 @@ describe('rescind serve with connections', () => {
       /connections\.listen is 0\.0\.0\.0.*plain HTTP/,
     ],
     ['a change that is none', 'connections: { acceptChanges: [all] }', /acceptChanges/],
-    ['neither connections nor an authority', '', /There is no authority/],
+    [
+      'neither connections nor an authority',
+      '',
+      /There is no authority in .*, and there are no connections.* Add authority: \{ issuer: ".*" \}, or connections: \{ listen: "127\.0\.0\.1:9401" \}/,
+    ],
   ])('%s is refused', async (_title, section, words) => {
     write(section)
     const ran = await run('serve')

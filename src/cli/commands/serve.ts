@@ -54,7 +54,8 @@ export function serveCommand(io: Io): Command {
           checkPlain('connections.listen', connections.listen, options.acceptRisk)
           checkTenants(context, options.acceptRisk)
         }
-        if (connections && !context.config.hasAuthority) {
+        if (!context.config.hasAuthority) {
+          if (connections === undefined) throw nothingToServe(context.config.path)
           return serveConnectionsAlone(context, connections, log)
         }
         const config = context.config.authority()
@@ -65,6 +66,13 @@ export function serveCommand(io: Io): Command {
         return serve(context, config, options, log)
       }),
     )
+}
+
+function nothingToServe(path: string): RescindError {
+  return new RescindError(
+    'config_missing',
+    `There is no authority in ${path}, and there are no connections: nothing is to be served. Add authority: { issuer: "http://127.0.0.1:9400" }, or connections: { listen: "127.0.0.1:9401" }`,
+  )
 }
 
 /** Serves connections where there is no authority, until a signal. */

@@ -50,8 +50,7 @@ export function renderRecord(
 }
 
 /** Writes the end of a drill: the verdict, its numbers, and where the connection stands if it is not back. */
-export function renderDrillEnd(report: DrillReport, options: TerminalOptions): string {
-  const { color, columns } = options
+export function renderDrillEnd(report: DrillReport, { color }: TerminalOptions): string {
   const { end } = report
   const tone = end?.verdict === 'passed' ? color.green : color.red
   const lines = ['', color.bold(tone(headlineOf(report)))]
@@ -61,7 +60,8 @@ export function renderDrillEnd(report: DrillReport, options: TerminalOptions): s
     if (value !== undefined) lines.push(`  ${row.name.padEnd(22)}${tone(value)}`)
   }
   if (end?.appliedBy) lines.push(`  ${'New grant applied by'.padEnd(22)}${end.appliedBy}`)
-  if (end?.stands) lines.push('', ...hangWidth('', visible(end.stands), columns).map(color.yellow))
+  // Not broken into lines: the command in it is pasted.
+  if (end?.stands) lines.push('', color.yellow(visible(end.stands)))
   return lines.join('\n')
 }
 
