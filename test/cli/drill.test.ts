@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
@@ -122,7 +122,7 @@ describe.concurrent('rescind drill', () => {
     expect([third.exitCode, third.stderr]).toEqual([
       4,
       expect.stringMatching(
-        /died\. con_\w+ is dead: it was revoked on purpose at .* Bring it back with: rescind drill resume drl_\w+, or: rescind connection link/,
+        /died\. con_\w+ was dead when the drill died: it was revoked on purpose at .* Bring it back with: rescind drill resume drl_\w+, or: rescind connection link/,
       ),
     ])
     expect([existsSync(join(home, 'second')), existsSync(join(home, 'third'))]).toEqual([
@@ -143,7 +143,7 @@ describe.concurrent('rescind drill', () => {
     expect([forbidden.exitCode, forbidden.stderr]).toEqual([
       4,
       expect.stringMatching(
-        /The drill does not go on\. .* not on the list .* is dead: .* Bring it back with: /,
+        /The drill does not go on\. .* not on the list .* was dead when the drill died: .* Bring it back with: /,
       ),
     ])
     expect(linesOf(out)).toBe(sofar)
@@ -157,6 +157,81 @@ describe.concurrent('rescind drill', () => {
     expect((await run('drill', 'resume')).stderr).toMatch(/No drill is to be resumed/)
     refuseSecrets(everythingIn(out), secrets())
   }, 120_000)
+
+  test.for([
+    ['a revocation', 'where it was', ['--depth', 'grant'], '"kind":"intent","step":5,'],
+    ['a revocation', 'here, for it cannot be where it was', [], '"kind":"intent","step":5,'],
+    [
+      'a canary',
+      'where it was',
+      ['--mode', 'canary', '--owner-consent', 'Ada of Acme'],
+      '"kind":"intent","step":5,',
+    ],
+    ['faults', 'where it was', ['--inject', 'receiver-down'], '"kind":"intent","inject":'],
+  ] as const)(
+    'one of %s that was killed and whose evidence is gone is ended as failed, its connection brought back; the rest is written %s',
+    { timeout: 60_000 },
+    async ([_what, where, how, killedAt], context) => {
+      const { run, org, home, env, connection, secrets } = await openHome(context)
+      const alive = org.truth.counts().alive
+      const out = join(home, 'gone')
+      const args = ['drill', connection, ...how, ...CONSENT, '--load', '8s', '--out', out]
+      const child = spawnRescind(args, { home, env })
+      await until(() => linesOf(out).includes(killedAt) && org.truth.counts().alive < alive)
+      child.process.kill('SIGKILL')
+      await child.done
+      rmSync(out, { recursive: true })
+      const isHere = where !== 'where it was'
+      if (isHere) writeFileSync(out, 'in the way')
+      const { drill } = (await run('drill', 'status', '--json')).json.drills[0]
+      const place = isHere ? join(home, `rescind-drill-${drill}`) : out
+
+      const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+      expect([resumed.exitCode, resumed.stderr]).toEqual([
+        5,
+        expect.stringMatching(/evidence\.jsonl is gone: the drill cannot be judged any more\./),
+      ])
+      const file = join(place, 'evidence.jsonl')
+      expect(resumed.json).toMatchObject({ drill, verdict: 'failed', isBack: true })
+      expect([resumed.json.why, resumed.json.files.evidence]).toEqual([
+        expect.stringMatching(/The evidence of what came before the drill died is lost\.$/),
+        file,
+      ])
+      expect((await run('drill', 'verify', file)).exitCode).toBe(0)
+      expect(org.truth.counts().alive).toBe(alive)
+      expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+      refuseSecrets(everythingIn(place), secrets())
+      const next = await run('drill', connection, ...FORM, '--out', join(home, 'next'), '--json')
+      expect([next.exitCode, next.json?.verdict], next.stderr).toEqual([0, 'passed'])
+    },
+  )
+
+  test('one whose reports cannot be written at its end is not over: resume writes them', async (context) => {
+    const { run, home, connection } = await openHome(context)
+    const out = join(home, 'unwritable')
+    mkdirSync(join(out, 'report.html'), { recursive: true })
+    const ran = await run('drill', connection, ...FORM, '--out', out)
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        /report\.html cannot be written\..* Go on with: rescind drill resume drl_/,
+      ),
+    ])
+    expect((await run('drill', 'status')).stdout).toMatch(/died\. .* is back/)
+    rmSync(join(out, 'report.html'), { recursive: true })
+    const sofar = linesOf(out)
+    const resumed = await run('drill', 'resume', '--json')
+    expect(resumed.exitCode, resumed.stderr).toBe(0)
+    expect(resumed.json).toMatchObject({ verdict: 'passed', isBack: true })
+    expect(readdirSync(out).sort()).toEqual([
+      'evidence.jsonl',
+      'junit.xml',
+      'report.html',
+      'report.json',
+    ])
+    expect(linesOf(out)).toBe(sofar)
+    expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+  })
 
   test('Ctrl-C stops it, and says where the connection stands', async (context) => {
     const { run, home, env, connection, config } = await openHome(context)

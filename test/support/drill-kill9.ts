@@ -50,7 +50,7 @@ const TRUTHS: readonly (readonly [RegExp, readonly number[]])[] = [
   [/and may be back: /, [-1, 0]],
   [/may be dead: its revocation was begun/, [-1, 0]],
   [/The access token of .* was revoked on purpose/, [0]],
-  [/ is dead: it was revoked on purpose/, [-1]],
+  [/ was dead when the drill died: it was revoked on purpose/, [-1]],
 ]
 
 /** Gives the evidence so far, for the message of a failure. */

@@ -2,13 +2,19 @@ import { existsSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Consent } from '../../connections/drill/consent/consent.ts'
-import type { DrillLimits, DrillRules, Mode } from '../../connections/drill/context.ts'
+import type { DrillLimits, DrillMemory, DrillRules, Mode } from '../../connections/drill/context.ts'
 import { type DrillOptions, runDrill } from '../../connections/drill/drill.ts'
-import { type EvidenceRecord, verifyEvidence } from '../../connections/drill/evidence.ts'
+import {
+  type EvidenceRecord,
+  type EvidenceValue,
+  verifyEvidence,
+} from '../../connections/drill/evidence.ts'
 import {
   continueEvidence,
   createEvidence,
   type EvidenceFile,
+  isEvidenceGone,
+  readEnded,
   readEvidence,
 } from '../../connections/drill/evidence-file.ts'
 import { evidenceKeyId, openEvidenceKey } from '../../connections/drill/evidence-key.ts'
@@ -23,6 +29,7 @@ import {
   sayRunning,
   type Unfinished,
   whereItStands,
+  whereItStood,
 } from '../../connections/drill/journal.ts'
 import type { Depth } from '../../connections/drill/platform.ts'
 import { renderDrillHtml } from '../../connections/drill/report/html.ts'
@@ -180,17 +187,13 @@ async function drill(
     // Before the lock is taken: what is missing for the consent bars nobody.
     await using consent = await consentOf(context, http, target, { ...options, folder })
     const of = { subject: connection, via, tenant: target.tenant }
-    const about: DrillAbout = { drill: id, ...of, depth, mode, evidence: path }
+    const { ownerConsent = null } = options
+    const begunWith = { limits: limitsOf(options), ownerConsent, consent: consent.how }
+    const about: DrillAbout = { drill: id, ...of, depth, mode, evidence: path, begunWith }
     const journal = openJournal(about, await journalMeans(context))
     const evidence = createOrClose(context, path, journal)
-    const { ownerConsent } = options
-    const limits = limitsOf(options)
-    const begun = { target, consent, journal, evidence, injections, folder, limits, ownerConsent }
-    try {
-      await run(context, begun)
-    } finally {
-      if (evidence.records.length === 0) rmSync(path, { force: true })
-    }
+    const begun = { target, consent, journal, evidence, injections }
+    await run(context, begun)
   } finally {
     forsake()
   }
@@ -239,35 +242,73 @@ async function resume(
   const means = await journalMeans(context)
   const drillId = id ?? onlyUnfinished(means.folder)
   const { journal, memory, secrets } = resumeJournal(drillId, means)
-  const { subject: connection, via, mode, tenant, evidence: path } = journal.about
-  if (memory === null) {
-    journal.close()
-    const begin = `rescind drill ${connection}${via === 'rescind' ? '' : ` --via ${via}`}`
-    throw new RescindError(
-      'usage',
-      `${whereItStands(journal.about, memory)} Begin a new drill: ${begin}`,
-    )
-  }
-  const http = httpOf(context, options)
   try {
     const signer = openEvidenceKey(evidenceKeyPath(context))
-    const evidence = continueEvidence(path, { signer, clock: context.io.clock })
+    const ended = readEnded(journal.about.evidence, signer)
+    if (ended !== undefined) return endLate(context, journal, ended)
+    const isLost = isEvidenceGone(journal.about.evidence)
+    if (memory === null || (isLost && !mayBeDead(memory))) throw nothingToResume(journal, memory)
+    using output = isLost ? outputAgain(context, journal) : undefined
+    if (output !== undefined) journal.save(memory, secrets)
+    const { subject: connection, via, mode, tenant, evidence: path, begunWith } = journal.about
+    const evidenceMeans = { signer, clock: context.io.clock }
+    const evidence = isLost
+      ? createEvidence(path, evidenceMeans)
+      : continueEvidence(path, evidenceMeans)
     // A fault is written down before it is injected, and in the memory only after.
-    const isHurt = evidence.records.some(({ inject }) => typeof inject === 'string')
+    const isHurt =
+      memory.hurt !== null || evidence.records.some(({ inject }) => typeof inject === 'string')
+    const http = httpOf(context, options)
     const of = { connection, via, mode, tenant, isHurt }
     await using target = await openTargetFor(context, http, of)
-    const folder = dirname(path)
-    const { limits, ownerConsent, consent: how } = readReport(evidence.records)
-    const begunWith = CONSENTS.find((one) => one === how)
-    const wish = { ...(begunWith && { consent: begunWith }), ...options, folder }
+    const wish = { consent: begunWith.consent, ...options, folder: dirname(path) }
     await using consent = await consentOf(context, http, target, wish)
-    const resumed = { memory, secrets }
+    const injections = isLost && memory.hurt ? injectionsOf([memory.hurt.fault]) : undefined
     await run(context, {
-      ...{ target, consent, journal, evidence, folder, resumed },
-      ...{ limits: limits as unknown as DrillLimits, ownerConsent },
+      ...{ target, consent, journal, evidence, injections, resumed: { memory, secrets } },
     })
   } finally {
     journal.leave()
+  }
+}
+
+/** The drill ended, and died before its reports were written. */
+function endLate(context: Context, journal: DrillJournal, evidence: WrittenEvidence): void {
+  report(context, evidence, dirname(evidence.path))
+  journal.close()
+  context.io.exitCode = exitOf(evidence.records.at(-1)?.verdict)
+}
+
+function nothingToResume(journal: DrillJournal, memory: DrillMemory | null): RescindError {
+  journal.close()
+  const { subject, via } = journal.about
+  const begin = `rescind drill ${subject}${via === 'rescind' ? '' : ` --via ${via}`}`
+  return new RescindError(
+    'usage',
+    `${whereItStands(journal.about, memory)} Begin a new drill: ${begin}`,
+  )
+}
+
+/** A folder for what is said after the evidence was lost: the one that it was in, or one here. */
+function outputAgain({ io, output }: Context, journal: DrillJournal): Disposable {
+  const { drill, evidence } = journal.about
+  const there = dirname(evidence)
+  if (existsSync(evidence)) rmSync(evidence)
+  const made = outputIn(there) ?? makeOutput(resolve(io.cwd, `rescind-drill-${drill}`))
+  const path = join(made.folder, 'evidence.jsonl')
+  journal.moveEvidence(path)
+  output.note(
+    `The evidence ${evidence} is gone: the drill cannot be judged any more. The connection is brought back where it is not, and the drill has failed; what is still done is written to ${path}.`,
+  )
+  return { [Symbol.dispose]: made.forsake }
+}
+
+function outputIn(folder: string): Output | undefined {
+  try {
+    return makeOutput(folder)
+  } catch (error) {
+    if (isRescindError(error)) return undefined
+    throw error
   }
 }
 
@@ -301,7 +342,7 @@ async function status(context: Context): Promise<void> {
 
 function sayUnfinished({ about, memory, running }: Unfinished): string {
   if (running) return sayRunning(about, running)
-  return `The drill ${about.drill} died. ${whereItStands(about, memory)}`
+  return `The drill ${about.drill} died. ${whereItStood(about, memory)}`
 }
 
 interface Run {
@@ -309,16 +350,14 @@ interface Run {
   readonly consent: Consent
   readonly journal: DrillJournal
   readonly evidence: EvidenceFile
-  readonly folder: string
-  readonly limits: DrillLimits
-  readonly ownerConsent?: string | null | undefined
   readonly injections?: DrillOptions['injections']
   readonly resumed?: DrillOptions['resumed']
 }
 
 async function run(context: Context, wish: Run): Promise<void> {
   const { io, config, output } = context
-  const { target, journal, evidence, folder, consent } = wish
+  const { target, journal, evidence, consent } = wish
+  const folder = dirname(evidence.path)
   const { platform, direct, witness } = target
   const signer = openEvidenceKey(evidenceKeyPath(context))
   const { users, consent: configured } = config.drill()
@@ -336,7 +375,7 @@ async function run(context: Context, wish: Run): Promise<void> {
     const { verdict } = await runDrill({
       context: {
         ...{ platform, direct, consent, witness },
-        rules: rulesOf(wish, journal.about.depth),
+        rules: rulesOf(wish),
         clock: io.clock,
         fingerprint: (await context.store()).fingerprint,
         signal: io.signal,
@@ -346,20 +385,29 @@ async function run(context: Context, wish: Run): Promise<void> {
       permission: {
         mode: journal.about.mode,
         allowedUsers: users,
-        ownerConsent: wish.ownerConsent ?? null,
+        ownerConsent: journal.about.begunWith.ownerConsent,
       },
       injections: wish.injections,
       resumed: wish.resumed,
-      listen: (record) => tell(context, record),
+      listen: (record) => {
+        tell(context, record)
+        // Before the journal is closed: a drill that dies here is resumed, and they are written then.
+        if (record.kind === 'end') writeReports(evidence, folder)
+      },
     })
-    io.exitCode = verdict === 'passed' ? EXIT.ok : EXIT.notProven
+    io.exitCode = exitOf(verdict)
   } catch (error) {
-    // Who has taken it over writes its reports.
-    isOurs = !isRescindError(error, 'drill_busy')
+    // Who has taken it over writes its reports; who resumes it, those that could not be written at its end.
+    isOurs = !isRescindError(error, 'drill_busy') && evidence.records.at(-1)?.kind !== 'end'
     throw error
   } finally {
+    if (evidence.records.length === 0) rmSync(evidence.path, { force: true })
     if (isOurs && evidence.records.length > before) report(context, evidence, folder)
   }
+}
+
+function exitOf(verdict: EvidenceValue | undefined) {
+  return verdict === 'passed' ? EXIT.ok : EXIT.notProven
 }
 
 function limitsOf(options: DrillCliOptions): DrillLimits {
@@ -372,9 +420,10 @@ function limitsOf(options: DrillCliOptions): DrillLimits {
   }
 }
 
-function rulesOf(wish: Run, depth: Depth): DrillRules {
+function rulesOf(wish: Run): DrillRules {
   const { app, way } = wish.target.direct
-  const { limits } = wish
+  const { depth, begunWith } = wish.journal.about
+  const { limits } = begunWith
   return {
     ...{ depth, limits, traits: traitsOf(way, app), habits: wish.target.platform.habits },
     consentHosts: [new URL(app.url).host],
@@ -398,24 +447,28 @@ function tell({ output, io }: Context, record: EvidenceRecord): void {
   io.stderr.write(`${JSON.stringify(event)}\n`)
 }
 
-function report(context: Context, { records, path }: EvidenceFile, folder: string): void {
-  const { output } = context
+type WrittenEvidence = Pick<EvidenceFile, 'records' | 'path'>
+
+function writeReports({ records }: WrittenEvidence, folder: string) {
   const made = readReport(records)
   const files = {
-    html: [join(folder, 'report.html'), renderDrillHtml(made)],
-    json: [join(folder, 'report.json'), renderDrillJson(made)],
-    junit: [join(folder, 'junit.xml'), renderDrillJunit(made)],
-  } as const
-  for (const [file, text] of Object.values(files)) writeReport(file, text)
-  output.result(
-    resultOf(made, {
-      evidence: path,
-      ...Object.fromEntries(Object.entries(files).map(([kind, [file]]) => [kind, file])),
-    }),
-  )
+    html: join(folder, 'report.html'),
+    json: join(folder, 'report.json'),
+    junit: join(folder, 'junit.xml'),
+  }
+  writeReport(files.html, renderDrillHtml(made))
+  writeReport(files.json, renderDrillJson(made))
+  writeReport(files.junit, renderDrillJunit(made))
+  return { made, files }
+}
+
+function report({ output }: Context, evidence: WrittenEvidence, folder: string): void {
+  const { path } = evidence
+  const { made, files } = writeReports(evidence, folder)
+  output.result(resultOf(made, { evidence: path, ...files }))
   output.say(renderDrillEnd(made, output))
   output.say()
-  output.say(`Report    ${files.html[0]}  (beside it report.json, junit.xml)`)
+  output.say(`Report    ${files.html}  (beside it report.json, junit.xml)`)
   output.say(`Evidence  ${path}`)
   output.say(`Signed by ${made.keyId}`)
 }
@@ -469,8 +522,13 @@ function httpOf(context: Context, options: RunOptions): Context['http'] {
   return trace ? tracedHttp(context.http, context.io.clock, trace) : context.http
 }
 
+interface Output {
+  readonly folder: string
+  readonly forsake: () => void
+}
+
 /** Makes a folder, and gives the way to take it away again where nothing came into it. */
-function makeOutput(folder: string): { readonly folder: string; readonly forsake: () => void } {
+function makeOutput(folder: string): Output {
   let made: string | undefined
   try {
     made = makeFolder(folder)

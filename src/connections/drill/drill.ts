@@ -18,6 +18,7 @@ import {
   mayBeRevoked,
   whereItEnded,
   whereItStands,
+  whereItStood,
 } from './journal.ts'
 import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
 import { callThrough, identityText, probeDirectly } from './look.ts'
@@ -56,7 +57,7 @@ export interface DrillEnd {
 /**
  * Runs a drill: guards, then each step with its intent written before it, then the signed verdict.
  * A step that fails does not stop those that bring the connection back. A drill of faults that died is
- * not gone on with: the connection is brought back, and it has failed.
+ * not gone on with, nor is one whose evidence is gone: the connection is brought back, and it has failed.
  *
  * @throws RescindError `drill_refused` when a guard does not hold; `stopped_by_signal`, and what a
  * step could not go on from, with what state the connection is in
@@ -151,13 +152,18 @@ async function goOn(run: Run): Promise<void> {
   })
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
-    const stands = whereItStands(about, context.memory)
+    const stands = whereItStood(about, context.memory)
     throw refused(`The drill does not go on. ${thenSay(refusal, stands)}`)
   }
+  const isNowLost = options.evidence.records.length === 0
+  if (isNowLost) write(run, { ...header(options), evidenceLost: true })
   write(run, { kind: 'resumed', drill: about.drill, guards: guards.map(guardValue) })
   rememberCutOff(run)
   if (await isBackAlready(context)) {
     await becomeReconnected(context, 'somebody, before the drill was gone on with')
+    context.save()
+  } else if (isLost(run) && about.depth === 'access' && (await isBackNow(context))) {
+    context.memory.healedAlone = true
     context.save()
   }
 }
@@ -171,6 +177,11 @@ function rememberCutOff({ options, context, judged }: Run): void {
   )
   memory.cutOff = platform.receiver === 'lost' ? begun.length : 0
   context.save()
+}
+
+/** What was written before the drill died is gone: only what brings the connection back is still to be done. */
+function isLost({ options }: Run): boolean {
+  return options.evidence.records[0]?.evidenceLost === true
 }
 
 /** The process may have died after the new grant was stored, or a person has reconnected it by hand. */
@@ -245,9 +256,11 @@ function isToBeDone({ judged, context }: Run, no: number): boolean {
   return (no >= LINK_STEP && no <= APPLY_STEP) || !judged.has(no)
 }
 
-function whySkipped({ context, judged }: Run, no: number): string | undefined {
+function whySkipped(run: Run, no: number): string | undefined {
+  const { context, judged } = run
   const failed = (one: number) => judged.get(one)?.verdict === 'fail'
   const { memory } = context
+  if (no < LINK_STEP && isLost(run)) return 'What was seen of it is lost with the evidence.'
   const early = [0, 1, 2].find(failed)
   if (early !== undefined && no > early) {
     return `Step ${early} failed: nothing was revoked.`
@@ -435,6 +448,7 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
     failedFaults.length > 0 &&
       `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
     cut,
+    isLost(run) && 'The evidence of what came before the drill died is lost.',
   ].filter((one) => typeof one === 'string')
   const verdict = complaints.length === 0 ? 'passed' : 'failed'
   const notJudged = notJudgedIn(run)

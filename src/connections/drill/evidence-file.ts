@@ -1,4 +1,12 @@
-import { closeSync, fsyncSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
@@ -60,7 +68,10 @@ export function continueEvidence(path: string, means: EvidenceMeans): EvidenceFi
     throw new RescindError('usage', `The drill of ${path} has ended: there is nothing to resume.`)
   }
   if (check.fault !== 'cut') {
-    throw new RescindError('evidence_altered', `${path} cannot be gone on with. ${check.text}`)
+    throw new RescindError(
+      'evidence_altered',
+      `${path} cannot be gone on with. ${check.text} Put back what was written, or move it away: then the connection is brought back, and the drill has failed.`,
+    )
   }
   // A record that the process died in the middle of was never taken for written.
   const sound = text.endsWith('\n') ? text : text.slice(0, check.bytes[0])
@@ -68,6 +79,21 @@ export function continueEvidence(path: string, means: EvidenceMeans): EvidenceFi
   const hash = /"hash":"([0-9a-f]{64})","sig":"[0-9a-f]{128}"\}\n$/.exec(sound)?.[1] ?? null
   const place = { no: check.sound.length, prev: hash }
   return appender(path, openSync(path, 'a'), check.sound, place, means)
+}
+
+/** Whether nothing is left of a drill's evidence. */
+export function isEvidenceGone(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
+}
+
+/** Reads the evidence of a drill that has ended; undefined where it has not, or is not as it was written. */
+export function readEnded(
+  path: string,
+  { keyId }: EvidenceSigner,
+): Pick<EvidenceFile, 'path' | 'records'> | undefined {
+  if (isEvidenceGone(path)) return undefined
+  const check = verifyEvidence(readEvidence(path), keyId)
+  return check.ok ? { path, records: check.records } : undefined
 }
 
 /** @throws RescindError `usage` when the file cannot be read */

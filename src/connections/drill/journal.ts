@@ -19,7 +19,8 @@ import { RescindError } from '../../core/errors.ts'
 import { makeFolder } from '../../core/folder.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Sealer } from '../../store/sealing.ts'
-import type { DrillMemory, DrillSecrets, Mode } from './context.ts'
+import type { Consent } from './consent/consent.ts'
+import type { DrillLimits, DrillMemory, DrillSecrets, Mode } from './context.ts'
 import type { Depth } from './platform.ts'
 
 /**
@@ -41,6 +42,8 @@ import type { Depth } from './platform.ts'
 export interface DrillJournal {
   readonly about: DrillAbout
   save(memory: DrillMemory, secrets: DrillSecrets): void
+  /** Its evidence is elsewhere from now on; on the disk with the next `save`. */
+  moveEvidence(path: string): void
   /** @throws RescindError `drill_busy` when another process has taken the drill over meanwhile */
   hold(): void
   /** Forgets the drill: it has ended. */
@@ -63,8 +66,16 @@ export interface DrillAbout {
   readonly depth: Depth
   readonly mode: Mode
   readonly evidence: string
+  readonly begunWith: DrillBegunWith
   /** The provider, as the configuration names it; records of old have none. */
   readonly tenant?: string | undefined
+}
+
+/** What is asked of a drill at its beginning, and holds when it is gone on with. */
+export interface DrillBegunWith {
+  readonly limits: DrillLimits
+  readonly ownerConsent: string | null
+  readonly consent: Consent['how']
 }
 
 export interface Unfinished {
@@ -183,8 +194,22 @@ function isShownDead({ deadAt, failedAt, accessSurvives, effect }: DrillMemory):
   return deadAt !== null || failedAt !== null || (accessSurvives && effect === 'yes')
 }
 
-/** Says what state a drill that did not end left its connection in, and how to bring it back. */
+/** Says what state a drill that stops now leaves its connection in, and how to bring it back. */
 export function whereItStands(about: DrillAbout, memory: DrillMemory | null): string {
+  return standing(about, memory, 'is dead', 'nobody has')
+}
+
+/** Says what state a drill that died left its connection in: whoever reconnected it since told nobody here. */
+export function whereItStood(about: DrillAbout, memory: DrillMemory | null): string {
+  return standing(about, memory, 'was dead when the drill died', 'the drill had not')
+}
+
+function standing(
+  about: DrillAbout,
+  memory: DrillMemory | null,
+  dead: string,
+  nobody: string,
+): string {
   const { subject, depth, drill } = about
   if (memory === null || !mayBeDead(memory)) return `Nothing was revoked: ${subject} is as it was.`
   const resume = `rescind drill resume ${drill}`
@@ -206,9 +231,9 @@ export function whereItStands(about: DrillAbout, memory: DrillMemory | null): st
   if (memory.codesLost > (memory.codesRefused ?? 0)) {
     return `${subject} was revoked on purpose at ${at} (${depth}), and may be back: the platform was given the code of a new grant, and its answer is not known. ${bring}`
   }
-  const since = memory.codesLost > 0 ? 'what came back was refused' : 'nobody has reconnected it'
+  const since = memory.codesLost > 0 ? 'what came back was refused' : `${nobody} reconnected it`
   return isShown
-    ? `${subject} is dead: it was revoked on purpose at ${at} (${depth}), and ${since}. ${bring}`
+    ? `${subject} ${dead}: it was revoked on purpose at ${at} (${depth}), and ${since}. ${bring}`
     : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
 }
 
@@ -244,7 +269,8 @@ function momentOf(at: number | null): string {
 }
 
 /** Keeps the lock with the number `no`, and writes the journal while it does. */
-function journalOf(about: DrillAbout, { folder, sealer }: JournalMeans, no: number): DrillJournal {
+function journalOf(opened: DrillAbout, { folder, sealer }: JournalMeans, no: number): DrillJournal {
+  let about = opened
   const path = journalPath(folder, about.drill)
   const isMine = () => locksOf(folder, about).at(-1) === no
   const beat = setInterval(() => writeAgain(lockPath(folder, about, no)), BEAT_MS)
@@ -258,11 +284,16 @@ function journalOf(about: DrillAbout, { folder, sealer }: JournalMeans, no: numb
     )
   }
   return {
-    about,
+    get about() {
+      return about
+    },
     hold,
     save(memory, secrets) {
       hold()
       writeWhole(path, { about, memory, secrets: sealSecrets(about, secrets, sealer) })
+    },
+    moveEvidence(evidence) {
+      about = { ...about, evidence }
     },
     close() {
       clearInterval(beat)
@@ -441,7 +472,7 @@ function refuseBusy(folder: string, held: Held): void {
   if (kept === undefined) return
   if (held.running) throw busy(sayRunning(kept.about, held.running))
   if (kept.memory && mayBeDead(kept.memory)) {
-    throw busy(`The drill ${held.drill} died. ${whereItStands(kept.about, kept.memory)}`)
+    throw busy(`The drill ${held.drill} died. ${whereItStood(kept.about, kept.memory)}`)
   }
 }
 

@@ -10,7 +10,14 @@ import { openJournal } from '../../../src/connections/drill/journal.ts'
 import { pass } from '../../../src/connections/drill/step.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { RescindError } from '../../../src/core/errors.ts'
-import { type AccountWorld, drill, openAccountWorld, openVaultWorld, sealer } from './world.ts'
+import {
+  type AccountWorld,
+  drill,
+  LIMITS,
+  openAccountWorld,
+  openVaultWorld,
+  sealer,
+} from './world.ts'
 
 const FAULTS = injectionsOf(['receiver-down', 'provider-5xx'])
 
@@ -40,8 +47,9 @@ describe.concurrent('a fault that killed the connection', () => {
     expect((await platform.call()).ok).toBe(false)
     const about = { drill: 'drl_next', subject: 'drilled', via: 'rescind' } as const
     const more2 = { depth: 'refresh', mode: 'simulated', evidence: join(folder, 'e') } as const
+    const begunWith = { limits: LIMITS, ownerConsent: null, consent: 'form' } as const
     const means = { folder: join(folder, 'drills'), sealer }
-    expect(() => openJournal({ ...about, ...more2 }, means)).toThrow(RescindError)
+    expect(() => openJournal({ ...about, ...more2, begunWith }, means)).toThrow(RescindError)
   })
 
   test('not brought back: the end says so by a call, and no other fault is injected', async () => {

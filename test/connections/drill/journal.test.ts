@@ -20,7 +20,7 @@ import {
   openJournal,
   resumeJournal,
 } from '../../../src/connections/drill/journal.ts'
-import { sealer } from './world.ts'
+import { LIMITS, sealer } from './world.ts'
 
 const SOURCE = join(import.meta.dirname, '../../../src')
 const PROCESSES = 6
@@ -117,7 +117,10 @@ describe(`${PROCESSES} processes at one instant`, () => {
   }, 60_000)
 })
 
-const NEXT: DrillAbout = { ...ABOUT, drill: 'drl_next', mode: 'simulated', evidence: '' }
+const NEXT: DrillAbout = {
+  ...{ ...ABOUT, drill: 'drl_next', mode: 'simulated', evidence: '' },
+  begunWith: { limits: LIMITS, ownerConsent: null, consent: 'form' },
+}
 
 /** Where a drill may have died that its lock tells of: another machine, or a process id that lives on. */
 const PLACES = [

@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, utimesSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import type { DrillListener } from '../../../src/connections/drill/drill.ts'
+import { verifyEvidence } from '../../../src/connections/drill/evidence.ts'
 import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import {
@@ -19,6 +20,7 @@ import { newId } from '../../../src/store/store.ts'
 import {
   type Drilled,
   drill,
+  LIMITS,
   type OrgWorld,
   openAccountWorld,
   openVaultWorld,
@@ -38,12 +40,17 @@ interface DrilledWorld extends OrgWorld {
 }
 
 /** Stops a drill when a step has begun, and what the platform does then is over. */
-async function stopIn(world: DrilledWorld, no: number, platform = world.platform): Promise<void> {
+async function stopIn(
+  world: DrilledWorld,
+  no: number,
+  platform = world.platform,
+  depth: Depth = 'grant',
+): Promise<void> {
   const stop = new AbortController()
   const listen: DrillListener = ({ kind, step }) => {
     if (kind === 'intent' && step === no) stop.abort()
   }
-  const wish = { depth: 'grant', platform, signal: stop.signal, more: { listen } } as const
+  const wish = { depth, platform, signal: stop.signal, more: { listen } }
   await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
 }
 
@@ -176,6 +183,42 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
   })
 })
 
+function loseEvidence({ folder }: OrgWorld): void {
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith('.jsonl')) rmSync(join(folder, name))
+  }
+}
+
+describe.concurrent.each(WORLDS)(
+  'a drill via %s that was stopped, and whose evidence is gone',
+  (_name, open) => {
+    test.each<[string, Depth, number, (world: DrilledWorld) => Promise<void>, readonly number[]]>([
+      ['dead', 'grant', 4, async () => {}, []],
+      ['about to be revoked', 'refresh', 3, async () => {}, []],
+      ['reconnected by hand since', 'grant', 5, reconnectByHand, [8, 9, 10, 11]],
+      ['in need of a refresh', 'access', 5, async () => {}, [8, 9, 10, 11]],
+    ])('%s: it is brought back, and has failed', async (_title, depth, no, meanwhile, needless) => {
+      const world = await open()
+      const alive = world.org.truth.counts().alive
+      await stopIn(world, no, world.platform, depth)
+      loseEvidence(world)
+      await meanwhile(world)
+      const resumed = await resume(world, { platform: world.platform })
+      const end = resumed.records.at(-1)
+      expect([resumed.verdict, end?.isBack], story(resumed)).toEqual(['failed', true])
+      expect(end?.why).toMatch(/The evidence of what came before the drill died is lost\.$/)
+      expect(skippedOf(resumed)).toEqual(
+        expect.arrayContaining([0, 1, 2, 3, 4, 5, 6, 7, ...needless]),
+      )
+      expect(resumed.step(3)?.why).toBe('What was seen of it is lost with the evidence.')
+      expect(verifyEvidence(resumed.text)).toMatchObject({ ok: true })
+      expect(world.org.truth.counts().alive).toBe(alive)
+      const next = await drill(world, { depth, platform: world.platform })
+      expect(next.verdict, story(next)).toBe('passed')
+    })
+  },
+)
+
 describe.concurrent('what was permitted at the beginning is asked for again', () => {
   test.each([
     [
@@ -209,7 +252,7 @@ describe.concurrent('what was permitted at the beginning is asked for again', ()
       message: expect.stringMatching(said),
     })
     await expect(resume(world, wish(world))).rejects.toThrow(
-      /^The drill does not go on\. .*\sdrilled is dead: .* Bring it back with: /s,
+      /^The drill does not go on\. .*\sdrilled was dead when the drill died: .* Bring it back with: /s,
     )
     const resumed = await resume(world, { platform: world.platform })
     expect(resumed.verdict, story(resumed)).toBe('passed')
@@ -283,9 +326,10 @@ test('a drill that was taken over writes nothing more, and revokes nothing', asy
   }
   const evidence = join(folder, 'evidence-of-both.jsonl')
   const about = { drill: newId('drl'), subject: 'drilled', via: 'rescind', evidence } as const
+  const begunWith = { limits: LIMITS, ownerConsent: null, consent: 'form' } as const
   const more = {
     listen,
-    journal: openJournal({ ...about, depth: 'grant', mode: 'simulated' }, means),
+    journal: openJournal({ ...about, depth: 'grant', mode: 'simulated', begunWith }, means),
     evidence: createEvidence(evidence, {
       ...{ signer: openEvidenceKey(join(folder, 'drill-key')), clock: systemClock },
     }),

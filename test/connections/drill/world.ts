@@ -30,7 +30,11 @@ import {
   instanceWitness,
 } from '../../../src/connections/drill/emulator.ts'
 import type { EvidenceRecord } from '../../../src/connections/drill/evidence.ts'
-import { continueEvidence, createEvidence } from '../../../src/connections/drill/evidence-file.ts'
+import {
+  continueEvidence,
+  createEvidence,
+  isEvidenceGone,
+} from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import { DRILL_TAG } from '../../../src/connections/drill/guards.ts'
 import {
@@ -279,6 +283,7 @@ export async function drill(world: DrillWorld, wish: DrillWish): Promise<Drilled
   const about: DrillAbout = {
     ...{ drill: newId('drl'), subject: 'drilled', via: wish.platform.name, depth: wish.depth },
     ...{ mode, evidence: evidencePath },
+    begunWith: { limits: LIMITS, ownerConsent: null, consent: 'form' },
   }
   const journal =
     wish.more?.journal ?? openJournal(about, { folder: join(folder, 'drills'), sealer })
@@ -330,7 +335,9 @@ export async function resume(world: DrillWorld, wish: Omit<DrillWish, 'depth'>):
   const { journal, memory, secrets } = resumeJournal(unfinished.about.drill, means)
   if (memory === null) throw new Error('the drill wrote nothing down')
   const signer = openEvidenceKey(join(world.folder, 'drill-key'))
-  const evidence = continueEvidence(journal.about.evidence, { signer, clock: systemClock })
+  const path = journal.about.evidence
+  const open = isEvidenceGone(path) ? createEvidence : continueEvidence
+  const evidence = open(path, { signer, clock: systemClock })
   const more = { journal, evidence, resumed: { memory, secrets }, ...wish.more }
   return drill(world, { ...wish, depth: journal.about.depth, more })
 }
