@@ -233,6 +233,19 @@ describe.concurrent('rescind drill', () => {
     expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
   })
 
+  test('what is typed into the forms of a consent stands in no evidence, whoever says it', async (context) => {
+    const { run, home, env, connection, secrets } = await openHome(context)
+    const out = join(home, 'typed')
+    const who = `Ada with ${env.PASSWORD} and ${env.STRANGER}`
+    const args = ['drill', connection, '--depth', 'access', ...FORM, '--owner-consent', who]
+    const ran = await run(...args, '--out', out)
+    expect(ran.exitCode, ran.stderr).toBe(0)
+    expect(linesOf(out)).toMatch(
+      /"ownerConsent":"Ada with \[secret [0-9a-f]{8}\] and \[secret [0-9a-f]{8}\]"/,
+    )
+    refuseSecrets(everythingIn(out), secrets())
+  })
+
   test('Ctrl-C stops it, and says where the connection stands', async (context) => {
     const { run, home, env, connection, config } = await openHome(context)
     const out = join(home, 'stopped')
