@@ -681,6 +681,11 @@ describe('a drill that revokes nothing', () => {
     child.process.kill('SIGINT')
     const { stderr } = await child.done
     const [, id = ''] = /rescind drill resume (drl_\w+)/.exec(stderr) ?? []
+    const elsewhere = await run('drill', 'resume', id, ...two, '--tenant', 'another')
+    expect([elsewhere.exitCode, elsewhere.stderr]).toEqual([
+      2,
+      expect.stringMatching(/drl_\w+ is at the tenant org, and not at another\. Leave --tenant/),
+    ])
     const resumed = await run('drill', 'resume', id, ...two, ...CONSENT, '--json')
     expect([resumed.exitCode, resumed.json?.isBack], resumed.stderr).toEqual([0, true])
   }, 60_000)

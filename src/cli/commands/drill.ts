@@ -244,6 +244,9 @@ async function resume(
   const { journal, memory, secrets } = resumeJournal(drillId, means)
   try {
     const signer = openEvidenceKey(evidenceKeyPath(context))
+    if (options.tenant !== undefined && options.tenant !== journal.about.tenant) {
+      throw otherTenant(journal.about, options.tenant)
+    }
     const ended = readEnded(journal.about.evidence, signer)
     if (ended !== undefined) return endLate(context, journal, ended)
     const isLost = isEvidenceGone(journal.about.evidence)
@@ -277,6 +280,13 @@ function endLate(context: Context, journal: DrillJournal, evidence: WrittenEvide
   report(context, evidence, dirname(evidence.path))
   journal.close()
   context.io.exitCode = exitOf(evidence.records.at(-1)?.verdict)
+}
+
+function otherTenant({ drill, tenant }: DrillAbout, named: string): RescindError {
+  return new RescindError(
+    'usage',
+    `The drill ${drill} is at the tenant ${tenant}, and not at ${named}. Leave --tenant out.`,
+  )
 }
 
 function nothingToResume(journal: DrillJournal, memory: DrillMemory | null): RescindError {
