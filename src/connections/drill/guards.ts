@@ -3,6 +3,7 @@ import { isRescindError, RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
 import { isLoopback } from '../../core/url.ts'
 import type { Identity } from '../../providers/connection-way.ts'
+import { missingScopes } from '../grant-change.ts'
 import type { DrillContext, Mode } from './context.ts'
 import { emulatorControl, isEmulator } from './emulator.ts'
 import { mayBeDead } from './journal.ts'
@@ -170,7 +171,7 @@ export const GUARDS: readonly Guard[] = [
       const { host } = lookAtLink(context, link)
       const asked = new URL(link.url).searchParams.get('scope')?.split(/[\s,]+/)
       const { scopes } = await platform.snapshot(signal)
-      const lost = asked === undefined ? [] : scopes.filter((scope) => !asked.includes(scope))
+      const lost = asked === undefined ? [] : missingScopes(scopes, asked)
       if (lost.length > 0) {
         return bad(
           `The reconnect link asks for fewer scopes than the connection has (without ${lost.join(', ')}): the new grant would be refused. Mend the scopes of the app first.`,

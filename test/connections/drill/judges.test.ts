@@ -143,6 +143,15 @@ describe('judges, by hand-made evidence', () => {
       'fail',
       /Scopes were lost: id\./,
     ],
+    [
+      '12 scopes that give no access are not named by every answer',
+      newStep.judge(
+        { ...renewed, before: { ...renewed.before, scopes: ['openid', 'offline_access'] } },
+        rules(),
+      ),
+      'pass',
+      /same connection and identity,/,
+    ],
     ['0 as it should be', snapshotStep.judge(snapshot, rules()), 'pass', /Connected/],
     [
       '0 degraded',

@@ -1,5 +1,6 @@
 import { formatCounted } from '../../../core/counts.ts'
 import { formatDuration } from '../../../core/moments.ts'
+import { missingScopes } from '../../grant-change.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
 import { orphanedByDeath, revokeSurplus, type SeenGrants } from '../live-grants.ts'
 import {
@@ -85,7 +86,7 @@ export const newStep: StepOf<SeenNew> = {
 
 function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {
   const { before, after, platform, direct, refreshed } = seen
-  const lost = before.scopes.filter((scope) => !after.scopes.includes(scope))
+  const lost = missingScopes(before.scopes, after.scopes)
   const refreshStays = depth === 'access' && traits.rotation !== 'always'
   // A difference fails below: who is known on one side alone was not compared.
   const isSeen =
