@@ -54,6 +54,13 @@ async function taken(port: number) {
 const write = (text: string) => writeFileSync(join(home.path, 'rescind.yaml'), text)
 const run = (...args: string[]) => rescind(['open-connectors', ...args], { home: home.path, env })
 
+/** The options by which the admin of the org is logged in without a browser. */
+function loginForm() {
+  const { username, password } = estate.org.credentials.admin
+  env.OC_PASSWORD = password
+  return ['--form-field', `username=${username}`, '--form-field-env', 'password=OC_PASSWORD']
+}
+
 /** Waits for the link that the command prints, and visits it as a browser does. */
 async function visitLink(
   child: Child,
@@ -398,6 +405,13 @@ describe('the budget of an instance whose own grant is dead', () => {
 })
 
 describe('rescind open-connectors create, delete', () => {
+  it('is not said to work where a page answers instead of it', async () => {
+    estate.account.setFaults([{ kind: 'html_200', on: 'hub' }])
+    const ran = await run('create', 'sfdc', '--name', 'Unseen', ...loginForm())
+    expect([ran.exitCode, ran.stdout]).toEqual([1, expect.not.stringMatching(/works|Alive/)])
+    expect(ran.stderr).toMatch(/Instance \d+ has new tokens, and whether it works is not known/)
+  })
+
   it('a denial makes no instance', async () => {
     const args = ['create', 'sfdc', '--name', 'Denied', '--no-browser']
     const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })

@@ -55,6 +55,29 @@ export function judgeFailure(
   }
 }
 
+/**
+ * Judges a 2xx: a page of a proxy or of a maintenance, and an error in the platform's shape, show neither
+ * life nor death. Null for an answer that does show what was asked for.
+ *
+ * @param secrets what was sent, and might come back
+ */
+export function judgeSuccess(
+  { status, body, retryAfterMs }: Pick<HttpResponse, 'status' | 'body' | 'retryAfterMs'>,
+  secrets: readonly Secret[] = [],
+): Failure | null {
+  const value = jsonOf(body)
+  const error = wireError.safeParse(value).data
+  const said = wordsOf(error?.providerMessage)
+  const words = said ?? error?.message ?? ''
+  const isError = said !== null || (error?.message && error.requestId)
+  if (value !== undefined && !isError) return null
+  return {
+    ...{ whose: 'platform', status, providerMessage: null, retryAfterMs },
+    message: value === undefined ? 'no JSON' : `an error: ${vendorText(words, ...secrets)}`,
+    requestId: shownRequestId(error?.requestId),
+  }
+}
+
 function whoseNo(
   status: number,
   providerMessage: string | null,

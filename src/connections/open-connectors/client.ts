@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { RescindError } from '../../core/errors.ts'
 import type { HttpRequest, HttpResponse } from '../../core/http.ts'
 import type { Secret } from '../../core/secret.ts'
-import { type Answer, type Failure, jsonOf, judgeFailure } from './answer.ts'
+import { type Answer, type Failure, jsonOf, judgeFailure, judgeSuccess } from './answer.ts'
 import { authorizationHeader } from './authorization-header.ts'
 import { checkConsentUrl, consentQuery } from './consent-url.ts'
 import { type Instance, readInstance, tokensOf } from './instance.ts'
@@ -50,7 +50,7 @@ export interface OpenConnectorsClient {
   disable(instance: Instance, signal?: AbortSignal): Promise<Answer<null>>
   /** Deletes the instance and its token there. No page says that the provider is told. */
   delete(id: number, signal?: AbortSignal): Promise<Answer<null>>
-  /** Reads through an instance, as a job would. */
+  /** Reads through an instance, as a job would. A 2xx that is no JSON, or holds an error, is a failure of its status. */
   call(instance: Instance, path: string, signal?: AbortSignal): Promise<Answer<unknown>>
   /** A call that needs our User and Organization secrets alone. */
   control(signal?: AbortSignal): Promise<Answer<null>>
@@ -125,11 +125,11 @@ export function createOpenConnectorsClient(
     delete: (id, signal) => send({ method: 'DELETE', path: `/instances/${id}`, signal }, noValue),
     call(instance, path, signal) {
       const { pathname, searchParams: query } = new URL(path, 'https://path.invalid')
-      return send(through(instance, { method: 'GET', path: pathname, query, signal }), ({ body }) =>
-        jsonOf(body),
-      )
+      const request = { method: 'GET', path: pathname, query, mustShow: true, signal } as const
+      return send(through(instance, request), ({ body }) => jsonOf(body))
     },
-    control: (signal) => send({ method: 'GET', path: '/instances', query: SLIM, signal }, noValue),
+    control: (signal) =>
+      send({ method: 'GET', path: '/instances', query: SLIM, mustShow: true, signal }, noValue),
   }
 }
 
@@ -144,6 +144,8 @@ interface Outgoing {
   readonly body?: object | undefined
   readonly elementToken?: Secret | undefined
   readonly isPublic?: boolean | undefined
+  /** A 2xx is a yes only where its body says so: of calls that nothing else is looked at after. */
+  readonly mustShow?: boolean | undefined
   /** What goes out beside the platform's own secrets, and must not come back in a message. */
   readonly secrets?: readonly Secret[] | undefined
   readonly signal?: AbortSignal | undefined
@@ -154,7 +156,7 @@ type Send = <T>(request: Outgoing, read: (answer: HttpResponse) => T) => Promise
 function sender(settings: OpenConnectorsSettings, means: OpenConnectorsMeans): Send {
   const { userSecret, organizationSecret, switches } = settings
   return async (
-    { method, path, query, body, elementToken, isPublic, secrets = [], signal },
+    { method, path, query, body, elementToken, isPublic, mustShow, secrets = [], signal },
     read,
   ) => {
     const url = new URL(settings.url + path)
@@ -165,10 +167,12 @@ function sender(settings: OpenConnectorsSettings, means: OpenConnectorsMeans): S
     if (body !== undefined) headers['content-type'] = 'application/json'
     const text = body === undefined ? undefined : JSON.stringify(body)
     const answer = await tracedSend(means, { method, url, headers, body: text, signal })
+    const sent = [userSecret, organizationSecret, ...secrets]
     if (answer.status >= 200 && answer.status < 300) {
+      const failure = mustShow ? judgeSuccess(answer, sent) : null
+      if (failure !== null) return { ok: false, failure }
       return { ok: true, value: read(answer), status: answer.status }
     }
-    const sent = [userSecret, organizationSecret, ...secrets]
     return { ok: false, failure: judgeFailure(answer, switches, sent) }
   }
 }

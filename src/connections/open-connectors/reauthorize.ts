@@ -405,7 +405,7 @@ async function askWhose(
 /**
  * Calls through an instance that has a new grant.
  *
- * @throws RescindError `reconnect_failed`
+ * @throws RescindError `reconnect_failed`, and `answer_invalid` for an answer that shows neither life nor death
  */
 export async function confirmAlive(
   instance: Instance,
@@ -416,6 +416,10 @@ export async function confirmAlive(
   const answer = await client.call(instance, probePath, signal)
   if (answer.ok) return tell(`a call through the instance: ${answer.status}`)
   const { cause } = await diagnose(client, instance, answer.failure, signal)
+  if (answer.failure.status < 300) {
+    const message = `Instance ${instance.id} has new tokens, and whether it works is not known: ${cause.text}. Call through it before you rely on it.`
+    throw new RescindError('answer_invalid', message)
+  }
   throw new RescindError(
     'reconnect_failed',
     `Instance ${instance.id} has new tokens, and still does not work. ${cause.text}`,

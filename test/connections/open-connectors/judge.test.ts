@@ -1,5 +1,9 @@
 import { describe, expect, it, test } from 'vitest'
-import { type Failure, judgeFailure } from '../../../src/connections/open-connectors/answer.ts'
+import {
+  type Failure,
+  judgeFailure,
+  judgeSuccess,
+} from '../../../src/connections/open-connectors/answer.ts'
 import { authorizationHeader } from '../../../src/connections/open-connectors/authorization-header.ts'
 import {
   configurationOf,
@@ -51,6 +55,35 @@ const instance = (configuration: Record<string, unknown> = {}, more: object = {}
     configuration,
     ...more,
   }) ?? expect.unreachable()
+
+describe('a 2xx of a call through an instance', () => {
+  const requestId = '0123456789abcdef01234567'
+  test.each<[string, string, string | null]>([
+    ['records', '[{"id":"1"}]', null],
+    ['a record with a message of its own', '{"id":"1","message":"hello"}', null],
+    ['no records', '[]', null],
+    ['a page', '<!doctype html><title>Maintenance</title>', 'no JSON'],
+    ['nothing', '', 'no JSON'],
+    ['an error', `{"requestId":"${requestId}","message":"Failed"}`, 'an error: Failed'],
+    [
+      'an error of the provider',
+      '{"providerMessage":{"code":"gone"}}',
+      'an error: {"code":"gone"}',
+    ],
+    [
+      'an error that echoes what was sent',
+      `{"requestId":"${requestId}","message":"not known: the-api-secret"}`,
+      'an error: not known: fp_',
+    ],
+  ])('with %s', (_title, body, message) => {
+    const sent = [new Secret('the-api-secret')]
+    const failure = judgeSuccess({ status: 200, body, retryAfterMs: undefined }, sent)
+    if (message === null) return expect(failure).toBeNull()
+    expect(failure).toMatchObject({ whose: 'platform', status: 200 })
+    expect(failure?.message).toContain(message.replace(/fp_$/, ''))
+    expect(failure?.message).not.toContain('the-api-secret')
+  })
+})
 
 describe('the Authorization header: pairs joined by commas, secrets as they are', () => {
   test.each<[string, Partial<OpenConnectorsSwitches>, Secret | undefined, string]>([

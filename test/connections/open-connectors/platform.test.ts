@@ -59,6 +59,17 @@ describe('an instance as a drill sees it', () => {
     expect((await platform.snapshot()).accessFingerprint).not.toBe(before.accessFingerprint)
   })
 
+  it('a page with status 200 is no sign of life, and lets nobody in', async () => {
+    estate.account.setFaults([
+      { kind: 'html_200', on: 'hub' },
+      { kind: 'html_200', on: 'list' },
+    ])
+    const unknown = { ok: false, status: 200, providerRefused: false, cause: 'malformed_answer' }
+    expect(await platform.call()).toMatchObject(unknown)
+    expect(await platform.forceRefresh()).toMatchObject(unknown)
+    expect(await platform.control()).toBe(false)
+  })
+
   it('a revoked grant: refused by the provider, disabled by the night, told by mail', async () => {
     await revoke((await held()).refresh?.reveal())
     expect(await platform.call()).toMatchObject({

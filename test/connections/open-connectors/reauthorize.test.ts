@@ -105,6 +105,18 @@ describe('the whole path of the article, by API', () => {
     expect((await reauthorize({ revoke: null })).budget).toMatchObject({ live: 2, max: 5 })
   })
 
+  it('a page with status 200 shows neither death nor life', async () => {
+    estate.account.setFaults([{ kind: 'html_200', on: 'hub' }])
+    await expect(reauthorize({ revoke: null })).rejects.toMatchObject({
+      code: 'answer_invalid',
+      message: expect.stringMatching(
+        /has new tokens, and whether it works is not known: .* 200: no JSON/,
+      ),
+    })
+    expect(stepText('dead')).toMatch(/^not known/)
+    expect(stepText('alive')).toBe('')
+  })
+
   it('an access token that is revoked heals by itself, and that is said', async () => {
     await reauthorize({ revoke: 'access' })
     expect(stepText('dead')).toMatch(/refreshed by itself/)
