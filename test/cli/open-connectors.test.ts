@@ -144,8 +144,8 @@ describe('rescind open-connectors reauthorize', () => {
     const PROBE = /^GET \/hubs\/crm\/accounts\?pageSize=1 → 200/
     expect(calls).toEqual(
       [
-        ...[LINK, ...login, /^POST \/instances → 200/],
-        ...[`GET /instances/${id} → 200`, PROBE],
+        ...['GET /instances?hydrate=false → 200', LINK, ...login, /^POST \/instances → 200/],
+        ...[`GET /instances/${id} → 200`, 'GET /instances → 200', PROBE],
         ...[`GET /instances/${id} → 200`, /^GET \/instances → 200/],
         ...[LINK, /^POST \/oauth2\/revoke → 200/],
         ...[/^GET \/hubs\/crm\/accounts\?pageSize=1 → 401/, /^GET \/instances → 200/],
@@ -411,6 +411,96 @@ describe('rescind open-connectors create, delete', () => {
     expect([ran.exitCode, ran.stdout]).toEqual([1, expect.not.stringMatching(/works|Alive/)])
     expect(ran.stderr).toMatch(/Instance \d+ has new tokens, and whether it works is not known/)
   })
+
+  it('warns of the oldest grant of the same person, once it is known whose the new one is', async () => {
+    const create = async () => {
+      const { json, stderr, exitCode } = await run(
+        'create',
+        'sfdc',
+        '--name',
+        'x',
+        '--json',
+        ...loginForm(),
+      )
+      expect(exitCode, stderr).toBe(0)
+      return { ...json.budget, stderr }
+    }
+    expect(await create()).toEqual({
+      live: 2,
+      max: 5,
+      complete: false,
+      stderr: expect.stringMatching(
+        /At least 2 of 5 tokens are known here.*may have ended the oldest/,
+      ),
+    })
+    await estate.makeInstance('c')
+    await estate.makeInstance('d')
+    const fifth = await create()
+    expect([fifth.live, fifth.stderr]).toEqual([
+      5,
+      expect.stringMatching(
+        /5 of 5 tokens .*this one may have ended the oldest, and one more does/,
+      ),
+    ])
+    const sixth = await create()
+    expect([sixth.live, sixth.stderr]).toEqual([
+      6,
+      expect.stringMatching(
+        /6 grants of this user .* lets 5 live: this one has likely ended the oldest/,
+      ),
+    ])
+    const client = estate.client()
+    expect((await client.call(instance, '/hubs/crm/accounts')).ok).toBe(false)
+  })
+
+  test.each(['reset_after_effect', 'error_500_after_effect', 'html_200'] as const)(
+    'where the answer to the creation is lost (%s), it says to look before another one',
+    async (kind) => {
+      estate.account.setFaults([{ kind, on: 'create' }])
+      const ran = await run('create', 'sfdc', '--name', 'Maybe', ...loginForm())
+      expect([ran.exitCode, ran.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /"Maybe" may have been made: look with rescind open-connectors list before you run this again, for that makes a second one/,
+        ),
+      ])
+    },
+  )
+
+  test.each([
+    ['reset_after_effect', 0, /^$/],
+    ['error_500_after_effect', 0, /^$/],
+    [
+      'reset_before_effect',
+      1,
+      /did not say whether it deleted, and still shows instance \d+\. Look/,
+    ],
+    ['ok_without_effect', 1, /said yes, and still shows instance/],
+  ] as const)('a deletion with the fault %s is judged by a look', async (kind, exitCode, words) => {
+    estate.account.setFaults([{ kind, on: 'delete' }])
+    const ran = await run('delete', String(instance.id), '--confirm')
+    const error = ran.stderr.replace(/^Its grant may live on.*\n/m, '')
+    expect([ran.exitCode, error]).toEqual([exitCode, expect.stringMatching(words)])
+  })
+
+  test.each([
+    ['a user secret', 'OC_USER', [], /Check userSecret and organizationSecret/],
+    [
+      'an app secret',
+      'OC_APP',
+      ['elements', 'authorize'],
+      /Check apiKey and apiSecret under openConnectors\.elements\.sfdc/,
+    ],
+  ] as const)(
+    '%s that is wrong is named, and the owner is asked only by who is let in',
+    async (_title, name, asked, words) => {
+      env[name] = 'not-the-one'
+      const ran = await run('create', 'sfdc', '--name', 'x', '--trace', ...loginForm())
+      expect([ran.exitCode, ran.stderr]).toEqual([3, expect.stringMatching(words)])
+      expect(ran.stderr.match(/elements(?=\/sfdc)|authorize(?=\?)/g) ?? []).toEqual(asked)
+      expect(ran.stderr).not.toContain('not-the-one')
+    },
+  )
 
   it('a denial makes no instance', async () => {
     const args = ['create', 'sfdc', '--name', 'Denied', '--no-browser']

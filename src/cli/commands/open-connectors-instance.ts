@@ -4,7 +4,8 @@ import {
   type CreateStep,
   createInstance,
 } from '../../connections/open-connectors/create-instance.ts'
-import { RescindError } from '../../core/errors.ts'
+import { deleteInstance } from '../../connections/open-connectors/delete-instance.ts'
+import { connectionTenant } from '../../connections/vault-parts.ts'
 import { shownName } from '../../core/screen-text.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
@@ -19,6 +20,7 @@ import {
   withConsentOptions,
 } from '../open-account.ts'
 import { many } from '../option-values.ts'
+import { tenantsOfClient } from '../tenants-of-client.ts'
 
 interface CreateOptions extends AccountOptions, ConsentOptions {
   readonly name: string
@@ -42,6 +44,7 @@ const STEP_TITLES: Readonly<Record<CreateStep, string>> = {
   link: 'Consent URL',
   consent: 'Consent',
   instance: 'Instance',
+  budget: 'Budget',
   alive: 'Alive',
 }
 
@@ -49,14 +52,19 @@ async function create(context: Context, element: string, options: CreateOptions)
   const { output, io } = context
   const { name, tag: tags = [] } = options
   const { client, means } = openAccount(context, options)
-  const made = await createInstance(
+  const { fingerprint, connections } = await context.store()
+  const { instance: made, budget } = await createInstance(
     {
       ...{ element, name, tags, consent: consentOf(context, means.http, options) },
       step: (step, text) => output.say(`${STEP_TITLES[step].padEnd(16)}${text}`),
+      warn: output.note,
     },
-    { client, signal: io.signal },
+    {
+      ...{ http: means.http, client, fingerprint, connections, signal: io.signal },
+      tenantsOf: (clientId) => tenantsOfClient(context.config, clientId).map(connectionTenant),
+    },
   )
-  output.result({ instance: shownInstance(made) })
+  output.result({ instance: shownInstance(made), budget })
   output.say(`Instance ${made.id} "${shownName(made.name)}" is made, and works.`)
 }
 
@@ -85,12 +93,7 @@ async function remove(context: Context, id: number, options: DeleteOptions): Pro
     output.say(`Would delete ${what}. Nothing was changed; do it with --confirm.`)
     return
   }
-  orThrow(await client.delete(id, io.signal), 'delete the instance')
-  const after = await client.get(id, io.signal)
-  if (after.ok || after.failure.status !== 404) {
-    const message = `Open Connectors said yes, but ${after.ok ? 'still shows' : 'does not say that it is without'} instance ${id}. Look with: rescind open-connectors list`
-    throw new RescindError('answer_invalid', message)
-  }
+  await deleteInstance(id, client, io.signal)
   const { grantOwners, formerGrants } = await store()
   await grantOwners.forget(client.settings.url, id)
   for (const former of await formerGrants.list(client.settings.url, id)) {

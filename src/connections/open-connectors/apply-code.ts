@@ -56,7 +56,8 @@ export async function applyCode(
   return instance ? { ok: true, route, instance } : { ok: false, route, failure: null }
 }
 
-async function heard<T>(send: () => Promise<Answer<T>>): Promise<Answer<T> | 'lost'> {
+/** Sends what may have an effect; `lost` where nobody says whether it had. */
+export async function heard<T>(send: () => Promise<Answer<T>>): Promise<Answer<T> | 'lost'> {
   try {
     return await send()
   } catch (error) {
