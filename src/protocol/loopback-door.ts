@@ -17,8 +17,12 @@ type Answer = Exclude<Visit, { readonly kind: 'stranger' }>
 /** An address of this machine that the browser comes back to. */
 export interface Door {
   readonly redirectUri: string
-  /** Waits for the answer with this state, and for no other any more. */
-  answer(state: string): Promise<Answer>
+  /**
+   * Waits for the answer with this state, and for no other any more.
+   *
+   * @param mayLackState takes an answer without any state too, of a provider that does not echo it
+   */
+  answer(state: string, mayLackState?: boolean): Promise<Answer>
   close(): void
 }
 
@@ -36,10 +40,10 @@ export async function openDoor(redirect: URL): Promise<Door> {
       'The redirectUri must be an http address of this machine, like http://localhost:1717/OauthRedirect.',
     )
   }
-  let waiting: { readonly state: string; come(answer: Answer): void } | undefined
+  let waiting: { state: string; mayLackState: boolean; come(answer: Answer): void } | undefined
   const server = createServer((request, response) => {
-    const { state, come } = waiting ?? {}
-    const visit = readVisit(request, redirect.pathname, state)
+    const { state, mayLackState, come } = waiting ?? {}
+    const visit = readVisit(request, redirect.pathname, state, mayLackState)
     if (visit.kind !== 'stranger') waiting = undefined
     const { status, headers, html } = renderVisit(visit.kind)
     response.writeHead(status, headers).end(html)
@@ -55,9 +59,9 @@ export async function openDoor(redirect: URL): Promise<Door> {
     server.closeAllConnections()
   }
   const redirectUri = `http://${redirect.hostname}:${port}${redirect.pathname}`
-  const answer = (state: string) =>
+  const answer = (state: string, mayLackState = false) =>
     new Promise<Answer>((come) => {
-      waiting = { state, come }
+      waiting = { state, mayLackState, come }
     })
   return { redirectUri, answer, close }
 }
@@ -88,15 +92,20 @@ export function readVisit(
   request: Pick<IncomingMessage, 'method' | 'url'>,
   path: string,
   state: string | undefined,
+  mayLackState = false,
 ): Visit {
   const url = new URL(request.url ?? '/', 'http://127.0.0.1')
   if (state === undefined || request.method !== 'GET' || url.pathname !== path)
     return { kind: 'stranger' }
-  if (!isSame(url.searchParams.get('state') ?? '', state)) return { kind: 'stranger' }
-  const code = url.searchParams.get('code')
-  if (code) return { kind: 'code', code, iss: url.searchParams.get('iss') }
-  const error = url.searchParams.get('error') ?? 'no code'
-  const description = url.searchParams.get('error_description') ?? ''
+  const query = url.searchParams
+  // A bare request is no answer: without a state nothing else would tell it from one.
+  const isBare = !query.has('code') && !query.has('error')
+  const isExcused = mayLackState && !query.has('state') && !isBare
+  if (!isExcused && !isSame(query.get('state') ?? '', state)) return { kind: 'stranger' }
+  const code = query.get('code')
+  if (code) return { kind: 'code', code, iss: query.get('iss') }
+  const error = query.get('error') ?? 'no code'
+  const description = query.get('error_description') ?? ''
   return { kind: 'refused', error, description }
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
@@ -61,15 +61,30 @@ function loginForm() {
   return ['--form-field', `username=${username}`, '--form-field-env', 'password=OC_PASSWORD']
 }
 
+/** Lets an answer without a state be taken. */
+function takeUnechoed() {
+  const path = join(home.path, 'rescind.yaml')
+  writeFileSync(path, `${readFileSync(path, 'utf8')}  switches: { state: if-echoed }\n`)
+}
+
 /** Waits for the link that the command prints, and visits it as a browser does. */
 async function visitLink(
   child: Child,
-  { scope, ...how }: Parameters<Estate['consentAt']>[1] & { readonly scope?: string } = {},
+  {
+    scope,
+    keepsState = true,
+    ...how
+  }: Parameters<Estate['consentAt']>[1] & {
+    readonly scope?: string
+    readonly keepsState?: boolean
+  } = {},
 ) {
   await expect.poll(() => child.stderr(), { timeout: 10_000 }).toMatch(/^http.*authorize/m)
   const link = new URL(/^http\S+authorize\S+/m.exec(child.stderr())?.[0] ?? '')
   if (scope !== undefined) link.searchParams.set('scope', scope)
-  return (await fetch(await estate.consentAt(link.href, how))).status
+  const back = await estate.consentAt(link.href, how)
+  if (!keepsState) back.searchParams.delete('state')
+  return (await fetch(back)).status
 }
 
 describe('rescind open-connectors reauthorize', () => {
@@ -501,6 +516,15 @@ describe('rescind open-connectors create, delete', () => {
       expect(ran.stderr).not.toContain('not-the-one')
     },
   )
+
+  it('takes a code without a state at its own callback where the switch says so', async () => {
+    takeUnechoed()
+    const args = ['create', 'sfdc', '--name', 'Unechoed', '--no-browser']
+    const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })
+    expect(await visitLink(child, { keepsState: false })).toBe(200)
+    const { code, stdout } = await child.done
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/"Unechoed" is made, and works/)])
+  })
 
   it('a denial makes no instance', async () => {
     const args = ['create', 'sfdc', '--name', 'Denied', '--no-browser']

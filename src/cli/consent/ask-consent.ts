@@ -17,14 +17,14 @@ const WAIT_MS = 5 * 60_000
  * @throws RescindError `reconnect_refused` when nobody came
  */
 export async function askPerson(
-  { url, state, redirectUri }: ReconnectLink,
+  { url, state, redirectUri, mayLackState }: ReconnectLink,
   context: Context,
   { mayOpenBrowser }: { readonly mayOpenBrowser: boolean },
 ): Promise<Callback> {
   const { io, output } = context
   const door = isDoor(new URL(redirectUri)) ? await openDoor(new URL(redirectUri)) : undefined
   try {
-    const answer = door?.answer(state.reveal())
+    const answer = door?.answer(state.reveal(), mayLackState)
     output.note(`Open this address, and consent:\n${url}`)
     if (mayOpenBrowser) openBrowser(url)
     if (answer === undefined) {

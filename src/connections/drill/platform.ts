@@ -123,6 +123,8 @@ export interface ReconnectLink {
   readonly url: string
   readonly state: Secret
   readonly redirectUri: string
+  /** An answer without any state is taken as well: the provider may not echo it. */
+  readonly mayLackState?: boolean | undefined
 }
 
 export interface Callback {

@@ -48,7 +48,7 @@ export async function createInstance(wish: CreateWish, means: BudgetMeans): Prom
   const link = await linkFor(client, element, signal)
   step('link', linkText(link))
   const code = codeIn(await consent(link), link.state, client.settings.switches)
-  step('consent', 'a code came, with our state')
+  step('consent', 'a code came')
   const { id } = await post({ element, name, tags, code }, means)
   step('instance', `${id} of ${element}, made by POST /instances`)
   // The short answer to a creation leaves much out.

@@ -250,7 +250,8 @@ export async function linkFor(
   }
   const state = new Secret(randomBytes(STATE_BYTES).toString('base64url'))
   const url = orThrow(await client.consentUrl(element, state, signal), 'give a consent URL')
-  return { url, state, redirectUri: client.settings.callbackUrl }
+  const { callbackUrl: redirectUri, switches } = client.settings
+  return { url, state, redirectUri, mayLackState: switches.state === 'if-echoed' }
 }
 
 /** Says where a link leads, without what is secret in it. */
@@ -280,7 +281,7 @@ async function askConsent(
   const link = made ?? (await linkFor(client, instance.elementKey ?? '', signal))
   wish.step('link', linkText(link))
   const code = codeIn(await wish.consent(link), link.state, client.settings.switches)
-  wish.step('consent', 'a code came, with our state')
+  wish.step('consent', 'a code came')
   return code
 }
 

@@ -147,4 +147,15 @@ describe('RFC 6749 section 10.12: only the answer with our state is ours', () =>
   ])('%s', (_title, method, url, kind) => {
     expect(readVisit({ method, url }, '/callback', 's').kind).toBe(kind)
   })
+
+  it.each([
+    ['no state', '/callback?code=c', 'code'],
+    ['an error without a state', '/callback?error=access_denied', 'refused'],
+    ['another state', '/callback?code=c&state=t', 'stranger'],
+    ['an empty state', '/callback?code=c&state=', 'stranger'],
+    ['nothing at all', '/callback', 'stranger'],
+    ['another path', '/favicon.ico?code=c', 'stranger'],
+  ])('where the provider may not echo it: %s', (_title, url, kind) => {
+    expect(readVisit({ method: 'GET', url }, '/callback', 's', true).kind).toBe(kind)
+  })
 })

@@ -110,7 +110,9 @@ async function visit(
   const done = new AbortController()
   const either = AbortSignal.any([done.signal, ...(signal === undefined ? [] : [signal])])
   const before = door === undefined ? await means.platform.snapshot(signal) : undefined
-  const answer = door?.answer(link.state.reveal()).then((came) => callbackOf(came, link))
+  const answer = door
+    ?.answer(link.state.reveal(), link.mayLackState)
+    .then((came) => callbackOf(came, link))
   means.show(link.url, again)
   try {
     const late = means.clock.sleep(means.waitMs, either).then(() => {
