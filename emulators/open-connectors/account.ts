@@ -56,7 +56,10 @@ const FIRST_INSTANCE_ID = 4_013
 /** Builds an account without instances. Throws TypeError where a switch, a fault or the address is wrong. */
 export function createAccount(options: OpenConnectorsOptions): Account {
   const seed = options.seed ?? 1
-  if (!URL.canParse(options.salesforceUrl)) throw new TypeError('salesforceUrl is not an address')
+  if (!URL.canParse(options.salesforceUrl)) {
+    const message = 'salesforceUrl is not an address: name that of an emulated org'
+    throw new TypeError(`${message}, like http://127.0.0.1:4400`)
+  }
   const switches = resolveSwitches(options.switches)
   const account: Account = {
     seed,

@@ -69,7 +69,7 @@ export async function controlValue(estate: Estate, route: string, body: string):
   }
 }
 
-/** Changes some switches of a running account. Throws TypeError where a name is unknown. */
+/** Changes some switches of a running account. Throws TypeError where a name or a value is unknown. */
 export function changeSwitches(
   { account }: Estate,
   switches: Partial<OpenConnectorsSwitches>,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts'
 import type { ListenOptions } from '../listen.ts'
-import { fillSwitches } from '../switches.ts'
+import { type Choices, fillSwitches } from '../switches.ts'
 import type { Fault } from './faults.ts'
 
 /** How the account behaves where the documentation is silent, and how it is wrong on purpose. */
@@ -105,11 +105,36 @@ export const DEFAULT_OPEN_CONNECTORS_SWITCHES: OpenConnectorsSwitches = {
   refreshes: 'bounded',
 }
 
-/** Fills up switches with their defaults. Throws TypeError where a name is unknown. */
+/** What is neither yes or no nor a count. */
+const CHOICES: Choices<OpenConnectorsSwitches> = {
+  elementTokenOnReauth: ['kept', 'new'],
+  idOnReauth: ['kept', 'new'],
+  valid: ['always-true', 'follows', 'list-differs'],
+  secretsInAnswers: ['clear', 'masked'],
+  maskedEcho: ['stored', 'ignored'],
+  stateInOauthUrl: ['echoed', 'dropped'],
+  seedOnChange: ['ignored', 'accepted'],
+  failedReauth: ['unchanged', 'blanked'],
+  elementTokenRead: ['object', 'list'],
+  tagsOnCreate: ['objects', 'names'],
+  refreshTimeUnit: ['ms', 's'],
+  refreshTimeOnCreate: ['set', 'null'],
+  failedRefresh: ['401', '401-bare', '502'],
+  providerMessage: ['text', 'body'],
+  disabledCall: [400, 401, 403],
+  failedRefreshIsRepeated: ['by-itself', 'by-calls'],
+  concurrentRefreshes: ['one', 'each'],
+  notices: ['once', 'never', 'twice'],
+  healsInto: ['same', 'neighbour', 'neighbour-hidden'],
+  rotatedToken: ['stored', 'lost'],
+  refreshes: ['bounded', 'storm'],
+}
+
+/** Fills up switches with their defaults. Throws TypeError where a name or a value is unknown. */
 export function resolveSwitches(
   switches?: Partial<OpenConnectorsSwitches>,
 ): OpenConnectorsSwitches {
-  return fillSwitches(DEFAULT_OPEN_CONNECTORS_SWITCHES, switches)
+  return fillSwitches(DEFAULT_OPEN_CONNECTORS_SWITCHES, CHOICES, switches)
 }
 
 /** What an emulated account is made of. */

@@ -115,7 +115,11 @@ export async function startOpenConnectors(
   options: OpenConnectorsOptions,
 ): Promise<OpenConnectorsAccount> {
   const { handler, end, ...estate } = createOpenConnectors(options)
-  const { url, close: stop } = await listen(handler, options)
+  const { url, close: stop } = await listen(handler, options).catch((error: unknown) => {
+    // The night to come would keep the process.
+    end()
+    throw error
+  })
   const close = (): Promise<void> => {
     end()
     return stop()

@@ -1,5 +1,5 @@
 import type { ListenOptions } from '../listen.ts'
-import { fillSwitches } from '../switches.ts'
+import { type Choices, fillSwitches } from '../switches.ts'
 import type { Fault } from './faults.ts'
 
 /** How the emulated org behaves where the vendor's documentation is silent or contradicts itself. */
@@ -100,9 +100,35 @@ export const DEFAULT_SWITCHES: SalesforceSwitches = {
   introspect: 'own',
 }
 
-/** Fills up switches with their defaults. Throws TypeError where a name is unknown. */
+/** What is neither yes or no nor a count. */
+const CHOICES: Choices<SalesforceSwitches> = {
+  ecaAppMenuItemId: ['null', 'set'],
+  totalSizeOnCap: ['true-total', 'capped'],
+  offsetPast2500: ['allowed', 'refused'],
+  groupBy: ['allowed', 'refused'],
+  createdDateFilter: ['allowed', 'refused'],
+  rowOrder: ['stable', 'shuffled'],
+  cursorRows: ['snapshot', 'live'],
+  idIsNull: ['null', 'zeros', 'empty'],
+  secondRevoke: ['invalid_token', '200'],
+  revokeSessionId: ['allowed', 'refused'],
+  rotation: ['per-app', 'all', 'none'],
+  refreshTokenPolicy: ['until-revoked', 'expires-at-once'],
+  replay: ['kills-grant', 'refused'],
+  refreshScope: ['refused', 'ignored'],
+  freeze: ['unusable', 'usable'],
+  deactivate: ['unusable', 'deleted'],
+  metadataUpdate: ['replaces', 'merges'],
+  blockUninstalledApps: ['refused', 'allowed'],
+  queryAll: ['same', 'with-revoked'],
+  userPermissionAccess: ['supported', 'unsupported'],
+  ecaObjects: ['queryable', 'refused'],
+  introspect: ['all', 'own'],
+}
+
+/** Fills up switches with their defaults. Throws TypeError where a name or a value is unknown. */
 export function resolveSwitches(switches?: Partial<SalesforceSwitches>): SalesforceSwitches {
-  return fillSwitches(DEFAULT_SWITCHES, switches)
+  return fillSwitches(DEFAULT_SWITCHES, CHOICES, switches)
 }
 
 /** How many users, apps and tokens the generator makes. */

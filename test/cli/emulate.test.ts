@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -55,6 +56,58 @@ test.each([
     const { exitCode, stderr } = await rescind(args, { home: home.path })
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining(words)])
   }
+})
+
+test.each([
+  ['salesforce', { secondRevoke: 'bogus' }, '"secondRevoke" takes invalid_token, 200'],
+  ['salesforce', { visibilityDelayMs: '40' }, '"visibilityDelayMs" takes a whole number from 0'],
+  ['open-connectors', { valid: 'bogus' }, '"valid" takes always-true, follows, list-differs'],
+  ['open-connectors', { patchClearsDisabled: 'yes' }, '"patchClearsDisabled" takes true, false'],
+  ['open-connectors', { disabledCall: 404 }, '"disabledCall" takes 400, 401, 403'],
+])('emulate %s refuses the value of a switch: %o', async (what, switches, words) => {
+  using home = tempHome()
+  writeFileSync(join(home.path, 'options.json'), JSON.stringify({ switches }))
+  const args = ['emulate', what, '--options', join(home.path, 'options.json')]
+  const { exitCode, stderr } = await rescind(args, { home: home.path })
+  expect([exitCode, stderr]).toEqual([2, expect.stringContaining(words)])
+})
+
+test('a running account refuses the value of a switch, and goes on as it was', async () => {
+  using home = tempHome()
+  const { started } = await emulate(home.path, 'open-connectors')
+  const control = `${started.url}/__emulator/switches`
+  const before = await (await fetch(control)).json()
+  const refused = await fetch(control, { method: 'POST', body: '{"valid":"bogus"}' })
+  expect([refused.status, await refused.json()]).toEqual([
+    400,
+    { error: 'the switch "valid" takes always-true, follows, list-differs' },
+  ])
+  expect(await (await fetch(control)).json()).toEqual(before)
+})
+
+test.each(['salesforce', 'open-connectors'])(
+  'emulate %s on a port that is taken is a usage error, and ends',
+  async (what) => {
+    using home = tempHome()
+    const { started: other } = await emulate(home.path, 'salesforce', '--tokens', '0')
+    const { port } = new URL(other.url)
+    const { done } = spawnRescind(['emulate', what, '--port', port], { home: home.path })
+    const { code, stderr } = await done
+    const words = `127.0.0.1:${port} cannot be listened on (another process listens there)`
+    expect([code, stderr]).toEqual([2, expect.stringContaining(words)])
+    expect(stderr).not.toMatch(/unexpected/)
+  },
+)
+
+test.each([
+  ['nothing', '{}', 'salesforceUrl is not an address: name that of an emulated org'],
+  ['what is no JSON', '{', 'JSON'],
+])('the program of an account, given %s, says so in one sentence', async (_title, text, words) => {
+  const main = join(import.meta.dirname, '../../emulators/open-connectors/main.ts')
+  const env = { ...process.env, EMULATOR_OPTIONS: text }
+  const ended = spawnSync(process.execPath, [main], { env, encoding: 'utf8' })
+  expect([ended.status, ended.stderr]).toEqual([2, expect.stringContaining(words)])
+  expect(ended.stderr.trim().split('\n')).toHaveLength(1)
 })
 
 test('an address that is none is a usage error', async () => {

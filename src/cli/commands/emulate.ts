@@ -152,7 +152,7 @@ async function serveAccount(
   const output = openOutput(io, options)
   const { port, seed, latency, retry, timeScale } = options
   const more = readOptions<Partial<OpenConnectorsOptions>>(options.options)
-  const account = await begin(() =>
+  await using account = await begin(() =>
     startOpenConnectors({
       salesforceUrl: ownOrg?.url ?? options.salesforce ?? '',
       port,
@@ -169,7 +169,6 @@ async function serveAccount(
   sayAccount(output, account)
   if (ownOrg !== undefined) sayWayIn(output, account, ownOrg)
   await untilStopped(io, output)
-  await account.close()
 }
 
 function sayAccount(output: Output, { url, apiUrl, credentials }: OpenConnectorsAccount): void {
