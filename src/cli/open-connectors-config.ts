@@ -8,6 +8,9 @@ import { RescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import type { SectionPlace } from './authority-config.ts'
 
+/** What a header carries, and the client secret of RFC 6749, appendix A.2, has no more. */
+const VISIBLE = /^[\x21-\x7e]+$/
+
 const secret = (what: string) => z.string().describe(`${what}, as \${env:NAME} or \${file:path}`)
 
 const elementSchema = z.strictObject({
@@ -65,6 +68,7 @@ type Section = z.output<typeof openConnectorsSchema>
  */
 export function readOpenConnectors(section: Section, where: SectionPlace): OpenConnectorsSettings {
   const secretOf = (text: string, at: string) => secretAt(text, `openConnectors.${at}`, where)
+  const credential = (text: string, at: string) => visible(secretOf(text, at), at, where)
   const elements = Object.entries(section.elements).map(([key, element]): [string, ElementApp] => {
     const secrets = Object.entries(element.secrets).map(([name, text]): [string, Secret] => [
       name,
@@ -74,7 +78,7 @@ export function readOpenConnectors(section: Section, where: SectionPlace): OpenC
       key,
       {
         apiKey: plain(where.fill(element.apiKey, `openConnectors.elements.${key}.apiKey`)),
-        apiSecret: secretOf(element.apiSecret, `elements.${key}.apiSecret`),
+        apiSecret: credential(element.apiSecret, `elements.${key}.apiSecret`),
         scope: element.scope ?? null,
         siteAddress: element.siteAddress ?? null,
         probePath: element.probe,
@@ -85,10 +89,10 @@ export function readOpenConnectors(section: Section, where: SectionPlace): OpenC
   })
   const switches = Object.entries(section.switches).filter(([, value]) => value !== undefined)
   return {
-    url: plain(where.fill(section.url, 'openConnectors.url')).replace(/\/+$/, ''),
-    userSecret: secretOf(section.userSecret, 'userSecret'),
-    organizationSecret: secretOf(section.organizationSecret, 'organizationSecret'),
-    callbackUrl: section.callbackUrl,
+    userSecret: credential(section.userSecret, 'userSecret'),
+    organizationSecret: credential(section.organizationSecret, 'organizationSecret'),
+    url: apiUrl(plain(where.fill(section.url, 'openConnectors.url')), where),
+    callbackUrl: address(section.callbackUrl, 'callbackUrl', CALLBACK_EXAMPLE, where).text,
     elements: Object.fromEntries(elements),
     switches: { ...DEFAULT_OPEN_CONNECTORS_SWITCHES, ...Object.fromEntries(switches) },
   }
@@ -100,6 +104,38 @@ function secretAt(text: string, at: string, where: SectionPlace): Secret {
   throw new RescindError(
     'config_invalid',
     `${where.path}: ${at} is a secret that stands in the file. Name where it is: \${env:NAME} or \${file:path}.`,
+  )
+}
+
+/** Refuses what would break the request, for then nobody knows whether it was sent. */
+function visible(value: Secret, at: string, { path }: SectionPlace): Secret {
+  if (VISIBLE.test(value.reveal())) return value
+  throw new RescindError(
+    'config_invalid',
+    `${path}: openConnectors.${at} is empty, or holds a space, a line break or a character that is not ASCII. Copy the secret anew.`,
+  )
+}
+
+const API_PATH = '/elements/api-v2'
+const URL_EXAMPLE = `https://api.openconnectors.us2.ext.hana.ondemand.com${API_PATH}`
+const CALLBACK_EXAMPLE = 'http://127.0.0.1:1717/callback'
+
+/** Every path of the API goes behind it. */
+function apiUrl(text: string, where: SectionPlace): string {
+  const { url } = address(text, 'url', URL_EXAMPLE, where)
+  if (url.pathname !== '/' && !url.search && !url.hash) return text.replace(/\/+$/, '')
+  throw new RescindError(
+    'config_invalid',
+    `${where.path}: openConnectors.url ends with the path of the API, and nothing behind it: ${url.origin}${API_PATH}`,
+  )
+}
+
+function address(text: string, key: string, example: string, { path }: SectionPlace) {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url && /^https?:$/.test(url.protocol) && !url.username && !url.password) return { url, text }
+  throw new RescindError(
+    'config_invalid',
+    `${path}: openConnectors.${key} is no web address, or holds a user. Write it whole, like ${example}`,
   )
 }
 

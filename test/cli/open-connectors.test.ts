@@ -588,6 +588,21 @@ describe('openConnectors in rescind.yaml', () => {
       /openConnectors\.userSecret is a secret that stands in the file/,
     ],
     [
+      'has no address in url',
+      'openConnectors: { url: nonsense, userSecret: "${env:OC_USER}", organizationSecret: "${env:OC_ORG}", callbackUrl: "https://a.example" }',
+      /openConnectors\.url is no web address/,
+    ],
+    [
+      'has an url without its path',
+      'openConnectors: { url: "https://x.example/", userSecret: "${env:OC_USER}", organizationSecret: "${env:OC_ORG}", callbackUrl: "https://a.example" }',
+      /openConnectors\.url ends with the path of the API.*: https:\/\/x\.example\/elements\/api-v2/,
+    ],
+    [
+      'has no address in callbackUrl',
+      'openConnectors: { url: "https://x.example/elements/api-v2", userSecret: "${env:OC_USER}", organizationSecret: "${env:OC_ORG}", callbackUrl: nonsense }',
+      /openConnectors\.callbackUrl is no web address/,
+    ],
+    [
       'has a misspelt key',
       'openConnectors: { url: "https://x.example", userSecrets: abc, organizationSecret: "${env:OC_ORG}", callbackUrl: "https://a.example" }',
       /Did you mean "userSecret"/,
@@ -597,5 +612,36 @@ describe('openConnectors in rescind.yaml', () => {
     const ran = await run('list')
     expect(ran.exitCode).toBe(2)
     expect(ran.stderr).toMatch(words)
+  })
+
+  test.each([
+    ['OC_USER', 'two\nlines', 'userSecret'],
+    ['OC_ORG', 'schlüssel', 'organizationSecret'],
+    ['OC_APP', 'two words', 'elements.sfdc.apiSecret'],
+  ])(
+    'what no header carries in %s is refused before anything is sent',
+    async (name, value, key) => {
+      env[name] = value
+      const ran = await run('list', '--trace')
+      expect([ran.exitCode, ran.stderr]).toEqual([
+        2,
+        expect.stringMatching(
+          new RegExp(
+            `^rescind: \\S+: openConnectors\\.${key} is empty, or holds a space, a line break`,
+          ),
+        ),
+      ])
+      expect(ran.stderr).not.toContain(value)
+    },
+  )
+
+  it('an address without the API is told by its key, and not by an instance', async () => {
+    const path = join(home.path, 'rescind.yaml')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('/elements/api-v2', '/api'))
+    const ran = await run('list')
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      2,
+      expect.stringMatching(/404.*Check openConnectors\.url in rescind\.yaml/),
+    ])
   })
 })

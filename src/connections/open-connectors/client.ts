@@ -185,6 +185,7 @@ async function* eachInstance(send: Send, signal?: AbortSignal): AsyncGenerator<I
     const page = orThrow(
       await send({ method: 'GET', path: '/instances', query, signal }, readPage),
       'list its instances',
+      'url',
     )
     yield* page.instances
     if (page.next === undefined) return
@@ -224,9 +225,14 @@ function malformed(what: string): never {
  * Returns the value of an answer, for calls whose refusal ends the work.
  *
  * @param what the work, for the message: `list its instances`
- * @throws RescindError `not_authenticated` for the platform's 401, `not_permitted`, `instance_unknown`, `provider_busy`, `answer_invalid`
+ * @param missing what a 404 is about
+ * @throws RescindError `not_authenticated` for the platform's 401, `not_permitted`, `instance_unknown`, `config_invalid`, `provider_busy`, `answer_invalid`
  */
-export function orThrow<T>(answer: Answer<T>, what: string): T {
+export function orThrow<T>(
+  answer: Answer<T>,
+  what: string,
+  missing: 'instance' | 'url' = 'instance',
+): T {
   if (answer.ok) return answer.value
   const { status } = answer.failure
   const said = refusalText(answer.failure, what)
@@ -239,7 +245,10 @@ export function orThrow<T>(answer: Answer<T>, what: string): T {
     case 403:
       throw new RescindError('not_permitted', said)
     case 404:
-      throw new RescindError('instance_unknown', `${said} Check the id of the instance.`)
+      if (missing === 'instance') {
+        throw new RescindError('instance_unknown', `${said} Check the id of the instance.`)
+      }
+      throw new RescindError('config_invalid', `${said} Check openConnectors.url in rescind.yaml.`)
     default:
       throw new RescindError(
         status >= 500 || status === 429 ? 'provider_busy' : 'answer_invalid',

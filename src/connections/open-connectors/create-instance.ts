@@ -44,7 +44,7 @@ export async function createInstance(wish: CreateWish, means: BudgetMeans): Prom
   const { client, signal } = means
   appOf(client.settings, element)
   // A consent URL is given to anybody: who is not let in hears it before the owner is asked.
-  orThrow(await client.control(signal), 'let us in')
+  orThrow(await client.control(signal), 'let us in', 'url')
   const link = await linkFor(client, element, signal)
   step('link', linkText(link))
   const code = codeIn(await consent(link), link.state, client.settings.switches)
