@@ -63,6 +63,9 @@ export function callbackCheckOf({ io }: Context, options: ConsentOptions) {
   return readFormFields(io, options) === undefined ? checkDoor : async () => {}
 }
 
+const FORM_ADVICE =
+  'Check --form-field and --form-field-env, or leave them out: a person consents then.'
+
 /** A test user's forms are walked without a browser; a person is shown the link. */
 export function consentOf(
   context: Context,
@@ -73,7 +76,7 @@ export function consentOf(
   if (fields === undefined) {
     return (link) => askPerson(link, context, { mayOpenBrowser: options.browser })
   }
-  const form = formConsent(http, { fields })
+  const form = formConsent(http, { fields, advice: FORM_ADVICE })
   return async (link) => {
     const { callback } = await form.visit(link, 'allow', context.io.signal)
     return callback ?? { code: null, state: null, error: 'no_answer' }

@@ -526,6 +526,19 @@ describe('rescind open-connectors create, delete', () => {
     expect([code, stdout]).toEqual([0, expect.stringMatching(/"Unechoed" is made, and works/)])
   })
 
+  it('a login that leads nowhere is told by the options that this command has', async () => {
+    const form = loginForm()
+    env.OC_PASSWORD = 'a-wrong-password'
+    const ran = await run('create', 'sfdc', '--name', 'x', ...form)
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      5,
+      expect.stringMatching(
+        /led nowhere.*Check --form-field and --form-field-env, or leave them out/,
+      ),
+    ])
+    expect(ran.stderr).not.toMatch(/drill\.consent|--consent/)
+  })
+
   it('a denial makes no instance', async () => {
     const args = ['create', 'sfdc', '--name', 'Denied', '--no-browser']
     const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })

@@ -39,6 +39,8 @@ export interface ConsentFields {
   /** `name=value` of the buttons; told by their words otherwise. */
   readonly allow?: string | undefined
   readonly deny?: string | undefined
+  /** What to do where it leads nowhere, in the words of who asked for it; a drill's unless told. */
+  readonly advice?: string | undefined
 }
 
 /** Reads what came to a callback address. */

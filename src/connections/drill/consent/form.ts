@@ -44,7 +44,8 @@ async function walkForms(
     send: (request) => http.send({ ...request, signal }),
   })
   if ('stuck' in end) {
-    const message = `The consent of the test user led nowhere. ${end.stuck} Check drill.consent in rescind.yaml, or use --consent browser.`
+    const { advice = 'Check drill.consent in rescind.yaml, or use --consent browser.' } = wish
+    const message = `The consent of the test user led nowhere. ${end.stuck} ${advice}`
     throw new RescindError('consent_failed', message)
   }
   return { callback: readCallback(end.arrived), pages: end.steps, screenshot: null }
