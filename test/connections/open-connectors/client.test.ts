@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
-import { orThrow } from '../../../src/connections/open-connectors/client.ts'
+import type { Answer } from '../../../src/connections/open-connectors/answer.ts'
+import {
+  createOpenConnectorsClient,
+  type OpenConnectorsClient,
+  orThrow,
+} from '../../../src/connections/open-connectors/client.ts'
 import { diagnose } from '../../../src/connections/open-connectors/diagnose.ts'
 import {
   type Instance,
@@ -7,9 +12,11 @@ import {
   tokensOf,
 } from '../../../src/connections/open-connectors/instance.ts'
 import { revokeAtProvider } from '../../../src/connections/open-connectors/revoke-at-provider.ts'
+import type { OpenConnectorsSwitches } from '../../../src/connections/open-connectors/settings.ts'
 import { traceLine } from '../../../src/connections/open-connectors/trace.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { isRescindError } from '../../../src/core/errors.ts'
+import type { Http, HttpRequest } from '../../../src/core/http.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { type Estate, startEstate } from './estate.ts'
 
@@ -127,6 +134,75 @@ describe('what a platform may answer wrongly', () => {
     estate.account.setFaults([{ kind, on: 'read', nth: 1 }])
     const error = await read().catch((thrown: unknown) => thrown)
     expect(isRescindError(error, code), String(error)).toBe(true)
+  })
+})
+
+describe('what goes out, and what comes back', () => {
+  /** A client whose requests are recorded; with words, all that it asks is refused with them. */
+  const recording = (switches: Partial<OpenConnectorsSwitches> = {}, words?: string) => {
+    const sent: HttpRequest[] = []
+    const send: Http['send'] = async (request) => {
+      sent.push(request)
+      if (words === undefined) return estate.http.send(request)
+      const body = JSON.stringify({ requestId: 'r', message: words, providerMessage: words })
+      return { status: 400, headers: {}, body, retryAfterMs: undefined, elapsedMs: 1 }
+    }
+    const http = { ...estate.http, send }
+    const means = { http, clock: systemClock }
+    return { sent, client: createOpenConnectorsClient(estate.settings(switches), means) }
+  }
+
+  it('the consent URL is asked for without the secrets of the account', async () => {
+    const { sent, client } = recording()
+    orThrow(await client.consentUrl('sfdc', new Secret('s')), 'give a URL')
+    await client.control()
+    expect(sent.map(({ headers }) => Object.keys(headers ?? {}).includes('authorization'))).toEqual(
+      [false, true],
+    )
+  })
+
+  test.each<[OpenConnectorsSwitches['patchBy'], RegExp, boolean]>([
+    ['token', /\/instances$/, true],
+    ['id', /\/instances\/\d+$/, false],
+  ])('PATCH names the instance by its %s', async (patchBy, path, hasToken) => {
+    const { sent, client } = recording({ patchBy })
+    await client.patch(instance, new Secret('a-code'))
+    expect([sent[0]?.method, String(sent[0]?.url)]).toEqual(['PATCH', expect.stringMatching(path)])
+    expect(/Element /.test(sent[0]?.headers?.authorization ?? '')).toBe(hasToken)
+  })
+
+  test.each<[string, number, (client: OpenConnectorsClient) => Promise<Answer<unknown>>]>([
+    ['GET oauth/url', 2, (client) => client.consentUrl('sfdc', new Secret('my-secret-state'))],
+    [
+      'POST /instances',
+      4,
+      (client) =>
+        client.create({ element: 'sfdc', name: 'x', tags: [], code: new Secret('my-secret-code') }),
+    ],
+    ['PATCH /instances', 4, (client) => client.patch(instance, new Secret('my-secret-code'))],
+    ['PUT /instances/{id}', 5, (client) => client.put(instance, new Secret('my-secret-code'))],
+    ['PUT /instances/enabled', 3, (client) => client.enable(instance)],
+    ['DELETE /instances/{id}', 2, (client) => client.delete(instance.id)],
+    ['a call through an instance', 3, (client) => client.call(instance, PROBE)],
+  ])('%s: none of %i secrets that were sent comes back in a refusal', async (_title, many, ask) => {
+    const { sent, client } = recording({}, 'no')
+    await ask(client)
+    const { userSecret, organizationSecret } = estate.account.credentials
+    const secrets = [
+      ...[userSecret, organizationSecret, instance.token?.reveal() ?? expect.unreachable()],
+      ...['my-secret-state', 'my-secret-code', estate.org.credentials.connected.clientSecret],
+    ]
+    const text = JSON.stringify(sent)
+    const told = secrets.filter((secret) => text.includes(secret))
+    expect(told).toHaveLength(many)
+    for (const secret of told) {
+      const answer = await ask(recording({}, `not known: ${secret}.`).client)
+      const { message, providerMessage } = answer.ok ? expect.unreachable() : answer.failure
+      for (const said of [message, providerMessage]) {
+        expect(said).toMatch(/^not known: /)
+        expect(said).not.toContain(secret)
+      }
+    }
   })
 })
 
