@@ -61,6 +61,42 @@ export function writeEmulatedConfig(folder: string, org: EmulatedOrg): void {
   }
 }
 
+/**
+ * Returns a `rescind.yaml` for an emulated account and the org behind it, from which an instance can be made
+ * and drilled. Its secrets are in the variables of docs/open-connectors.md.
+ */
+export function accountConfig(
+  { url, credentials }: Pick<EmulatedOrg, 'url' | 'credentials'>,
+  apiUrl: string,
+): string {
+  const { connected, limited } = credentials
+  const { clientId } = connected
+  const callbackUrl = 'http://127.0.0.1:1717/callback'
+  const options = { appName: connected.appName, rotation: 'never' }
+  return stringify({
+    tenants: {
+      emulated: {
+        ...{ provider: 'salesforce', url },
+        app: { clientId, clientSecret: '${env:SFDC_SECRET}', redirectUri: callbackUrl, options },
+      },
+    },
+    openConnectors: {
+      ...{ url: apiUrl, userSecret: '${env:OC_USER_SECRET}' },
+      ...{ organizationSecret: '${env:OC_ORGANIZATION_SECRET}', callbackUrl },
+      elements: {
+        sfdc: {
+          ...{ apiKey: clientId, apiSecret: '${env:SFDC_SECRET}', scope: SCOPES.join(' ') },
+          probe: '/hubs/crm/accounts?pageSize=1',
+        },
+      },
+    },
+    drill: {
+      users: [limited.userId],
+      consent: { fields: { username: limited.username, password: '${env:DRILL_PASSWORD}' } },
+    },
+  })
+}
+
 function secretsOf({ credentials, addGrant }: EmulatedOrg): Readonly<Record<string, string>> {
   const { integration, connected, rotating, limited, admin } = credentials
   const grantOf = (appId: string) =>

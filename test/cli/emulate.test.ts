@@ -35,6 +35,38 @@ test('emulate open-connectors starts an account and the org behind it, and ends 
   expect((await child.done).code).toBe(0)
 })
 
+test('what emulate open-connectors prints leads to an instance, and to a drill of it', async () => {
+  using home = tempHome()
+  const child = spawnRescind(['emulate', 'open-connectors', '--retry', '100'], { home: home.path })
+  onTestFinished(() => void child.process.kill('SIGKILL'))
+  let said = ''
+  for await (const chunk of child.process.stdout!) {
+    said += chunk
+    if (said.includes('Ctrl-C')) break
+  }
+  const env = Object.fromEntries(
+    [...said.matchAll(/^ {2}export (\w+)='(.+)'$/gm)].map(([, name, value]) => [name, value]),
+  )
+  const yaml = /^ {2}tenants:\n(?: {2}.*\n)+/m.exec(said)?.[0] ?? ''
+  expect(yaml).toContain('appName: Data Sync')
+  for (const secret of Object.values(env)) {
+    if (secret !== env.DRILL_USER) expect(yaml).not.toContain(secret)
+  }
+  writeFileSync(join(home.path, 'rescind.yaml'), yaml)
+  const commands = [...said.replaceAll('\\\n', '').matchAll(/^ {2}rescind (.+)$/gm)].map(
+    ([, line = '']) =>
+      [...line.matchAll(/'([^']+)'|(\S+)/g)].map(
+        ([, quoted, word = '']) => quoted ?? word.replace('$DRILL_USER', env.DRILL_USER ?? ''),
+      ),
+  )
+  expect(commands.map(([name]) => name)).toEqual(['open-connectors', 'drill'])
+  for (const args of commands) {
+    const more = args[0] === 'drill' ? ['--consent', 'form', '--load', '300ms'] : []
+    const ran = await rescind([...args, ...more], { home: home.path, env })
+    expect(ran.exitCode, ran.stdout + ran.stderr).toBe(0)
+  }
+}, 60_000)
+
 test('emulate open-connectors takes an org that runs already', async () => {
   using home = tempHome()
   const { started: org } = await emulate(home.path, 'salesforce', '--tokens', '0')

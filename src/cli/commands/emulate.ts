@@ -8,7 +8,7 @@ import type {
   SalesforceOrg,
 } from '../../../emulators/index.ts'
 import { RescindError } from '../../core/errors.ts'
-import { writeEmulatedConfig } from '../emulated-config.ts'
+import { accountConfig, writeEmulatedConfig } from '../emulated-config.ts'
 import type { Io } from '../io.ts'
 import { positiveNumber, wholeNumber } from '../option-values.ts'
 import { type CommonOptions, type Output, openOutput, withCommonOptions } from '../output.ts'
@@ -175,9 +175,11 @@ function sayAccount(output: Output, { url, apiUrl, credentials }: OpenConnectors
   output.say(`An emulated account of Open Connectors listens on ${apiUrl}`)
   output.say('Its secrets are made up, and good for this account alone:')
   output.say()
-  output.say(`  export OC_USER='${credentials.userSecret}'`)
-  output.say(`  export OC_ORGANIZATION='${credentials.organizationSecret}'`)
-  output.say('  curl -H "Authorization: User $OC_USER, Organization $OC_ORGANIZATION" \\')
+  output.say(`  export OC_USER_SECRET='${credentials.userSecret}'`)
+  output.say(`  export OC_ORGANIZATION_SECRET='${credentials.organizationSecret}'`)
+  output.say(
+    '  curl -H "Authorization: User $OC_USER_SECRET, Organization $OC_ORGANIZATION_SECRET" \\',
+  )
   output.say(`    ${apiUrl}/instances`)
   output.say(`  curl ${url}/__emulator/emails`)
 }
@@ -185,14 +187,24 @@ function sayAccount(output: Output, { url, apiUrl, credentials }: OpenConnectors
 function sayWayIn(output: Output, { apiUrl }: OpenConnectorsAccount, org: SalesforceOrg): void {
   const { connected, limited } = org.credentials
   output.say()
-  output.say(`Its instances connect to an emulated org on ${org.url}. Log in there as`)
-  output.say(`${limited.username} with the password ${limited.password}, by the app`)
+  output.say(
+    `Its instances connect to an emulated org on ${org.url}, by the app "${connected.appName}".`,
+  )
+  output.say('A user who may be drilled, and the secret of the app:')
   output.say()
-  output.say(`  export OC_API_KEY=${connected.clientId}`)
-  output.say(`  export OC_API_SECRET=${connected.clientSecret}`)
-  output.say(`  curl -G ${apiUrl}/elements/sfdc/oauth/url \\`)
-  output.say('    -d apiKey=$OC_API_KEY -d apiSecret=$OC_API_SECRET -d state=once \\')
-  output.say('    -d callbackUrl=http://127.0.0.1:8080/callback')
+  output.say(`  export SFDC_SECRET='${connected.clientSecret}'`)
+  output.say(`  export DRILL_USER='${limited.username}'`)
+  output.say(`  export DRILL_PASSWORD='${limited.password}'`)
+  output.say()
+  output.say(
+    'With this as rescind.yaml an instance can be made, and drilled by the number that it gets:',
+  )
+  output.say()
+  for (const line of accountConfig(org, apiUrl).trimEnd().split('\n')) output.say(`  ${line}`)
+  output.say()
+  output.say("  rescind open-connectors create sfdc --name 'Drill target' --tag drill-target \\")
+  output.say('    --form-field username=$DRILL_USER --form-field-env password=DRILL_PASSWORD')
+  output.say('  rescind drill 4014 --via open-connectors --depth grant')
 }
 
 async function untilStopped(io: Io, output: Output): Promise<void> {
