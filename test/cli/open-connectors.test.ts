@@ -526,6 +526,14 @@ describe('rescind open-connectors create, delete', () => {
     expect([code, stdout]).toEqual([0, expect.stringMatching(/"Unechoed" is made, and works/)])
   })
 
+  it('an instance that is made and not shown is named', async () => {
+    estate.account.setFaults([{ kind: 'html_200', on: 'read' }])
+    const ran = await run('create', 'sfdc', '--name', 'Unseen', ...loginForm())
+    const words =
+      /what is no instance.*Instance \d+ is made: look with rescind open-connectors list/
+    expect([ran.exitCode, ran.stderr]).toEqual([1, expect.stringMatching(words)])
+  })
+
   it('a login that leads nowhere is told by the options that this command has', async () => {
     const form = loginForm()
     env.OC_PASSWORD = 'a-wrong-password'

@@ -51,8 +51,7 @@ export async function createInstance(wish: CreateWish, means: BudgetMeans): Prom
   step('consent', 'a code came')
   const { id } = await post({ element, name, tags, code }, means)
   step('instance', `${id} of ${element}, made by POST /instances`)
-  // The short answer to a creation leaves much out.
-  const instance = orThrow(await client.get(id, signal), 'show the instance')
+  const instance = await show(id, means)
   const budget = await count(instance, wish, means)
   await confirmAlive(instance, means, (text) => step('alive', text))
   return { instance, budget }
@@ -76,6 +75,17 @@ async function post(wish: NewInstance, { client, signal }: BudgetMeans): Promise
 function mayBeMade(cause: RescindError, { name }: NewInstance): RescindError {
   const look = `The instance "${name}" may have been made: look with rescind open-connectors list before you run this again, for that makes a second one and takes one more token of its owner.`
   return new RescindError(cause.code, `${cause.message} ${look}`, { cause })
+}
+
+/** The short answer to a creation leaves much out. */
+async function show(id: number, { client, signal }: BudgetMeans): Promise<Instance> {
+  try {
+    return orThrow(await client.get(id, signal), 'show the instance')
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    const look = `Instance ${id} is made: look with rescind open-connectors list before you run this again.`
+    throw new RescindError(error.code, `${error.message} ${look}`, { cause: error })
+  }
 }
 
 /** The code is redeemed with the app's own credential: a wrong one is found out here. */
