@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openGrantWorld, type ServerOptions } from './grant-world.ts'
-import { openConnectionWorld, openVault } from './world.ts'
+import { openConnectionWorld, openVault, tokenDisk } from './world.ts'
 
 const YES = { revokedAtProvider: 'yes', mayLive: false }
 const NOTHING = { access: null, refresh: null }
@@ -285,23 +285,13 @@ describe('tokens that the disconnect does not hold are not taken for dead', () =
   })
 
   test('new tokens that could not be stored are revoked', async () => {
-    let isFull = false
-    await using world = await openConnectionWorld({
-      wrap: (store) => ({
-        ...store,
-        update: (id, decide) =>
-          store.update(id, (row) => {
-            const change = decide(row)
-            if (isFull && change?.tokens) throw new Error('disk full')
-            return change
-          }),
-      }),
-    })
+    const disk = tokenDisk()
+    await using world = await openConnectionWorld(disk)
     const { id, deleteToken } = await world.connect()
     await world.vault.accessToken(id)
-    isFull = true
+    disk.isFull = true
     await expect(world.vault.renew(id)).rejects.toThrow(/could not be stored/)
-    isFull = false
+    disk.isFull = false
     expect(await world.vault.disconnect(id)).toMatchObject({
       ...{ revokedAtProvider: 'yes', mayLive: false },
     })

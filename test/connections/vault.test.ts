@@ -3,7 +3,7 @@ import type { Fault } from '../../emulators/index.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openGrantWorld } from './grant-world.ts'
-import { type ConnectionWorld, openConnectionWorld } from './world.ts'
+import { type ConnectionWorld, openConnectionWorld, tokenDisk } from './world.ts'
 
 const types = async ({ vault }: ConnectionWorld, id: string) =>
   (await vault.events(id)).map(({ type, from, to }) => `${type.slice(11)} ${from}>${to}`)
@@ -162,21 +162,11 @@ describe('section 4: what a refusal does', () => {
 
 describe('new tokens', () => {
   test('that cannot be stored are not used, not reported healthy, and stored as soon as they can be', async () => {
-    let broken = false
-    await using world = await openConnectionWorld({
-      wrap: (store) => ({
-        ...store,
-        update: (id, decide) =>
-          store.update(id, (row) => {
-            const change = decide(row)
-            if (broken && change?.tokens) throw new Error('disk full')
-            return change
-          }),
-      }),
-    })
+    const disk = tokenDisk()
+    await using world = await openConnectionWorld(disk)
     const { id } = await world.connect()
     const { version } = await world.vault.accessToken(id)
-    broken = true
+    disk.isFull = true
     await expect(world.vault.accessToken(id, { refused: version })).rejects.toThrow(/not be stored/)
     await expect(world.vault.accessToken(id)).rejects.toThrow(/not be stored/)
     expect(await world.vault.get(id)).toMatchObject({
@@ -189,7 +179,7 @@ describe('new tokens', () => {
       state: 'degraded',
       cause: { code: 'rotated_token_lost', confidence: 'possible' },
     })
-    broken = false
+    disk.isFull = false
     expect((await world.vault.accessToken(id)).version).toBe(version + 1)
     expect((await world.vault.get(id)).state).toBe('connected')
     expect(world.tokenRequests()).toBe(2)

@@ -66,6 +66,23 @@ export async function openVault(options: OpenVault): Promise<VaultProcess> {
   }
 }
 
+/** A disk that takes no new tokens while it is full. */
+export function tokenDisk() {
+  const disk = {
+    isFull: false,
+    wrap: (store: Store['connections']): Store['connections'] => ({
+      ...store,
+      update: (id, decide) =>
+        store.update(id, (row) => {
+          const change = decide(row)
+          if (disk.isFull && change?.tokens) throw new Error('disk full')
+          return change
+        }),
+    }),
+  }
+  return disk
+}
+
 /** An emulated org with an app of ours, and a vault on a home of its own. */
 export interface ConnectionWorld extends VaultProcess {
   readonly org: SalesforceOrg
