@@ -1,4 +1,5 @@
 import { RescindError } from '../core/errors.ts'
+import type { Secret } from '../core/secret.ts'
 import type { HeldToken, RevokeAnswer } from '../providers/connection-way.ts'
 import type { ConnectionChange, ConnectionRow } from '../store/connections.ts'
 import type { Cause, Connection } from './connection.ts'
@@ -110,13 +111,26 @@ export function createDisconnecting(parts: VaultParts) {
     const isLost = row.intent === 'lost' && tenant.traits.rotation !== 'never'
     const held = isLost ? bothTokens(tokens, row) : heldTokens(tokens, tenant, row)
     if (held.length === 0) return notAsked(NO_TOKEN)
+    const identity = await whose(tenant, row, tokens.access, patience)
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
-    if (row.identity !== null && (await mayReach(parts, tenant, row))) return LEFT_ALONE
+    if (identity !== null && (await mayReach(parts, tenant, { identity }))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, patience))
     // Its answer may have come late, and is ended with what came meanwhile.
     const isStillLost = isLost && (await store.read(row.id))?.intent === 'lost'
     return isStillLost ? SUCCESSOR_LOST : worst(answers)
+  }
+
+  /** Whose a grant is, which nobody may have asked yet; of interest where its end may reach another one. */
+  const whose = async (
+    { way, app, traits }: ConnectionTenant,
+    { identity }: ConnectionRow,
+    access: Secret | null,
+    { signal }: Patience,
+  ): Promise<string | null> => {
+    if (identity !== null || access === null || traits.grantsApart) return identity
+    const probe = await way.probe(app, access, { http, signal })
+    return probe.verdict === 'alive' && probe.identity ? JSON.stringify(probe.identity) : null
   }
 
   /** There is nobody to ask. */

@@ -185,6 +185,8 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     checkRow,
     /** Takes back connections whose owner never came; returns how many. */
     expire,
+    /** Stores tokens that could not be stored before; returns of which connections they still cannot, with why. */
+    flush: () => renewing.flushAll(),
   }
 }
 

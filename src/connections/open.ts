@@ -98,9 +98,12 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
   const opened = await openStore(options)
   const { connections: store, close: closeStore } = opened
   let running: Promise<void> | undefined
+  /** Memory goes with the host. */
+  let flush = async (): Promise<void> => {}
   const close = async () => {
     ended.abort()
     await running
+    await flush()
     await closeStore()
     await http.close()
   }
@@ -112,6 +115,9 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
     }
     const means = { accept: options.acceptChanges, receivers: webhooks, signal }
     const parts = createConnectionParts(vaultParts, means)
+    flush = async () => {
+      for (const error of (await parts.health.flush()).values()) onTrouble(error)
+    }
     const api = createConnectionsApi({ ...parts, store, basePath, onTrouble })
     const run = () => {
       running ??= keepRunning(parts, { clock, signal, onTrouble })

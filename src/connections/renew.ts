@@ -294,6 +294,14 @@ export function createRenewing(parts: VaultParts) {
   return {
     renew,
     flush,
+    /** Does so for all; returns those that still cannot be stored, with why. */
+    async flushAll(): Promise<ReadonlyMap<string, Error>> {
+      const failed = new Map<string, Error>()
+      for (const id of [...unstored.keys()]) {
+        await flush(id).catch((error: Error) => failed.set(id, error))
+      }
+      return failed
+    },
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }

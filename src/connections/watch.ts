@@ -44,6 +44,7 @@ export function createWatch(parts: VaultParts, health: Health) {
   /** Gives up links that ran out, checks what is due now, and returns when nothing is. */
   const pass = async (options: WatchOptions): Promise<WatchPass> => {
     await health.expire()
+    await flush(options)
     const tally = newTally()
     const until = clock.now()
     while (!options.signal.aborted) {
@@ -102,7 +103,16 @@ export function createWatch(parts: VaultParts, health: Health) {
     return [...left]
   }
 
-  const tellFailed = ({ id }: ConnectionRow, cause: Error, options: WatchOptions): void => {
+  /** Of a connection that another process has disconnected nobody else asks for what is in memory. */
+  const flush = async (options: WatchOptions): Promise<void> => {
+    for (const [id, error] of await health.flush()) tellFailed({ id }, error, options)
+  }
+
+  const tellFailed = (
+    { id }: Pick<ConnectionRow, 'id'>,
+    cause: Error,
+    options: WatchOptions,
+  ): void => {
     if (!options.tellFailed || told.get(id) === cause.message) return
     told.set(id, cause.message)
     const code = isRescindError(cause) ? cause.code : 'unexpected'
@@ -122,6 +132,8 @@ export function createWatch(parts: VaultParts, health: Health) {
         const waitMs = Math.min(Math.max(next - clock.now(), 0), IDLE_MS)
         if (waitMs > 0) await clock.sleep(waitMs, options.signal).catch(() => undefined)
       }
+      // Memory goes with the process.
+      await flush(options)
     },
   }
 }

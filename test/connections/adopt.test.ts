@@ -331,6 +331,15 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
     expect((await vault.renew(other)).state).toBe('connected')
   })
 
+  test('of a person whom nobody had asked for yet: the provider is, before it', async () => {
+    const { connect, vault, store, id, alive } = await open({ together: true })
+    const other = await connect('ada')
+    await store.connections.update(id, () => ({ set: { identity: null } }))
+    expect(await vault.disconnect(id)).toMatchObject(LEFT)
+    expect(alive()).toEqual([true, true])
+    expect((await vault.renew(other)).state).toBe('connected')
+  })
+
   test('two persons whom nobody knows are not taken for one', async () => {
     const { service, callback, alive, vault, down } = await open({ together: true })
     down.add('/userinfo')
@@ -357,6 +366,8 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
       raw.exec("DELETE FROM kysely_migration WHERE name >= '0005_superseded_identity'")
     }
     await using later = await openVault({ home, tenants })
+    // Learns whose it is anew.
+    await later.health.check(other)
     expect(await later.vault.disconnect(id)).toMatchObject({ mayLive: true })
     expect(alive()).toEqual([true, true, false])
     expect((await vault.renew(other)).state).toBe('connected')

@@ -297,4 +297,24 @@ describe('tokens that the disconnect does not hold are not taken for dead', () =
     })
     expect(world.org.truth.isAlive(deleteToken)).toBe(false)
   })
+
+  test('new tokens in the memory of a process that watches, of a connection that another one disconnected', async () => {
+    const disk = tokenDisk()
+    await using world = await openConnectionWorld({ wrap: disk.wrap, leaseMs: 300 })
+    const { id, deleteToken } = await world.connect()
+    await world.vault.accessToken(id)
+    disk.isFull = true
+    await expect(world.vault.renew(id)).rejects.toThrow(/could not be stored/)
+    const other = await world.again({ wrap: (store) => store })
+    const signal = new AbortController().signal
+    const failed: string[] = []
+    const tellFailed = (error: Error) => void failed.push(error.message)
+    await world.watch.pass({ signal, tellFailed })
+    expect(failed[0]).toMatch(/disk full/)
+    expect(await other.vault.disconnect(id)).toMatchObject({ revokedAtProvider: 'unknown' })
+    disk.isFull = false
+    await world.watch.pass({ signal, tellFailed })
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+    expect(await other.vault.disconnect(id)).toMatchObject(YES)
+  })
 })
