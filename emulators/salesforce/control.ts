@@ -1,6 +1,7 @@
 import { type AddGrant, addGrant, userById } from './added-grant.ts'
 import type { Fault } from './faults.ts'
 import { ageCodes } from './oauth-desk.ts'
+import { refreshPlace } from './oauth-refresh.ts'
 import { expireSessions, type Org, setAppBlocked, setUserActive } from './org.ts'
 import type { Estate } from './server.ts'
 
@@ -17,7 +18,7 @@ import type { Estate } from './server.ts'
  * POST latency    `{"ms": 40}`
  * POST age-codes  `{"ms": 900000}`: the codes that nobody has redeemed were given so much earlier; says how many
  * POST grants     a grant to add: `{"userId": id, "appId": client id, "createdAt": ms}`; gives its handles
- * POST grant-of   `{"refreshToken": token}`: the delete token of its grant, or null (holds a secret)
+ * POST grant-of   `{"refreshToken": token}`: its `grant`, as the requests name it, and the delete token, or null (holds a secret)
  * POST expire     ends every session
  * POST block      `{"appId": client id, "blocked": true}`
  * POST user       `{"userId": id, "isActive": false, "isFrozen": true}`
@@ -56,7 +57,7 @@ export function controlValue(estate: Estate, route: string, body: string): unkno
     case 'POST grants':
       return addGrant(org, input() as unknown as AddGrant)
     case 'POST grant-of':
-      return { deleteToken: deleteTokenOf(org, String(input().refreshToken)) }
+      return grantOf(org, String(input().refreshToken))
     case 'POST user':
       return changeUser(estate, input())
     default:
@@ -64,10 +65,10 @@ export function controlValue(estate: Estate, route: string, body: string): unkno
   }
 }
 
-function deleteTokenOf({ codec, grants }: Org, refreshToken: string): string | null {
-  const place = codec.decode('refresh', refreshToken)
-  if (place === undefined || place.row >= grants.count) return null
-  return codec.encode('delete', place.row, 0)
+function grantOf(org: Org, refreshToken: string): unknown {
+  const row = refreshPlace(org, refreshToken)?.row
+  if (row === undefined) return { grant: null, deleteToken: null }
+  return { grant: row, deleteToken: org.codec.encode('delete', row, 0) }
 }
 
 function changeUser({ org }: Estate, input: Record<string, unknown>): unknown {

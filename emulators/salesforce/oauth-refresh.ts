@@ -5,6 +5,7 @@ import type { Call } from './call.ts'
 import { STATE } from './grants.ts'
 import { checkClient } from './oauth-client.ts'
 import { killGrant, type Org } from './org.ts'
+import type { TokenPlace } from './token-codec.ts'
 import { issueTokens, refusal } from './token-response.ts'
 
 /** The one answer for a refresh token that is revoked, expired, evicted or unknown. */
@@ -22,8 +23,8 @@ export function answerRefresh(call: Call, form: URLSearchParams): Answer {
   if (form.has('scope') && org.switches.refreshScope === 'refused') {
     return oauthError('invalid_request', 'scope parameter not supported')
   }
-  const place = org.codec.decode('refresh', form.get('refresh_token') ?? '')
-  if (place === undefined || place.row >= org.grants.count) return EXPIRED
+  const place = refreshPlace(org, form.get('refresh_token') ?? '')
+  if (place === undefined) return EXPIRED
   const { row, rotation } = place
   if (org.grants.app[row] !== client.app.index) {
     return oauthError('invalid_grant', 'token was not issued to this client')
@@ -36,6 +37,12 @@ export function answerRefresh(call: Call, form: URLSearchParams): Answer {
     return EXPIRED
   }
   return refreshGrant(org, client.app, row)
+}
+
+/** Gives the grant of a refresh token, live, spent or dead; undefined where this org never made it. */
+export function refreshPlace({ codec, grants }: Org, token: string): TokenPlace | undefined {
+  const place = codec.decode('refresh', token)
+  return place !== undefined && place.row < grants.count ? place : undefined
 }
 
 function refreshGrant(org: Org, app: App, row: number): Answer {

@@ -9,6 +9,10 @@ export interface RequestRecord {
   readonly route: RouteName
   /** What the token endpoint was asked for, where that is a grant type that it knows. */
   readonly grantType: GrantType | null
+  /** The client that asked it, where that is an app of the org. */
+  readonly clientId: string | null
+  /** The number of the grant whose refresh token it was given, live, spent or dead. */
+  readonly grant: number | null
   /** The status that was sent, or 0 where the connection was cut or left hanging. */
   readonly status: number
   readonly fault: FaultKind | null

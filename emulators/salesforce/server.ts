@@ -4,11 +4,12 @@ import { answerControl, isControlPath } from '../control.ts'
 import { deliver } from '../deliver.ts'
 import { receive } from '../receive.ts'
 import { restError } from './answer.ts'
-import { type Call, formOf } from './call.ts'
+import { type Call, clientOf, formOf } from './call.ts'
 import { controlValue } from './control.ts'
 import type { Fault, RouteName } from './faults.ts'
+import { refreshPlace } from './oauth-refresh.ts'
 import { approveByChance, endByChance, expireSessions, type Org, tick } from './org.ts'
-import { GRANT_TYPES, type GrantType, type RequestLog } from './request-log.ts'
+import { GRANT_TYPES, type RequestLog, type RequestRecord } from './request-log.ts'
 import { type Desks, findRoute } from './routes.ts'
 import type { GroundTruth } from './truth.ts'
 
@@ -145,12 +146,22 @@ const UNEXPECTED = restError(500, 'UNKNOWN_EXCEPTION', 'An unexpected error occu
 
 function note({ org, log }: Estate, call: Call, route: RouteName, status: number): void {
   const { method, path } = call
-  const grantType = route === 'token' ? grantTypeOf(call) : null
+  const asked = route === 'token' ? askedOf(call) : NOT_ASKED
   const fault = call.fault?.kind ?? null
-  log.add({ at: org.now(), method, path, route, grantType, status, fault })
+  log.add({ at: org.now(), method, path, route, ...asked, status, fault })
 }
 
-function grantTypeOf(call: Call): GrantType | null {
-  const asked = formOf(call).get('grant_type')
-  return GRANT_TYPES.find((known) => known === asked) ?? null
+type Asked = Pick<RequestRecord, 'grantType' | 'clientId' | 'grant'>
+
+const NOT_ASKED: Asked = { grantType: null, clientId: null, grant: null }
+
+/** Only what the org knows: anything else may be a secret that was pasted into the wrong field. */
+function askedOf(call: Call): Asked {
+  const { org } = call
+  const form = formOf(call)
+  return {
+    grantType: GRANT_TYPES.find((known) => known === form.get('grant_type')) ?? null,
+    clientId: org.appByClientId.get(clientOf(call, form).id)?.clientId ?? null,
+    grant: refreshPlace(org, form.get('refresh_token') ?? '')?.row ?? null,
+  }
 }

@@ -114,7 +114,12 @@ async function openOurs(
   return {
     ...{ platform, tenant: name },
     direct: { way, app, means: { http, signal } },
-    witness: provider && emulatorWitness(provider),
+    witness:
+      provider &&
+      emulatorWitness(provider, {
+        clientId: app.clientId,
+        held: async () => (await vault.tokens(connection)).refresh,
+      }),
     lab:
       provider && simulated
         ? {

@@ -56,8 +56,12 @@ export interface DirectWay {
 
 /** What the provider itself counts; an emulator can be asked. */
 export interface Witness {
-  /** Refreshes that the provider has seen since a moment. */
-  refreshes(since: number): Promise<number>
+  /**
+   * Refreshes of the drilled connection that the provider has seen since a moment.
+   *
+   * @param old the refresh token before the drill, whose grant is the connection's too
+   */
+  refreshes(since: number, old: Secret | null): Promise<number>
 }
 
 /**

@@ -72,13 +72,33 @@ interface LoggedRequest {
   readonly at: number
   readonly route: string
   readonly grantType?: string | null
+  readonly clientId?: string | null
+  readonly grant?: number | null
   readonly status: number
 }
 
-/** Counts refreshes in the log of an emulated org. */
-export function emulatorWitness(control: EmulatorControl): Witness {
+/** The connection whose refreshes are counted. */
+export interface Witnessed {
+  readonly clientId: string
+  /** The refresh token that the platform holds now. */
+  held(): Promise<Secret | null>
+}
+
+/**
+ * Counts the refreshes of one connection in the log of an emulated org: those that its app made with a token of a
+ * grant that it has or had, spent and dead ones too. Of others nothing is said, as when two are drilled at once.
+ */
+export function emulatorWitness(control: EmulatorControl, { clientId, held }: Witnessed): Witness {
   return {
-    refreshes: async (since) => (await tokenRequests(control, 'refresh_token', since)).length,
+    async refreshes(since, old) {
+      const tokens = [old, await held()].filter((token) => token !== null)
+      const grants = await Promise.all(tokens.map((token) => grantOf(control, token)))
+      const own = grants.map(({ grant }) => grant).filter((grant) => grant !== null)
+      const requests = await tokenRequests(control, 'refresh_token', since)
+      return requests.filter(
+        (one) => one.clientId === clientId && own.some((grant) => grant === one.grant),
+      ).length
+    },
   }
 }
 
@@ -99,9 +119,18 @@ async function tokenRequests(control: EmulatorControl, grant: string, since: num
 
 /** Asks an emulated org for the handle of the grant of a refresh token; null where it knows none. */
 export async function handleOf(control: EmulatorControl, token: Secret): Promise<Secret | null> {
-  const asked = { refreshToken: token.reveal() }
-  const { deleteToken } = await control.tell<{ deleteToken: string | null }>('grant-of', asked)
+  const { deleteToken } = await grantOf(control, token)
   return deleteToken === null ? null : new Secret(deleteToken)
+}
+
+interface GrantOf {
+  /** As the log of requests names it; no secret. */
+  readonly grant: number | null
+  readonly deleteToken: string | null
+}
+
+function grantOf(control: EmulatorControl, token: Secret): Promise<GrantOf> {
+  return control.tell('grant-of', { refreshToken: token.reveal() })
 }
 
 /** Does something while faults are in force at an emulator, and counts the calls that they struck. */

@@ -116,12 +116,12 @@ export interface SeenRefreshes {
 }
 
 export async function countRefreshes(
-  { platform, witness }: DrillContext,
+  { platform, witness, secrets }: DrillContext,
   since: number,
 ): Promise<SeenRefreshes> {
   const [byPlatform, byProvider] = await Promise.all([
     platform.refreshes(since),
-    witness === null ? null : witness.refreshes(since),
+    witness === null ? null : witness.refreshes(since, secrets.old?.refresh ?? null),
   ])
   return { platform: byPlatform, provider: byProvider }
 }

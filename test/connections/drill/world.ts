@@ -304,7 +304,12 @@ export async function drill(world: DrillWorld, wish: DrillWish): Promise<Drilled
         clientId: app.clientId,
         redirectUri: app.redirectUri,
       },
-      witness: world.witness ?? emulatorWitness(emulatorControl(app.url, http)),
+      witness:
+        world.witness ??
+        emulatorWitness(emulatorControl(app.url, http), {
+          clientId: app.clientId,
+          held: async () => (await wish.platform.tokens()).refresh,
+        }),
       clock: systemClock,
       fingerprint: world.fingerprint ?? fingerprint,
       signal: wish.signal,
@@ -362,7 +367,23 @@ export async function openVaultWorld(
   options: Partial<OpenVault> = {},
   orgOptions: Parameters<typeof openOrgWorld>[0] = {},
 ): Promise<VaultWorld> {
-  const world = await openOrgWorld(orgOptions)
+  return openVaultOf(await openOrgWorld(orgOptions), options)
+}
+
+/** Opens two vaults of one app in one org, in each of which another person's connection may be drilled. */
+export async function openTwoVaults(): Promise<readonly [VaultWorld, VaultWorld]> {
+  const world = await openOrgWorld()
+  const { org, folder, consent, other } = world
+  const { userId: id, username, password } = org.credentials.admin
+  const second: OrgWorld = {
+    ...{ ...world, folder: join(folder, 'second'), user: { id, username, password } },
+    ...{ consent: other, other: consent },
+    grant: (by = other) => world.grant(by),
+  }
+  return [await openVaultOf(world), await openVaultOf(second)]
+}
+
+async function openVaultOf(world: OrgWorld, options: Partial<OpenVault> = {}): Promise<VaultWorld> {
   const kept = await keepInVault(world, 'salesforce', options)
   const { vault, make } = kept
   await make('somebody else', [], world.other)

@@ -454,6 +454,36 @@ describe('what a rehearsal needs to know of refreshes', () => {
     ])
   })
 
+  test('the log names the app and the grant of a refresh token, live, spent or dead, and no other text', async () => {
+    const { org, grant } = await rotating()
+    const other = usableGrant(org)
+    const asked = { refreshToken: grant.refreshToken }
+    const body = JSON.stringify(asked)
+    const { json } = await send(`${org.url}/__emulator/grant-of`, { method: 'POST', body })
+    expect(json).toEqual({ grant: expect.any(Number), deleteToken: grant.deleteToken })
+    const first = await refresh(org, grant)
+    // Spent, which ends the grant; then what is dead with it.
+    await refresh(org, grant)
+    await refresh(org, { ...grant, refreshToken: first.json.refresh_token })
+    await refresh(org, { ...grant, appId: other.appId })
+    await refresh(org, other)
+    await refresh(org, { ...other, appId: 'pasted-by-mistake', refreshToken: 'pasted-too' })
+    await refresh(org, { ...other, refreshToken: grant.deleteToken })
+    expect(org.log.map(({ clientId, grant, status }) => [clientId, grant, status])).toEqual([
+      [grant.appId, json.grant, 200],
+      [grant.appId, json.grant, 400],
+      [grant.appId, json.grant, 400],
+      [other.appId, json.grant, 400],
+      [other.appId, expect.toSatisfy((id) => id !== null && id !== json.grant), 200],
+      [null, null, 400],
+      [other.appId, null, 400],
+    ])
+    const text = JSON.stringify(org.log)
+    for (const secret of ['pasted', grant.refreshToken, grant.deleteToken]) {
+      expect(text).not.toContain(secret)
+    }
+  })
+
   test('a refresh keeps the scopes that the user approved', async () => {
     const org = await startOrg()
     const { clientId, clientSecret } = org.credentials.connected
