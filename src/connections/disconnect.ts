@@ -61,8 +61,8 @@ interface Patience {
  * 1. Nobody changes the tokens of an ended connection: what comes for it meanwhile, of its owner or of a
  *    refresh, is kept beside them, and ended with them.
  * 2. Who is cut off leaves the tombstone due: the next check, or another disconnect, goes on with it.
- * 3. Of a refresh whose answer never came the successor may live: no answer about the token before it is
- *    taken for its death.
+ * 3. Of a refresh whose answer never came the successor may live: an answer about the token before it is
+ *    taken for its death only where the provider would have refused a spent one.
  */
 export function createDisconnecting(parts: VaultParts) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -116,8 +116,9 @@ export function createDisconnecting(parts: VaultParts) {
     if (identity !== null && (await mayReach(parts, tenant, { identity }))) return LEFT_ALONE
     const answers: RevokeAnswer[] = []
     for (const token of held) answers.push(await send(tenant, token, patience))
+    if (!isLost || isOfUnspent(tenant, answers[0])) return worst(answers)
     // Its answer may have come late, and is ended with what came meanwhile.
-    const isStillLost = isLost && (await store.read(row.id))?.intent === 'lost'
+    const isStillLost = (await store.read(row.id))?.intent === 'lost'
     return isStillLost ? SUCCESSOR_LOST : worst(answers)
   }
 
@@ -250,6 +251,11 @@ const NO_TOKENS = { access: null, refresh: null, expiresAt: null, renewAt: null 
 /** No answer, or that of a provider which is busy. @see RFC 7009 section 2.2.1 */
 function isToBeAskedAgain({ revoked, alreadyDead, status }: RevokeAnswer): boolean {
   return (revoked === 'unknown' && !alreadyDead) || status === 503 || status === 429
+}
+
+/** Where a dead token is refused, one that is taken was alive until then: it has no successor. */
+function isOfUnspent({ traits }: ConnectionTenant, answer: RevokeAnswer | undefined): boolean {
+  return traits.revokesTwice === 'refused' && answer?.revoked === 'yes' && !answer.alreadyDead
 }
 
 /** All of them must be dead. */
