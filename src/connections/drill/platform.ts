@@ -1,6 +1,6 @@
 import type { Fingerprint, Secret } from '../../core/secret.ts'
 import type { Identity } from '../../providers/connection-way.ts'
-import type { CauseCode, ConnectionState } from '../connection.ts'
+import type { Cause, CauseCode, ConnectionState } from '../connection.ts'
 
 /** How deep a drill revokes, and with it what must follow. */
 export type Depth = 'access' | 'refresh' | 'grant'
@@ -91,6 +91,8 @@ export interface PlatformSnapshot {
   readonly id: string
   readonly tags: readonly string[]
   readonly state: ConnectionState
+  /** Why it is not connected, where the platform says it. */
+  readonly cause?: Cause | null
   readonly accessFingerprint: Fingerprint | null
   readonly refreshFingerprint: Fingerprint | null
   readonly identity: Identity | null

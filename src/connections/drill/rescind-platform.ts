@@ -166,9 +166,10 @@ export function rescindPlatform(options: RescindPlatformOptions): Platform {
 
 function snapshotOf(connection: Connection): PlatformSnapshot {
   const { id, tags, state, accessFingerprint, refreshFingerprint, identity, scopes } = connection
-  const { version, owner, tenant } = connection
+  const { version, owner, tenant, cause } = connection
   const facts = { tenant, owner, version: String(version) }
-  return { id, tags, state, accessFingerprint, refreshFingerprint, identity, scopes, facts }
+  const prints = { accessFingerprint, refreshFingerprint }
+  return { id, tags, state, cause, ...prints, identity, scopes, facts }
 }
 
 function answered(probe: Awaited<ReturnType<ConnectionWay['probe']>>): PlatformCall {

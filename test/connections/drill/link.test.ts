@@ -256,6 +256,30 @@ describe('a port of the callback that is taken', () => {
     expect(drilled.step(11)?.why).toBe('The process that serves the callback applied the code.')
   })
 
+  test('and whoever says no there fails step 9: the connection waits for its owner', async () => {
+    const world = await openVaultWorld()
+    const { platform, http } = world
+    const redirectUri = `${await serve(world)}/connections/callback`
+    const show = async (url: string) => {
+      const state = new Secret(new URL(url).searchParams.get('state') ?? '')
+      const { callback } = await world.consent.visit({ url, state, redirectUri: CALLBACK }, 'deny')
+      const answer = new URLSearchParams({ error: callback?.error ?? '', state: state.reveal() })
+      await http.send({ method: 'GET', url: new URL(`${redirectUri}?${answer}`) })
+    }
+    const consent = await personWith(world, { show: (url) => void show(url), redirectUri })
+    const drilled = await drill(world, { depth: 'refresh', platform, consent })
+    expect([drilled.failedAt, drilled.step(9)?.why], story(drilled)).toEqual([
+      9,
+      'The consent was refused: access_denied.',
+    ])
+    expect(drilled.step(11)).toMatchObject({
+      verdict: 'skipped',
+      why: 'There is no code to apply.',
+    })
+    expect((await platform.snapshot()).state).toBe('reconnect_needed')
+    expect(drilled.records.at(-1)).toMatchObject({ verdict: 'failed', isBack: false })
+  })
+
   test('and what serves it refuses another person: the drill waits no longer, and can be gone on with', async () => {
     const world = await openVaultWorld()
     const redirectUri = `${await serve(world)}/connections/callback`

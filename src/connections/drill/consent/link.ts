@@ -119,7 +119,7 @@ async function visit(
       const message = `Nobody consented within ${formatDuration(means.waitMs)}.`
       throw new RescindError('nobody_consented', message)
     })
-    const renewed = before && untilRenewed(means, before, either).then(() => null)
+    const renewed = before && untilRenewed(means, link, before, either)
     const ways = [late, answer, renewed].filter((way) => way !== undefined)
     for (const way of ways) way.catch(() => {})
     const callback = (await Promise.race(ways)) ?? null
@@ -136,16 +136,24 @@ function callbackOf(came: Awaited<ReturnType<Door['answer']>>, link: ReconnectLi
     : { code: null, state, error: came.error }
 }
 
-/** A platform may say that it is connected all the while: what nobody can show without a consent is a new token. */
+/**
+ * A platform may say that it is connected all the while: what nobody can show without a consent is a new token.
+ * Gives null then, and what came to the callback where the platform says that it was a no.
+ */
 async function untilRenewed(
   { platform, clock }: LinkMeans,
+  link: ReconnectLink,
   before: PlatformSnapshot,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Callback | null> {
   for (;;) {
-    const { state, accessFingerprint: token } = await platform.snapshot(signal)
-    if (token !== null && token !== before.accessFingerprint) return
+    const { state, cause, accessFingerprint: token } = await platform.snapshot(signal)
+    if (token !== null && token !== before.accessFingerprint) return null
     if (before.state === 'reconnecting' && state === 'reconnect_needed') {
+      // A link that ran out is by the owner too, possibly.
+      if (cause?.code === 'by_owner' && cause.confidence === 'certain') {
+        return { code: null, state: link.state.reveal(), error: 'access_denied' }
+      }
       const message =
         'What came to the callback was refused: rescind connection show has the reason.'
       throw new RescindError('nobody_consented', message)
