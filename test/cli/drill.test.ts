@@ -391,6 +391,26 @@ describe.concurrent('rescind drill', () => {
     expect(await store.grantOwners.read(account.apiUrl, Number(instance))).toBeNull()
   }, 60_000)
 
+  test('one that is killed while a stranger’s grant is in the instance is resumed, and the owner is back', async (context) => {
+    const { run, account, org, home, env, instance } = await openHome(context)
+    const out = join(home, 'stranger')
+    const whose = () => account.truth.instance(Number(instance))?.identityUrl
+    const owner = whose()
+    const faults = ['wrong-person', 'five-failures'].flatMap((one) => ['--inject', one])
+    const args = ['drill', instance, '--via', 'open-connectors', ...faults, ...FORM, '--out', out]
+    org.setFaults([{ kind: 'slow', on: 'any', ms: 60 }])
+    const child = spawnRescind(args, { home, env })
+    await until(() => whose() !== owner)
+    child.process.kill('SIGKILL')
+    await child.done
+    expect(whose()).not.toBe(owner)
+    const resumed = await run('drill', 'resume', ...CONSENT, '--json')
+    expect([resumed.exitCode, resumed.json?.isBack], resumed.stderr).toEqual([5, true])
+    expect(whose()).toBe(owner)
+    const next = await run('drill', instance, '--via', 'open-connectors', ...FORM, '--json')
+    expect([next.exitCode, next.json?.verdict], next.stderr).toEqual([0, 'passed'])
+  }, 60_000)
+
   test('without a Chromium it says so, and the consent goes by the forms', async (context) => {
     const { run, home, connection, config } = await openHome(context)
     const parsed = JSON.parse(config())

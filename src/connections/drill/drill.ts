@@ -21,7 +21,7 @@ import {
   whereItStood,
 } from './journal.ts'
 import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
-import { callThrough, identityText, probeDirectly } from './look.ts'
+import { callThrough, identityText, isAnothers, probeDirectly } from './look.ts'
 import type { HeldTokens } from './platform.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
@@ -421,8 +421,10 @@ function heldNow({ platform, signal }: DrillContext): Promise<HeldTokens | null>
   })
 }
 
+/** A stranger's grant answers as well: what is somebody else's is not back. */
 async function isWell(context: DrillContext): Promise<boolean> {
-  return (await callThrough(context, (on) => context.platform.call(on))).ok
+  const { ok } = await callThrough(context, (on) => context.platform.call(on))
+  return ok && !(await isAnothers(context))
 }
 
 function judgedSoFar(records: readonly EvidenceRecord[]): Pick<Run, 'judged' | 'failedFaults'> {
@@ -463,7 +465,10 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const isOver = isMended || !mayBeRevoked(memory) || isHealed
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isBackNow(run.context)) && isOver
-  write(run, endOf(run, { verdict, failedAt, failedFaults, notJudged, why, isBack, startedAt }))
+  const { about } = run.options.journal
+  const stands = isBack ? null : whereItEnded(about, memory, await isAnothers(run.context))
+  const end = { verdict, failedAt, failedFaults, notJudged, why, isBack, stands, startedAt }
+  write(run, endOf(run, end))
   run.options.journal.close()
   return { verdict, failedAt, failedFaults }
 }
@@ -500,6 +505,8 @@ function endOf(
     readonly why: string
     /** By a call at the end. */
     readonly isBack: boolean
+    /** Where the connection stands; null where it is back. */
+    readonly stands: string | null
     readonly startedAt: number
   },
 ) {
@@ -533,7 +540,6 @@ function endOf(
     },
     appliedBy: memory.appliedBy,
     identity: identityText(memory.before?.identity ?? null),
-    stands: end.isBack ? null : whereItEnded(options.journal.about, memory),
     passed: [...judged.values()].filter(({ verdict }) => verdict === 'pass').length,
     records: options.evidence.records.length + 1,
   }

@@ -134,8 +134,10 @@ export const GUARDS: readonly Guard[] = [
     name: 'user',
     again: true,
     async check(context, { allowedUsers }) {
-      // Of a dead connection nobody else may know it.
-      const identity = (await whoseGrant(context)) ?? context.memory.before?.identity ?? null
+      const { hurt, before } = context.memory
+      const ours = before?.identity ?? null
+      // A fault may have put somebody else there; of a dead connection nobody else may know it.
+      const identity = (hurt && ours) ?? (await whoseGrant(context)) ?? ours
       const text = identityText(identity)
       return isAllowed(identity, allowedUsers)
         ? good(`The provider user ${text} is on the list.`)

@@ -21,6 +21,7 @@ import { Secret } from '../../core/secret.ts'
 import type { Sealer } from '../../store/sealing.ts'
 import type { Consent } from './consent/consent.ts'
 import type { DrillLimits, DrillMemory, DrillSecrets, Mode } from './context.ts'
+import { identityText } from './look.ts'
 import type { Depth } from './platform.ts'
 
 /**
@@ -237,11 +238,17 @@ function standing(
     : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
 }
 
-/** Says of a drill that ended what state it left its connection in, which is not well. */
-export function whereItEnded(about: DrillAbout, memory: DrillMemory): string {
-  const { subject, depth } = about
-  const { revokedAt, hurt, healedAlone, reconnected } = memory
+/** Says of a drill that ended what state it left its connection in, which is not well, or somebody else's. */
+export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers: boolean): string {
+  const { subject, depth, via } = about
+  const { revokedAt, hurt, healedAlone, reconnected, before } = memory
   const bring = `Bring it back with: ${byHand(about)}`
+  if (isAnothers) {
+    const owner = identityText(before?.identity ?? null)
+    // The platform itself knows only who it is of now.
+    const named = via === 'open-connectors' ? ` --identity ${owner}` : ''
+    return `${subject} holds a grant of somebody else, and was ${owner}’s before the drill. ${bring}${named}`
+  }
   if (hurt !== null) {
     return `${subject} is dead: the fault ${hurt.fault} was injected at ${momentOf(hurt.at)} UTC, and calls fail since. ${bring}`
   }

@@ -109,6 +109,16 @@ export async function whoseGrant({
   return probe.verdict === 'alive' ? probe.identity : null
 }
 
+/** Whether the connection is shown to be somebody else's now than before the drill. */
+export async function isAnothers(context: DrillContext): Promise<boolean> {
+  const right = identityText(context.memory.before?.identity ?? null)
+  const now = await whoseGrant(context).catch((error: unknown) => {
+    if (!isRescindError(error)) throw error
+    return null
+  })
+  return right !== null && now !== null && identityText(now) !== right
+}
+
 /** Refreshes since a moment, by all who count them. */
 export interface SeenRefreshes {
   readonly platform: number | null

@@ -2,12 +2,17 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Consent } from '../../../src/connections/drill/consent/consent.ts'
-import { emptyMemory } from '../../../src/connections/drill/context.ts'
+import { type DrillMemory, emptyMemory } from '../../../src/connections/drill/context.ts'
 import { continueEvidence, createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
 import { injectionsOf } from '../../../src/connections/drill/injections.ts'
 import { openJournal } from '../../../src/connections/drill/journal.ts'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
 import { pass } from '../../../src/connections/drill/step.ts'
+import {
+  createOpenConnectorsClient,
+  orThrow,
+} from '../../../src/connections/open-connectors/client.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { RescindError } from '../../../src/core/errors.ts'
 import {
@@ -113,6 +118,108 @@ describe.concurrent('a fault that killed the connection', () => {
     const more = { injections: injectionsOf(['receiver-down']) }
     const drilled = await drill(world, { depth: 'refresh', platform, more })
     expect(drilled.records.at(-1)).toMatchObject({ verdict: 'passed', isBack: true, stands: null })
+  })
+})
+
+describe.concurrent('a stranger’s grant that a fault had put in when the drill died', () => {
+  const putStranger = async ({ platform, other }: AccountWorld) => {
+    const link = await platform.reconnectLink()
+    const { callback } = await other.visit(link, 'allow')
+    if (callback === null) throw new Error('nothing came to the callback')
+    await platform.applyCallback(link, callback)
+  }
+  const disable = async ({ settings, http, instance }: AccountWorld) => {
+    const client = createOpenConnectorsClient(settings, { http, clock: systemClock })
+    await client.disable(orThrow(await client.get(instance), 'show the instance'))
+  }
+  const resumeOf = async (
+    world: AccountWorld,
+    hurt: DrillMemory['hurt'],
+    died = world.platform,
+  ) => {
+    const { platform, folder } = world
+    const signer = openEvidenceKey(join(folder, 'drill-key'))
+    const evidence = createEvidence(join(folder, 'died.jsonl'), { signer, clock: systemClock })
+    evidence.append({ kind: 'drill', inject: ['wrong-person', 'five-failures'] })
+    evidence.append({ kind: 'intent', inject: 'wrong-person' })
+    const memory = { ...emptyMemory(0), hurt, before: await platform.snapshot() }
+    const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+    return {
+      evidence,
+      resume: () => drill(world, { depth: 'refresh', platform: died, more: { evidence, resumed } }),
+    }
+  }
+  const HURT = { fault: 'wrong-person', at: 0 }
+
+  test.each<[string, (world: AccountWorld) => Promise<void>]>([
+    ['and that works', async () => {}],
+    ['and the instance was disabled', disable],
+    [
+      'and was ended',
+      async ({ platform, direct }) => {
+        const { refresh } = await platform.tokens()
+        if (refresh === null) throw new Error('the stranger has no refresh token')
+        await direct.way.revoke(direct.app, { kind: 'refresh', token: refresh }, direct.means)
+      },
+    ],
+  ])('%s: it is ended, and the owner is back', async (_title, meanwhile) => {
+    const world = await openAccountWorld()
+    const { platform, direct } = world
+    const { identity } = await platform.snapshot()
+    const { evidence, resume } = await resumeOf(world, HURT)
+    await putStranger(world)
+    const strangers = await platform.tokens()
+    expect((await platform.snapshot()).identity).not.toEqual(identity)
+    await meanwhile(world)
+    await resume()
+    expect(evidence.records.at(-1)).toMatchObject({ kind: 'end', isBack: true, stands: null })
+    expect((await platform.snapshot()).identity).toEqual(identity)
+    const { app, means, way } = direct
+    expect((await way.probe(app, strangers.access, means)).verdict).toBe('dead')
+  })
+
+  test('and that the provider does not end: the owner is back all the same', async () => {
+    const world = await openAccountWorld()
+    const { platform, direct } = world
+    const { identity } = await platform.snapshot()
+    const unclear = { revoked: 'unknown', alreadyDead: false, status: 503, code: 'busy' } as const
+    const way: typeof direct.way = { ...direct.way, revoke: async () => unclear }
+    const busy = { ...world, direct: { ...direct, way } }
+    const { evidence, resume } = await resumeOf(busy, HURT)
+    await putStranger(world)
+    await resume()
+    expect(evidence.records.at(-1)).toMatchObject({ kind: 'end', isBack: true, stands: null })
+    expect((await platform.snapshot()).identity).toEqual(identity)
+  })
+
+  test('and that no consent replaces: the end names whose it was, and does not call it back', async () => {
+    const world = await openAccountWorld()
+    const { platform } = world
+    const { identity } = await platform.snapshot()
+    const lying: Platform = {
+      ...platform,
+      // As one who shows the stranger still, whatever is applied.
+      snapshot: async () => ({ ...(await platform.snapshot()), identity: strangers }),
+    }
+    const { evidence, resume } = await resumeOf(world, HURT, lying)
+    await putStranger(world)
+    const { identity: strangers } = await platform.snapshot()
+    await resume()
+    const owner = `${identity?.org}/${identity?.user}`
+    expect(evidence.records.at(-1)).toMatchObject({
+      ...{ kind: 'end', isBack: false },
+      stands: `drilled holds a grant of somebody else, and was ${owner}’s before the drill. Bring it back with: rescind open-connectors reauthorize drilled --identity ${owner}`,
+    })
+  })
+
+  test('is asked for by its own name where no fault was in force: a stranger is not drilled', async () => {
+    const world = await openAccountWorld()
+    const { resume } = await resumeOf(world, null)
+    await putStranger(world)
+    await expect(resume()).rejects.toMatchObject({
+      code: 'drill_refused',
+      message: expect.stringMatching(/is not on the list of users who may be drilled/),
+    })
   })
 })
 

@@ -5,7 +5,7 @@ import type { ConnectionTraits, HeldToken } from '../../../providers/connection-
 import type { Consent } from '../consent/consent.ts'
 import type { DrillContext, DrillLab, Reauthorize } from '../context.ts'
 import { codesPresented } from '../emulator.ts'
-import { callThrough, type SeenCall, until } from '../look.ts'
+import { callThrough, isAnothers, type SeenCall, until } from '../look.ts'
 import type { Applied, Callback, Notice, PlatformSnapshot, ReconnectLink } from '../platform.ts'
 import { failFirst, type Judgement } from '../step.ts'
 
@@ -283,13 +283,16 @@ export async function calm({ provider, account, vault }: DrillLab): Promise<void
   vault?.inbox.setDown(false)
 }
 
-/** Takes every fault away, and gives the connection a new grant where it needs one. */
+/** Takes every fault away, and gives the connection a new grant where it needs one, or holds somebody else's. */
 export async function bringBack(context: DrillContext, lab: DrillLab): Promise<void> {
   await calm(lab)
+  const isWrong = await isAnothers(context)
+  // Nobody is to work with it until its owner is back, nor is it to live on; it may be dead by now.
+  if (isWrong) await attempt(() => kill(context))
   const wish = { ms: context.rules.limits.detectMs, everyMs: CALL_MS }
   const isEnd = ({ call, state }: Moment) => call?.ok === true || NEEDS_OWNER.includes(state)
   const left = await until(context, wish, () => look(context), isEnd)
-  if (left.call?.ok) return
+  if (left.call?.ok && !isWrong) return
   // A platform may disable it at any moment until the new grant is there.
   await context.platform.enable(context.signal)
   let { applied: answer } = await consentAndApply(context)
