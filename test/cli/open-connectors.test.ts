@@ -419,6 +419,44 @@ describe('the budget of an instance whose own grant is dead', () => {
   })
 })
 
+describe('a tenant of the same app beside the right one', () => {
+  const strangersRun = async (provider: string, options: object = {}) => {
+    const drills = await openDrillHome(31)
+    const { clientId } = drills.org.credentials.connected
+    const app = {
+      clientId,
+      redirectUri: 'http://127.0.0.1:4711/callback',
+      scopes: ['api'],
+      options,
+    }
+    const tenants = { beside: { url: drills.org.url, app, provider } }
+    writeFileSync(join(drills.home, 'rescind.yaml'), drills.config({ tenants }))
+    const { username } = drills.org.credentials.admin
+    const form = ['--form-field', `username=${username}`, '--form-field-env', 'password=STRANGER']
+    const args = ['open-connectors', 'reauthorize', drills.instance, ...form]
+    const before = drills.account.truth.instance(Number(drills.instance))?.refreshToken
+    const { exitCode, stderr } = await drills.run(args)
+    const after = drills.account.truth.instance(Number(drills.instance))
+    await drills.close()
+    return { exitCode, stderr, disabled: after?.disabled, isKept: after?.refreshToken === before }
+  }
+
+  it('of a provider without connections is not asked, and somebody else is refused', async () => {
+    expect(await strangersRun('rfc7009')).toMatchObject({
+      ...{ exitCode: 3, stderr: expect.stringMatching(/another person/) },
+      ...{ disabled: true, isKept: false },
+    })
+  })
+
+  it.each([
+    ['of an unknown provider', 'nobody', {}, /tenants\.beside\.provider: /],
+    ['with a wrong option', 'salesforce', { rotation: 'perhaps' }, /"beside".*rotation/],
+  ])('%s is told before anything is changed', async (_title, provider, options, words) => {
+    const ran = await strangersRun(provider, options)
+    expect(ran).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(words), isKept: true })
+  })
+})
+
 describe('rescind open-connectors create, delete', () => {
   it('is not said to work where a page answers instead of it', async () => {
     estate.account.setFaults([{ kind: 'html_200', on: 'hub' }])

@@ -5,7 +5,6 @@ import {
   createInstance,
 } from '../../connections/open-connectors/create-instance.ts'
 import { deleteInstance } from '../../connections/open-connectors/delete-instance.ts'
-import { connectionTenant } from '../../connections/vault-parts.ts'
 import { shownName } from '../../core/screen-text.ts'
 import { type Context, withContext } from '../context.ts'
 import type { Io } from '../io.ts'
@@ -20,7 +19,7 @@ import {
   withConsentOptions,
 } from '../open-account.ts'
 import { many } from '../option-values.ts'
-import { tenantsOfClient } from '../tenants-of-client.ts'
+import { connectionTenantsOf } from '../tenants-of-client.ts'
 
 interface CreateOptions extends AccountOptions, ConsentOptions {
   readonly name: string
@@ -61,7 +60,7 @@ async function create(context: Context, element: string, options: CreateOptions)
     },
     {
       ...{ http: means.http, client, fingerprint, connections, signal: io.signal },
-      tenantsOf: (clientId) => tenantsOfClient(context.config, clientId).map(connectionTenant),
+      tenantsOf: (clientId) => connectionTenantsOf(context.config, clientId),
     },
   )
   output.result({ instance: shownInstance(made), budget })

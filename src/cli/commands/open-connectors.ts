@@ -7,7 +7,6 @@ import {
   reauthorizeInstance,
 } from '../../connections/open-connectors/reauthorize.ts'
 import type { RevokedToken } from '../../connections/open-connectors/revoke-at-provider.ts'
-import { connectionTenant } from '../../connections/vault-parts.ts'
 import { RescindError } from '../../core/errors.ts'
 import { shownName } from '../../core/screen-text.ts'
 import { renderTextTable } from '../../core/text-table.ts'
@@ -25,7 +24,7 @@ import {
   withAccountOptions,
   withConsentOptions,
 } from '../open-account.ts'
-import { tenantsOfClient } from '../tenants-of-client.ts'
+import { connectionTenantsOf } from '../tenants-of-client.ts'
 import { createCommand, deleteCommand } from './open-connectors-instance.ts'
 
 interface ReauthorizeOptions extends AccountOptions, ConsentOptions {
@@ -148,7 +147,7 @@ async function reauthorize(
     },
     {
       ...{ ...means, client, fingerprint, owners, formers, connections, signal: io.signal },
-      tenantsOf: (clientId) => tenantsOfClient(context.config, clientId).map(connectionTenant),
+      tenantsOf: (clientId) => connectionTenantsOf(context.config, clientId),
     },
   )
   output.result({ ...done, steps })

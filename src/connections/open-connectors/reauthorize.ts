@@ -106,10 +106,11 @@ export interface ReauthorizeMeans extends OpenConnectorsMeans, BudgetMeans {
  */
 export async function reauthorizeInstance(
   asked: ReauthorizeWish,
-  means: ReauthorizeMeans,
+  given: ReauthorizeMeans,
 ): Promise<Reauthorized> {
-  const { client, signal } = means
+  const { client, signal } = given
   const found = orThrow(await client.get(asked.instance, signal), 'show the instance')
+  const means = withTenants(found, given)
   const right = await rightGrant(found, asked, means)
   const wish = { ...asked, identity: right.identity }
   tellInstance(found, wish, means)
@@ -142,6 +143,13 @@ export async function reauthorizeInstance(
     elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
     refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
   }
+}
+
+/** Found before anything is changed: what is wrong with a tenant must not come between a new grant and its check. */
+function withTenants({ elementKey }: Instance, means: ReauthorizeMeans): ReauthorizeMeans {
+  const { client, tenantsOf } = means
+  const tenants = tenantsOf?.(appOf(client.settings, elementKey).apiKey) ?? []
+  return { ...means, tenantsOf: () => tenants }
 }
 
 async function killAndCount(
@@ -389,7 +397,10 @@ async function checkGrant(
   )
 }
 
-/** Asks the provider whose the token is that an instance holds; null where nobody can, or it does not say. */
+/**
+ * Asks the provider whose the token is that an instance holds; null where nobody can, or it does not say, or
+ * the run was stopped: what the platform shows is compared then.
+ */
 async function askWhose(
   instance: Instance,
   { client, tenantsOf, http, signal }: ReauthorizeMeans,
@@ -397,10 +408,15 @@ async function askWhose(
   const { access } = tokensOf(instance)
   const { apiKey } = appOf(client.settings, instance.elementKey)
   for (const { way, app } of access ? (tenantsOf?.(apiKey) ?? []) : []) {
-    const answer = access && (await way.probe(app, access, { http, signal }))
+    const answer = access && (await way.probe(app, access, { http, signal }).catch(orNull))
     if (answer?.verdict === 'alive' && answer.identity) return answer.identity
   }
   return null
+
+  function orNull(error: unknown): null {
+    if (isRescindError(error) || signal?.aborted) return null
+    throw error
+  }
 }
 
 /**

@@ -212,6 +212,10 @@ describe('a former grant outlives no run that was cut off', () => {
   })
 })
 
+/** Somebody else consents than the owner. */
+const asLimited: ReauthorizeWish['consent'] = async ({ url }) =>
+  callbackIn((await estate.consentAt(url, { as: 'limited' })).href)
+
 describe('whose the new grant is, the provider is asked', () => {
   const tenantsOf = () => [connectionTenant(salesforceTenant(estate.org))]
   /** The instance gets the tokens of a neighbour of another person, and shows its own owner. */
@@ -231,6 +235,24 @@ describe('whose the new grant is, the provider is asked', () => {
       ...['reconnect_refused', expect.stringMatching(/another person.*It was disabled/)],
     ])
     expect(truth()?.disabled).toBe(true)
+  })
+
+  it('a tenant that cannot be asked stops the run before anything is changed', async () => {
+    const before = truth()
+    const tenantsOf = () => [connectionTenant({ ...salesforceTenant(estate.org), app: undefined })]
+    const { code } = await refused({ consent: never }, { tenantsOf })
+    expect([code, truth(), isAlive(tokenNow())]).toEqual(['config_invalid', before, true])
+  })
+
+  it('and where that fails, what the platform shows is compared', async () => {
+    const { way, ...tenant } = connectionTenant(salesforceTenant(estate.org))
+    const unasked = async () => {
+      throw new RescindError('config_invalid', 'This provider cannot be asked.')
+    }
+    const tenantsOf = () => [{ ...tenant, way: { ...way, probe: unasked } }]
+    const { code } = await refused({ consent: asLimited }, { tenantsOf })
+    expect([code, truth()?.disabled]).toEqual(['reconnect_refused', true])
+    expect(await reauthorize({}, { tenantsOf })).toMatchObject({ changes: [], sameIdentity: null })
   })
 
   it('where it cannot be, nobody is said to be the same', async () => {
