@@ -91,7 +91,7 @@ export async function runCommand(io: Io, args: readonly string[]): Promise<void>
   } catch (error) {
     printError(io, error, args.includes('--debug'))
     if (args.includes('--json') && !io.hasResult && io.exitCode !== EXIT.ok) {
-      io.stdout.write(`${JSON.stringify({ error: errorResult(error) })}\n`)
+      io.stdout.write(`${JSON.stringify({ error: errorResult(io, error) })}\n`)
     }
   }
 }
@@ -119,10 +119,13 @@ function printError(io: Io, error: unknown, debug: boolean): void {
 }
 
 /** What a machine reads of an error where there is no result. */
-function errorResult(error: unknown): { code: string; message: string } {
+function errorResult(io: Io, error: unknown): { code: string; message: string } {
   if (error instanceof RescindError) return { code: error.code, message: error.message }
   if (error instanceof CommanderError) {
     return { code: 'usage', message: 'The command line does not fit: see standard error.' }
+  }
+  if (io.signal.aborted) {
+    return { code: 'stopped_by_signal', message: 'Stopped: see standard error.' }
   }
   return { code: 'unexpected', message: 'Something unexpected went wrong: see standard error.' }
 }
