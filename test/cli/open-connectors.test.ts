@@ -267,6 +267,39 @@ describe('rescind open-connectors reauthorize', () => {
     expect(stdout).toMatch(/Whose it is the provider was not asked, or did not say\.$/m)
   })
 
+  it('stopped while the provider does not answer the end of the former grant, it says what the next run does', async () => {
+    estate.org.setFaults([{ kind: 'hang_before_effect', on: 'revoke' }])
+    const { refreshToken } = estate.account.truth.instance(instance.id) ?? {}
+    const isAlive = () =>
+      [...estate.org.truth.grants()].some((one) => one.refreshToken === refreshToken && one.alive)
+    const args = ['open-connectors', 'reauthorize', String(instance.id), '--no-browser', '--json']
+    const child = spawnRescind(args, { home: home.path, env })
+    await visitLink(child)
+    await expect.poll(() => estate.org.counters().get('revoke'), { timeout: 10_000 }).toBe(1)
+    child.process.kill('SIGINT')
+    const { code, stdout, stderr } = await child.done
+    expect([code, JSON.parse(stdout).error.code]).toEqual([6, 'stopped_by_signal'])
+    expect(stderr).toMatch(
+      /the next re-authentication of this instance ends it\.\nrescind: Stopped/,
+    )
+    expect(stderr).not.toMatch(/end it there/)
+    expect(isAlive()).toBe(true)
+    estate.org.setFaults([])
+    expect((await run('reauthorize', String(instance.id), ...loginForm())).exitCode).toBe(0)
+    expect(isAlive()).toBe(false)
+  })
+
+  it('somebody else is refused before the provider is asked to end anything', async () => {
+    estate.org.setFaults([{ kind: 'hang_before_effect', on: 'revoke' }])
+    const args = ['open-connectors', 'reauthorize', String(instance.id), '--no-browser']
+    const child = spawnRescind(args, { home: home.path, env })
+    await visitLink(child, { as: 'limited' })
+    const { code, stderr } = await child.done
+    expect([code, stderr]).toEqual([3, expect.stringMatching(/another person.*It was disabled/)])
+    expect(estate.org.counters().get('revoke') ?? 0).toBe(0)
+    expect(estate.account.truth.instance(instance.id)?.disabled).toBe(true)
+  })
+
   it('another person is refused with exit 3', async () => {
     const args = ['reauthorize', String(instance.id), '--no-browser', '--json']
     const child = spawnRescind(['open-connectors', ...args], { home: home.path, env })

@@ -2,11 +2,14 @@ import { isRescindError } from '../../core/errors.ts'
 import type { Secret } from '../../core/secret.ts'
 import { findHolders } from './holders.ts'
 import { type Instance, tokensOf } from './instance.ts'
+import type { SoFar } from './left-behind.ts'
 import type { ReauthorizeMeans, ReauthorizeWish } from './reauthorize.ts'
 import { grantsApart, revokeTokenOf } from './revoke-at-provider.ts'
 
-const FORMER_MAY_LIVE =
+const END_IT_THERE =
   'Its former grant may live on at the provider: end it there, where it must not.'
+const NEXT_RUN_ENDS_IT =
+  'Its former grant may live on at the provider: the next re-authentication of this instance ends it.'
 
 /** Returns what earlier runs left that were cut off before they could end it, and says so. */
 export async function keptFormers(
@@ -28,28 +31,45 @@ export async function keptFormers(
 }
 
 /**
- * Ends the grants that a new one replaced: nobody holds them from now on, and they count to their person's.
- *
- * @param formers their refresh tokens; none where the instance showed none
- * @param lives whether one may live of which nobody holds a refresh token
+ * Says that a former grant may live on, and who ends it: the next run, where its token is kept and its end
+ * reaches no other one. Null where none is left.
+ */
+export function formerText(
+  { formers, life, after }: SoFar,
+  before: Instance,
+  means: ReauthorizeMeans,
+): string | null {
+  const { refresh } = tokensOf(after)
+  const isLeft = formers.some((token) => !isSame(token, refresh))
+  if (isLeft && grantsApart(before)) return keptText(means)
+  return life !== 'dead' && (isLeft || formers.length === 0) ? END_IT_THERE : null
+}
+
+function keptText({ formers }: ReauthorizeMeans): string {
+  return formers ? NEXT_RUN_ENDS_IT : END_IT_THERE
+}
+
+/**
+ * Ends the grants that a new one replaced: nobody holds them from now on, and they count to their person's. Also
+ * where they are thought to be dead: a disabled instance says nothing of its grant.
  */
 export async function endFormers(
-  formers: readonly Secret[],
-  lives: boolean,
+  soFar: SoFar,
   before: Instance,
-  after: Instance,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
 ): Promise<void> {
+  const { formers, after } = soFar
   const isApart = grantsApart(before)
   const held = tokensOf(after).refresh
-  const left = formers.filter((token) => !isSame(token, held))
-  const isUnheld = formers.length === 0 || (left.length > 0 && !isApart)
-  if (lives && isUnheld) wish.warn?.(FORMER_MAY_LIVE)
+  if (!isApart || formers.length === 0) {
+    const text = formerText(soFar, before, means)
+    if (text) wish.warn?.(text)
+  }
   for (const token of formers) {
     // Where consents are not apart, its end could be that of the new grant: it was said that it may live.
     const isOver = !isApart || isSame(token, held) || (await endFormer(token, before, wish, means))
-    if (isOver) await means.formers?.forget(means.client.settings.url, before.id, token)
+    if (isOver) await means.formers?.forget(means.client.settings.url, after.id, token)
   }
 }
 
@@ -75,12 +95,9 @@ async function endFormer(
       if (done.isDead) return true
     }
   } catch (error) {
-    if (!isRescindError(error)) {
-      wish.warn?.(FORMER_MAY_LIVE)
-      throw error
-    }
+    if (!isRescindError(error)) throw error
   }
-  wish.warn?.(FORMER_MAY_LIVE)
+  wish.warn?.(keptText(means))
   return false
 }
 

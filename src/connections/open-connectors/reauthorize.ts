@@ -18,7 +18,7 @@ import { type BudgetMeans, countByOwn, countGrants } from './budget.ts'
 import { type OpenConnectorsClient, orThrow } from './client.ts'
 import { codeIn } from './consent.ts'
 import { diagnose } from './diagnose.ts'
-import { endFormers, keptFormers } from './former-grant.ts'
+import { endFormers, formerText, keptFormers } from './former-grant.ts'
 import { type Instance, identityOf, scopesOf, tokensOf } from './instance.ts'
 import { orSayWhatIs, type SoFar } from './left-behind.ts'
 import { appOf, putBody, refuseMasked } from './requests.ts'
@@ -28,6 +28,9 @@ import type { OpenConnectorsMeans } from './traced-send.ts'
 
 /** 256 bits: nobody guesses the state of a login that is under way. */
 const STATE_BYTES = 32
+
+/** A person who stops the run does not stop this; shorter than what a stopped process has left. */
+const DISABLE_MS_MAX = 10_000
 
 /** The path of the article, in its order. */
 export const REAUTHORIZE_STEPS = [
@@ -120,29 +123,36 @@ export async function reauthorizeInstance(
   checkPut(found, firstRoute(client), client)
   await wish.checkCallback?.(client.settings.callbackUrl)
   const link = await linkFor(client, found.elementKey ?? '', signal)
-  const soFar: SoFar = { isRevoked: false, life: 'maybe', formers: [...kept], isGiven: false }
-  const { consented, applied, budget } = await orSayWhatIs(soFar, found, wish, means, async () => {
+  const soFar: SoFar = {
+    ...{ reached: 'before', isRevoked: false, life: 'maybe', formers: [...kept], after: found },
+  }
+  return orSayWhatIs(soFar, found, wish, means, async () => {
     const budget = await killAndCount(soFar, found, wish, means)
     const consented = await askCode(found, wish, means, link)
     await remember(found.id, right, means)
-    return { budget, consented, applied: await applyOrAgain(consented, soFar, wish, means) }
+    const applied = await applyOrAgain(consented, soFar, wish, means)
+    const { instance: after, route } = applied
+    Object.assign(soFar, { reached: 'grant', after })
+    // Nothing that may fail or take long comes between a new grant and its check.
+    const compared = await checkGrant(right, soFar, found, wish, means).finally(() =>
+      moveTo(after.id, found.id, right, soFar, means),
+    )
+    soFar.reached = 'right'
+    await means.owners?.forget(client.settings.url, after.id)
+    const wasDisabled = [consented.before, applied.before].some((one) => one.disabled === true)
+    // Whether a new code lifts the lock is not documented: it is looked at.
+    await enableIfNeeded(after, wish, means)
+    await endFormers(soFar, found, wish, means)
+    soFar.reached = 'end'
+    await confirmAlive(after, means, (text) => wish.step('alive', text))
+    const [was, is] = [tokensOf(found), tokensOf(after)]
+    return {
+      ...{ instance: after.id, route, wasDisabled, budget, ...compared },
+      idKept: found.id === after.id,
+      elementTokenKept: found.token?.reveal() === after.token?.reveal(),
+      refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
+    }
   })
-  // Also where it is thought to be dead: a disabled instance says nothing of its grant.
-  await endFormers(soFar.formers, soFar.life !== 'dead', found, applied.instance, wish, means)
-  const wasDisabled = [consented.before, applied.before].some(({ disabled }) => disabled === true)
-  // Whether a new code lifts the lock is not documented: it is looked at.
-  await enableIfNeeded(applied.instance, wish, means)
-  const { changes, sameIdentity } = await checkGrant(right, applied.instance, wish, means)
-  await means.owners?.forget(client.settings.url, found.id)
-  await confirmAlive(applied.instance, means, (text) => wish.step('alive', text))
-  const [was, is] = [tokensOf(found), tokensOf(applied.instance)]
-  return {
-    ...{ instance: applied.instance.id, route: applied.route, wasDisabled, changes, budget },
-    sameIdentity,
-    idKept: found.id === applied.instance.id,
-    elementTokenKept: found.token?.reveal() === applied.instance.token?.reveal(),
-    refreshTokenChanged: was.refresh?.reveal() !== is.refresh?.reveal(),
-  }
 }
 
 /** Found before anything is changed: what is wrong with a tenant must not come between a new grant and its check. */
@@ -238,6 +248,24 @@ async function remember(
 ): Promise<void> {
   if (identity === null) return
   await owners?.write(client.settings.url, instance, JSON.stringify({ ...identity, scopes }))
+}
+
+/** What is remembered goes on under the id that the platform shows now. */
+async function moveTo(
+  id: number,
+  before: number,
+  right: GrantFacts,
+  soFar: SoFar,
+  means: ReauthorizeMeans,
+): Promise<void> {
+  if (id === before) return
+  const { owners, formers, client } = means
+  await remember(id, right, means)
+  await owners?.forget(client.settings.url, before)
+  for (const token of soFar.formers) {
+    await formers?.keep(client.settings.url, id, token)
+    await formers?.forget(client.settings.url, before, token)
+  }
 }
 
 function idsOf({ org, user }: Identity): string {
@@ -351,7 +379,7 @@ async function applyOrAgain(
       const isKept = soFar.formers.some((one) => one.reveal() === refresh.reveal())
       if (!isKept) soFar.formers.push(refresh)
     }
-    soFar.isGiven = true
+    soFar.reached = 'code'
     return applyCode(to, code, route, means)
   }
 
@@ -371,30 +399,44 @@ function notApplied({ id }: Instance, route: Route, why: string): RescindError {
 /** A grant of somebody else must not go on under this instance: it is disabled, and that is said. */
 async function checkGrant(
   right: GrantFacts,
-  after: Instance,
+  soFar: SoFar,
+  found: Instance,
   wish: ReauthorizeWish,
   means: ReauthorizeMeans,
 ): Promise<Pick<Reauthorized, 'changes' | 'sameIdentity'>> {
   const { client, signal } = means
+  const { after } = soFar
   const shown = factsOf(after)
   // The platform may show somebody, and hold the tokens of somebody else.
   const told = await askWhose(after, means)
   const changes = compareGrants(right, { ...shown, identity: told ?? shown.identity })
   const refused = changes.filter((change) => !wish.accept.includes(change))
   if (refused.length === 0) {
+    signal?.throwIfAborted()
     const isOther = changes.some((change) => change !== 'fewer_scopes')
     const isTold = told !== null && right.identity !== null
     return { changes, sameIdentity: isOther ? false : isTold ? true : null }
   }
-  const disabled = await client.disable(after, signal)
-  const end = disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
+  const end = await disableAnyway(after, client)
   // From now on the instance shows the wrong person.
   const named = right.identity === null ? '' : ` with --identity=${idsOf(right.identity)}`
   const what = refused.map(describeChange).join(', and ')
+  const former = formerText(soFar, found, means)
+  soFar.reached = 'end'
   throw new ChangedGrant(
-    `Instance ${after.id} has a new grant, but ${what}. ${end}. Re-authenticate it as the right account${named}, or accept this one with --accept-change=${refused[0]}.`,
+    [
+      `Instance ${after.id} has a new grant, but ${what}. ${end}. Re-authenticate it as the right account${named}, or accept this one with --accept-change=${refused[0]}.`,
+      ...(former === null ? [] : [former]),
+    ].join(' '),
     refused,
   )
+}
+
+async function disableAnyway(instance: Instance, client: OpenConnectorsClient): Promise<string> {
+  const late = AbortSignal.timeout(DISABLE_MS_MAX)
+  const disabled = await client.disable(instance, late).catch(() => null)
+  if (disabled === null) return 'Whether it was disabled is not known: look, and do it by hand'
+  return disabled.ok ? 'It was disabled' : 'It could NOT be disabled: do it by hand'
 }
 
 /**

@@ -216,6 +216,91 @@ describe('a former grant outlives no run that was cut off', () => {
 const asLimited: ReauthorizeWish['consent'] = async ({ url }) =>
   callbackIn((await estate.consentAt(url, { as: 'limited' })).href)
 
+describe('a new grant of somebody else', () => {
+  it('is disabled before the former one is touched, which the next run ends', async () => {
+    const right = tokenNow()
+    const { message } = await refused({ consent: asLimited })
+    expect(message).toMatch(
+      /another person.* It was disabled\. .*the next re-authentication of this instance ends it\.$/,
+    )
+    expect(textsOf('revoke')).toEqual(['nothing: the grant is taken as it is'])
+    const wrong = tokenNow()
+    expect([isAlive(right), isAlive(wrong), await kept()]).toEqual([true, true, [right]])
+    await reauthorize()
+    expect([right, wrong, tokenNow()].map(isAlive)).toEqual([false, false, true])
+    expect(await kept()).toEqual([])
+  })
+
+  it('is disabled also where the run is stopped as soon as it is there', async () => {
+    const stop = new AbortController()
+    const step = (name: string) => void (name === 'apply' && stop.abort())
+    const tenantsOf = () => [connectionTenant(salesforceTenant(estate.org))]
+    const { signal } = stop
+    const { code } = await refused({ consent: asLimited, step }, { signal, tenantsOf })
+    expect([code, truth()?.disabled]).toEqual(['reconnect_refused', true])
+  })
+
+  it('whose disabling is not answered is said to be looked at', async () => {
+    estate.account.setFaults([{ kind: 'reset_before_effect', on: 'disable' }])
+    const { code, message } = await refused({ consent: asLimited })
+    expect([code, message]).toEqual([
+      ...['reconnect_refused', expect.stringMatching(/Whether it was disabled is not known: look/)],
+    ])
+  })
+
+  it('under another id is remembered, with the former one, by that id', async () => {
+    const right = tokenNow()
+    estate.account.setSwitches({ idOnReauth: 'new' })
+    await refused({ consent: asLimited })
+    estate.account.setSwitches({ idOnReauth: 'kept' })
+    const next = instance.id + 1
+    const { code } = await refused({ instance: next, consent: asLimited })
+    expect(code).toBe('reconnect_refused')
+    await reauthorize({ instance: next })
+    expect([isAlive(right), await kept()]).toEqual([false, []])
+  })
+})
+
+describe('a run that is stopped after the new grant', () => {
+  const stoppedAt = async (name: string, more: Partial<ReauthorizeMeans> = {}) => {
+    const stop = new AbortController()
+    const step = (one: string, text: string) => {
+      steps.push([one, text])
+      if (one === name && !/^nothing/.test(text)) stop.abort()
+    }
+    const { signal } = stop
+    await expect(reauthorize({ step }, { signal, ...more })).rejects.toThrow('aborted')
+    return warnings.at(-1)
+  }
+  const AGAIN =
+    /has a new grant, and whose it is was not looked at: run rescind open-connectors reauthorize \d+ again\. Its former/
+
+  it('before it is known whose that is says so, and the next run ends the former one', async () => {
+    const token = tokenNow()
+    const said = await stoppedAt('apply')
+    expect(said).toMatch(AGAIN)
+    expect(said).toMatch(/the next re-authentication of this instance ends it\.$/)
+    expect([isAlive(token), await kept()]).toEqual([true, [token]])
+    await reauthorize()
+    expect([isAlive(token), await kept()]).toEqual([false, []])
+  })
+
+  it('says to end the former one where nobody keeps it', async () => {
+    const said = await stoppedAt('apply', { formers: undefined })
+    expect([said, said]).toEqual([
+      ...[
+        expect.stringMatching(AGAIN),
+        expect.stringMatching(/end it there, where it must not\.$/),
+      ],
+    ])
+  })
+
+  it('after the former one is ended says that it was not called', async () => {
+    const said = await stoppedAt('revoke')
+    expect(said).toMatch(/has a new grant, and whether it works was not looked at/)
+  })
+})
+
 describe('whose the new grant is, the provider is asked', () => {
   const tenantsOf = () => [connectionTenant(salesforceTenant(estate.org))]
   /** The instance gets the tokens of a neighbour of another person, and shows its own owner. */

@@ -152,11 +152,16 @@ describe('the whole path of the article, by API', () => {
       expect(warnings).toEqual([])
     })
 
-    it('is revoked where the new one is refused; and so is that one, when the right person is back', async () => {
+    it('is left where the new one is refused, which is said; that one ends when the right person is back', async () => {
       const [right, code] = [former(), 'reconnect_refused']
-      await expect(reauthorize({ revoke: null, consent: limited })).rejects.toMatchObject({ code })
+      await expect(reauthorize({ revoke: null, consent: limited })).rejects.toMatchObject({
+        ...{
+          code,
+          message: expect.stringMatching(/former grant may live on at the provider: end/),
+        },
+      })
       const wrong = former()
-      expect([await isAlive(right), await isAlive(wrong)]).toEqual([false, true])
+      expect([await isAlive(right), await isAlive(wrong)]).toEqual([true, true])
       const { userId: user } = estate.org.credentials.admin
       const identity = { org: estate.org.organizationId, user, name: null }
       await reauthorize({ revoke: null, identity })
