@@ -19,6 +19,8 @@ const WAIT_MS = 500
 const REVOKE_MS = 30_000
 /** Who asks the provider has ended by then, or was cut off. */
 const FINISHED_AFTER_MS = 2 * REVOKE_MS
+/** Whose a grant is is asked for no longer: the time is for its end. */
+const WHOSE_MS = 5_000
 /** A provider that is well has answered by then: of a longer wait the caller is told. */
 const TOLD_AFTER_MS = 1_000
 
@@ -130,8 +132,10 @@ export function createDisconnecting(parts: VaultParts) {
     { signal }: Patience,
   ): Promise<string | null> => {
     if (identity !== null || access === null || traits.grantsApart) return identity
-    const probe = await way.probe(app, access, { http, signal })
-    return probe.verdict === 'alive' && probe.identity ? JSON.stringify(probe.identity) : null
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(WHOSE_MS)])
+    // Who does not say by then leaves it unknown.
+    const probe = await way.probe(app, access, { http, signal: inTime }).catch(() => null)
+    return probe?.verdict === 'alive' && probe.identity ? JSON.stringify(probe.identity) : null
   }
 
   /** There is nobody to ask. */
@@ -253,9 +257,11 @@ function isToBeAskedAgain({ revoked, alreadyDead, status }: RevokeAnswer): boole
   return (revoked === 'unknown' && !alreadyDead) || status === 503 || status === 429
 }
 
-/** Where a dead token is refused, one that is taken was alive until then: it has no successor. */
+/** Where a spent token is refused, one that is taken was alive until then: it has no successor. */
 function isOfUnspent({ traits }: ConnectionTenant, answer: RevokeAnswer | undefined): boolean {
-  return traits.revokesTwice === 'refused' && answer?.revoked === 'yes' && !answer.alreadyDead
+  const { revokesTwice, replayKills, graceMs } = traits
+  const refusesSpent = revokesTwice === 'refused' && replayKills && graceMs === 0
+  return refusesSpent && answer?.revoked === 'yes' && !answer.alreadyDead
 }
 
 /** All of them must be dead. */

@@ -116,6 +116,7 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
     const means = { accept: options.acceptChanges, receivers: webhooks, signal }
     const parts = createConnectionParts(vaultParts, means)
     flush = async () => {
+      await parts.vault.renewing.land()
       for (const error of (await parts.health.flush()).values()) onTrouble(error)
     }
     const api = createConnectionsApi({ ...parts, store, basePath, onTrouble })

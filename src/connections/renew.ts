@@ -302,6 +302,10 @@ export function createRenewing(parts: VaultParts) {
       }
       return failed
     },
+    /** Waits for the refreshes that are under way, whose tokens nobody else would store. */
+    async land(): Promise<void> {
+      await Promise.allSettled([...flights.values()].map(({ landed }) => landed))
+    },
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }

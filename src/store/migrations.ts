@@ -188,7 +188,9 @@ const FORMER_GRANTS: readonly string[] = [
 
 /** Whose a grant of OAuth 2.0 is was told with the host of its userinfo, and not with its issuer: it is asked again. */
 async function forgetOriginIdentities(db: Kysely<unknown>): Promise<void> {
-  await sql`UPDATE connection SET identity = NULL WHERE provider = 'oauth2'`.execute(db)
+  // Of one that waits for its owner nobody could say it: there the host stays, and a reconnect is compared with it.
+  await sql`UPDATE connection SET identity = NULL
+    WHERE provider = 'oauth2' AND state IN ('connected', 'degraded')`.execute(db)
   await sql`UPDATE superseded_token SET identity = NULL WHERE connection IN
     (SELECT no FROM connection WHERE provider = 'oauth2')`.execute(db)
 }

@@ -284,6 +284,21 @@ describe('tokens that the disconnect does not hold are not taken for dead', () =
     expect((await world.vault.get(id)).state).toBe('revoked')
   })
 
+  test.each([
+    ['refused, so that one that is taken had no successor', true, 0, YES],
+    ['taken in its grace too', true, 1_800_000, { revokedAtProvider: 'unknown', mayLive: true }],
+    ['taken for as long as it likes', false, 0, { revokedAtProvider: 'unknown', mayLive: true }],
+  ])(
+    'a refresh was cut off where a spent token is %s',
+    async (_title, replayKills, graceMs, told) => {
+      const traits = { rotation: 'always', revokesTwice: 'refused', revokeRefresh: 'token' }
+      const options = { ...traits, replayKills, graceMs }
+      const { vault, store, id } = await openGrantWorld({ rotates: true, leaseMs: 300, options })
+      await store.connections.update(id, () => ({ set: { intent: 'sent', intent_at: 1 } }))
+      expect(await vault.disconnect(id)).toMatchObject(told)
+    },
+  )
+
   test('new tokens that could not be stored are revoked', async () => {
     const disk = tokenDisk()
     await using world = await openConnectionWorld(disk)
@@ -317,4 +332,12 @@ describe('tokens that the disconnect does not hold are not taken for dead', () =
     expect(world.org.truth.isAlive(deleteToken)).toBe(false)
     expect(await other.vault.disconnect(id)).toMatchObject(YES)
   })
+})
+
+test('a provider that does not say whose a grant is holds up no revocation', async () => {
+  const { vault, store, faults, id, alive } = await openGrantWorld({ together: true })
+  await store.connections.update(id, () => ({ set: { identity: null } }))
+  faults.set('/userinfo', [{ slowMs: 60_000 }])
+  expect(await vault.disconnect(id)).toMatchObject(YES)
+  expect(alive()).toEqual([false])
 })

@@ -155,3 +155,21 @@ test('a store of before, where the organization was the host of the userinfo: it
   })
   expect(await consent(id)).toMatchObject({ kind: 'reconnected', changes: [] })
 })
+
+test('of a connection that waits for its owner it stays: somebody else is refused as before', async () => {
+  const which = { suffix: '/realms/acme', userinfo: 'issuer' } as const
+  const before = await openAt(which)
+  const { id } = await before.reauthorizing.create({ tenant: 'idp', owner: 'acme' })
+  await before.consent(id)
+  {
+    using raw = new DatabaseSync(join(home.path, 'rescind.db'))
+    raw
+      .prepare("UPDATE connection SET state = ?, identity = json_set(identity, '$.org', ?)")
+      .run('reconnect_needed', server.url)
+    raw.exec("DELETE FROM kysely_migration WHERE name = '0007_issuer_identity'")
+  }
+  await open?.[Symbol.asyncDispose]()
+  const { consent } = await openAt(which)
+  person = 'eve'
+  expect((await consent(id)).kind).toBe('changed')
+})

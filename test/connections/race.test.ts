@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { openConnections } from '../../src/connections/index.ts'
 import { ask, race, startChild } from './race.ts'
 import type { ChildOptions } from './race-child.ts'
 import { type ConnectionWorld, openConnectionWorld } from './world.ts'
@@ -153,4 +154,23 @@ describe('a holder whose refresh another process has taken over', () => {
       ...{ state: 'connected', cause: null, intent: 'sent' },
     })
   })
+})
+
+test('a host that closes waits for a refresh that is under way, whose token would be lost', async () => {
+  await using world = await openConnectionWorld()
+  const { id, deleteToken } = await world.connect()
+  const { url, provider, app } = world.tenant
+  const options = {
+    home: world.home,
+    tenants: { [world.tenant.name]: { provider, url, app: app! } },
+  }
+  const host = await openConnections(options)
+  world.org.setFaults([{ kind: 'slow', ms: 1_000, on: 'token', nth: 1 }])
+  const asked = host.vault.accessToken(id)
+  await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+  await host.close()
+  expect((await asked).token.isEmpty).toBe(false)
+  expect(await world.vault.get(id)).toMatchObject({ state: 'connected', cause: null })
+  expect((await world.vault.renew(id)).state).toBe('connected')
+  expect(world.org.truth.isAlive(deleteToken)).toBe(true)
 })

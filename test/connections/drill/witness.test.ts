@@ -29,7 +29,6 @@ describe.concurrent('refreshes of others, while a dead connection is called, are
       'another app, and a token of no grant',
       async (world) => ({ app: anotherApp(world), token: BOGUS }),
     ],
-    ['the same app, and a token of no grant', async ({ app }) => ({ app, token: BOGUS })],
     [
       'the same app, and another grant of the same person',
       async ({ app, grant }) => ({ app, token: (await grant()).refresh }),
@@ -57,6 +56,23 @@ describe.concurrent('refreshes of others, while a dead connection is called, are
     const drilled = await drill(world, { depth: 'refresh', platform: busy })
     expect(drilled.verdict, story(drilled)).toBe('passed')
     expect(drilled.step(6)?.evidence).toMatchObject({ refreshes: { platform: 1, provider: 1 } })
+  })
+})
+
+test('a platform that storms with a spoilt token fails', async () => {
+  const { platform, ...world } = await openVaultWorld()
+  const { way, means } = world.direct
+  const storming: Platform = {
+    ...platform,
+    async call() {
+      await way.refresh(world.app, BOGUS, means)
+      return platform.call()
+    },
+  }
+  const drilled = await drill(world, { depth: 'refresh', platform: storming })
+  expect(drilled.step(6)).toMatchObject({
+    verdict: 'fail',
+    why: expect.stringMatching(/refreshes/),
   })
 })
 
