@@ -100,7 +100,7 @@ export async function start(origin: string, home: string, crm: Omit<TenantOption
 if (import.meta.main) {
   const origin = 'http://127.0.0.1:8080'
   const { CRM_URL = '', CRM_CLIENT_ID = '', CRM_SECRET = '' } = process.env
-  await start(origin, '.rescind', {
+  const { close } = await start(origin, '.rescind', {
     url: CRM_URL,
     app: {
       ...{ clientId: CRM_CLIENT_ID, clientSecret: new Secret(CRM_SECRET) },
@@ -112,4 +112,6 @@ if (import.meta.main) {
   console.log(
     `The platform is at ${origin}. Invite: curl -X POST ${origin}/customers/acme/invitation`,
   )
+  // A refresh that is under way is waited for: its token would be lost.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void close())
 }

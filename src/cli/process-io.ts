@@ -3,8 +3,11 @@ import { systemClock } from '../core/clock.ts'
 import { EXIT } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
-/** A command that does not end after its signal has this long before the process is ended. */
-const EXIT_GRACE_MS = 20_000
+/**
+ * A command that does not end after its signal has this long before the process is ended: longer than one
+ * request may take, whose answer may hold a token.
+ */
+const EXIT_GRACE_MS = 40_000
 
 /**
  * The process as commands see it. The first SIGINT or SIGTERM asks the command to stop; the second

@@ -1,3 +1,4 @@
+import { RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, HeldToken, Identity } from '../providers/connection-way.ts'
 import type {
@@ -58,6 +59,7 @@ export function createRenewing(parts: VaultParts) {
   const { store, clock } = parts
   const flights = new Map<string, Flight>()
   const unstored = new Map<string, () => Promise<ConnectionRow>>()
+  let isClosing = false
 
   const run = async (id: string, stale: number): Promise<ConnectionRow> => {
     await flush(id)
@@ -67,6 +69,8 @@ export function createRenewing(parts: VaultParts) {
     const tenant = parts.tenantOf(known.tenant)
     const lease = watchLease(parts)
     for (;;) {
+      // What is begun now would be answered when nobody can store it any more.
+      if (isClosing) throw closing()
       const begun = await begin(id, stale, lease.overruled())
       if (begun.kind === 'newest') return begun.row
       if (begun.kind === 'held') {
@@ -302,13 +306,23 @@ export function createRenewing(parts: VaultParts) {
       }
       return failed
     },
-    /** Waits for the refreshes that are under way, whose tokens nobody else would store. */
+    /** Waits for the refreshes that are under way, whose tokens nobody else would store; none begins any more. */
     async land(): Promise<void> {
-      await Promise.allSettled([...flights.values()].map(({ landed }) => landed))
+      isClosing = true
+      while (flights.size > 0) {
+        await Promise.allSettled([...flights.values()].map(({ landed }) => landed))
+      }
     },
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }
+}
+
+function closing(): RescindError {
+  return new RescindError(
+    'store_closed',
+    'The connections are being closed: no refresh is begun any more. Ask again after the next start.',
+  )
 }
 
 export type Renewing = ReturnType<typeof createRenewing>

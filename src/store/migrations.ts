@@ -9,7 +9,6 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004_superseded_tokens': { up: createSuperseded },
   '0005_superseded_identity': { up: addSupersededIdentity },
   '0006_former_grants': { up: createFormerGrants },
-  '0007_issuer_identity': { up: forgetOriginIdentities },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -185,12 +184,3 @@ const FORMER_GRANTS: readonly string[] = [
     PRIMARY KEY (platform, instance, fingerprint))`,
   ...sealedByKeyOf('former_grant', 'sealed'),
 ]
-
-/** Whose a grant of OAuth 2.0 is was told with the host of its userinfo, and not with its issuer: it is asked again. */
-async function forgetOriginIdentities(db: Kysely<unknown>): Promise<void> {
-  // Of one that waits for its owner nobody could say it: there the host stays, and a reconnect is compared with it.
-  await sql`UPDATE connection SET identity = NULL
-    WHERE provider = 'oauth2' AND state IN ('connected', 'degraded')`.execute(db)
-  await sql`UPDATE superseded_token SET identity = NULL WHERE connection IN
-    (SELECT no FROM connection WHERE provider = 'oauth2')`.execute(db)
-}

@@ -20,8 +20,8 @@ async function openHome({ onTestFinished }: TestContext) {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds() && tries < 1_500; tries += 1) {
-    await new Promise((wait) => setTimeout(wait, 20))
+  for (let tries = 0; !holds() && tries < 6_000; tries += 1) {
+    await new Promise((wait) => setTimeout(wait, 5))
   }
 }
 
@@ -398,7 +398,7 @@ describe.concurrent('rescind drill', () => {
     const owner = whose()
     const faults = ['wrong-person', 'five-failures'].flatMap((one) => ['--inject', one])
     const args = ['drill', instance, '--via', 'open-connectors', ...faults, ...FORM, '--out', out]
-    org.setFaults([{ kind: 'slow', on: 'any', ms: 60 }])
+    org.setFaults([{ kind: 'slow', on: 'any', ms: 120 }])
     const child = spawnRescind(args, { home, env })
     await until(() => whose() !== owner)
     child.process.kill('SIGKILL')

@@ -366,8 +366,6 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
       raw.exec("DELETE FROM kysely_migration WHERE name >= '0005_superseded_identity'")
     }
     await using later = await openVault({ home, tenants })
-    // Learns whose it is anew.
-    await later.health.check(other)
     expect(await later.vault.disconnect(id)).toMatchObject({ mayLive: true })
     expect(alive()).toEqual([true, true, false])
     expect((await vault.renew(other)).state).toBe('connected')

@@ -1,5 +1,3 @@
-import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { Secret } from '../../src/core/secret.ts'
@@ -136,40 +134,4 @@ test('another realm at the same host is another organization, whatever its ids',
   }))
   expect((await health.check(id)).connection.cause?.code).toBe('identity_changed')
   expect(await consent(id)).toMatchObject({ kind: 'changed', changes: ['another_org'] })
-})
-
-test('a store of before, where the organization was the host of the userinfo: it is asked again', async () => {
-  const which = { suffix: '/realms/acme', userinfo: 'issuer' } as const
-  const before = await openAt(which)
-  const { id } = await before.reauthorizing.create({ tenant: 'idp', owner: 'acme' })
-  await before.consent(id)
-  {
-    using raw = new DatabaseSync(join(home.path, 'rescind.db'))
-    raw.prepare("UPDATE connection SET identity = json_set(identity, '$.org', ?)").run(server.url)
-    raw.exec("DELETE FROM kysely_migration WHERE name = '0007_issuer_identity'")
-  }
-  await open?.[Symbol.asyncDispose]()
-  const { health, consent } = await openAt(which)
-  expect((await health.check(id)).connection).toMatchObject({
-    ...{ state: 'connected', identity: { org: issuerOf() } },
-  })
-  expect(await consent(id)).toMatchObject({ kind: 'reconnected', changes: [] })
-})
-
-test('of a connection that waits for its owner it stays: somebody else is refused as before', async () => {
-  const which = { suffix: '/realms/acme', userinfo: 'issuer' } as const
-  const before = await openAt(which)
-  const { id } = await before.reauthorizing.create({ tenant: 'idp', owner: 'acme' })
-  await before.consent(id)
-  {
-    using raw = new DatabaseSync(join(home.path, 'rescind.db'))
-    raw
-      .prepare("UPDATE connection SET state = ?, identity = json_set(identity, '$.org', ?)")
-      .run('reconnect_needed', server.url)
-    raw.exec("DELETE FROM kysely_migration WHERE name = '0007_issuer_identity'")
-  }
-  await open?.[Symbol.asyncDispose]()
-  const { consent } = await openAt(which)
-  person = 'eve'
-  expect((await consent(id)).kind).toBe('changed')
 })

@@ -166,9 +166,14 @@ test('a host that closes waits for a refresh that is under way, whose token woul
   }
   const host = await openConnections(options)
   world.org.setFaults([{ kind: 'slow', ms: 1_000, on: 'token', nth: 1 }])
+  const { id: other } = await world.connect('other')
   const asked = host.vault.accessToken(id)
   await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
-  await host.close()
+  const closed = host.close()
+  // Begun now, it would be answered when nobody can store it.
+  const late = host.vault.accessToken(other).catch(({ code }) => code)
+  await closed
+  expect(await late).toBe('store_closed')
   expect((await asked).token.isEmpty).toBe(false)
   expect(await world.vault.get(id)).toMatchObject({ state: 'connected', cause: null })
   expect((await world.vault.renew(id)).state).toBe('connected')

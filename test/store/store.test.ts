@@ -68,7 +68,6 @@ describe('opening', () => {
       { name: '0004_superseded_tokens' },
       { name: '0005_superseded_identity' },
       { name: '0006_former_grants' },
-      { name: '0007_issuer_identity' },
     ])
   })
 
