@@ -46,6 +46,8 @@ export interface Context {
   means(): Promise<Means>
   /** Logs in to a tenant. The session is closed with the context. */
   session(tenant: TenantConfig): Promise<ProviderSession>
+  /** Work to be done before the way out and the store are closed. */
+  atClose(work: () => Promise<void>): void
   close(): Promise<void>
 }
 
@@ -54,7 +56,7 @@ export function openContext(io: Io, options: TenantOptions): Context {
   const output = openOutput(io, options)
   const config = loadConfig({ env: io.env, cwd: io.cwd, file: options.config })
   const http = createHttp({ clock: io.clock, acceptRisk: options.acceptRisk })
-  const sessions: ProviderSession[] = []
+  const atClose: (() => Promise<void>)[] = []
   let opening: Promise<Store> | undefined
   const store = () => {
     const { RESCIND_KEY: key, RESCIND_VAULT_KEY: current } = io.env
@@ -93,11 +95,12 @@ export function openContext(io: Io, options: TenantOptions): Context {
     means,
     async session(tenant) {
       const session = await findProvider(tenant.provider).open(tenant, await means())
-      sessions.push(session)
+      atClose.push(() => session.close())
       return session
     },
+    atClose: (work) => void atClose.push(work),
     async close() {
-      for (const session of sessions) await session.close()
+      for (const work of atClose) await work()
       await http.close()
       await (await opening?.catch(() => undefined))?.close()
     },

@@ -36,7 +36,11 @@ export async function openVault(context: Context): Promise<OpenVault> {
   }
   const receivers = config.receivers()
   const accept = config.connections()?.acceptChanges
-  return { parts, ...createConnectionParts(parts, { accept, receivers, signal }) }
+  const opened = createConnectionParts(parts, { accept, receivers, signal })
+  context.atClose(async () => {
+    for (const { message } of (await opened.land()).values()) output.note(message)
+  })
+  return { parts, ...opened }
 }
 
 /**

@@ -4,10 +4,10 @@ import { EXIT } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
 /**
- * A command that does not end after its signal has this long before the process is ended: longer than one
- * request may take, whose answer may hold a token.
+ * A command that does not end after its signal has this long before the process is ended: longer than a
+ * provider may take to give a token and to say whose it is, at two requests of 30 seconds.
  */
-const EXIT_GRACE_MS = 40_000
+const EXIT_GRACE_MS = 75_000
 
 /**
  * The process as commands see it. The first SIGINT or SIGTERM asks the command to stop; the second

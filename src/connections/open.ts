@@ -41,6 +41,11 @@ export interface OpenConnectionsOptions extends StoreOptions {
 
 /** What is done with connections. */
 export interface ConnectionParts {
+  /**
+   * Waits for what is under way at providers, and stores what is in memory alone, which goes with the
+   * process; returns of which connections it could not be stored, with why. Nothing is begun any more.
+   */
+  land(): Promise<ReadonlyMap<string, Error>>
   readonly vault: Vault
   readonly health: Health
   readonly watch: Watch
@@ -76,6 +81,10 @@ export function createConnectionParts(
   const vault = createVault(parts)
   const health = createHealth(parts, vault)
   return {
+    async land() {
+      await vault.underWay.land()
+      return health.flush()
+    },
     ...{ vault, health, watch: createWatch(parts, health) },
     notices: createNotices({ store, http, clock, random, receivers, signal }),
     reauthorizing: createReauthorizing(parts, vault, { accept }),
@@ -98,12 +107,11 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
   const opened = await openStore(options)
   const { connections: store, close: closeStore } = opened
   let running: Promise<void> | undefined
-  /** Memory goes with the host. */
-  let flush = async (): Promise<void> => {}
+  let land = async (): Promise<void> => {}
   const close = async () => {
     ended.abort()
     await running
-    await flush()
+    await land()
     await closeStore()
     await http.close()
   }
@@ -115,9 +123,8 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
     }
     const means = { accept: options.acceptChanges, receivers: webhooks, signal }
     const parts = createConnectionParts(vaultParts, means)
-    flush = async () => {
-      await parts.vault.renewing.land()
-      for (const error of (await parts.health.flush()).values()) onTrouble(error)
+    land = async () => {
+      for (const error of (await parts.land()).values()) onTrouble(error)
     }
     const api = createConnectionsApi({ ...parts, store, basePath, onTrouble })
     const run = () => {

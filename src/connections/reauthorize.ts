@@ -206,7 +206,7 @@ export function createReauthorizing(
   }
   return {
     expire,
-    callback,
+    callback: (answer) => vault.underWay.run(() => callback(answer)),
     async create({ tenant, owner, tags = [] }) {
       checkNames({ owner, tags })
       const { provider } = parts.tenantOf(tenant)

@@ -1,4 +1,3 @@
-import { RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, HeldToken, Identity } from '../providers/connection-way.ts'
 import type {
@@ -14,6 +13,7 @@ import { notStored, notUsable, unwell } from './refusals.ts'
 import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
 import { judgeRefresh } from './taxonomy.ts'
 import { asConnection, eventOf, moveTo } from './transitions.ts'
+import type { UnderWay } from './under-way.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
 
 /** A token is changed this long before it ends, or after three quarters of its life. */
@@ -55,11 +55,10 @@ const OF_THE_PROBE: readonly (CauseCode | undefined)[] = [
  * 5. An access token with no refresh token behind it is left as it is until its end: whether it lives
  *    before that a check tells, and nobody's word of one refusal.
  */
-export function createRenewing(parts: VaultParts) {
+export function createRenewing(parts: VaultParts, underWay: UnderWay) {
   const { store, clock } = parts
   const flights = new Map<string, Flight>()
   const unstored = new Map<string, () => Promise<ConnectionRow>>()
-  let isClosing = false
 
   const run = async (id: string, stale: number): Promise<ConnectionRow> => {
     await flush(id)
@@ -69,8 +68,8 @@ export function createRenewing(parts: VaultParts) {
     const tenant = parts.tenantOf(known.tenant)
     const lease = watchLease(parts)
     for (;;) {
-      // What is begun now would be answered when nobody can store it any more.
-      if (isClosing) throw closing()
+      // It may have been waited for long.
+      underWay.check()
       const begun = await begin(id, stale, lease.overruled())
       if (begun.kind === 'newest') return begun.row
       if (begun.kind === 'held') {
@@ -290,7 +289,7 @@ export function createRenewing(parts: VaultParts) {
     if (flight && flight.stale >= stale) return flight.landed
     // Begun for older tokens than those that were refused since: it may bring the very ones.
     if (flight) return flight.landed.then((row) => (row.version > stale ? row : renew(id, stale)))
-    const landed = run(id, stale).finally(() => flights.delete(id))
+    const landed = underWay.run(() => run(id, stale)).finally(() => flights.delete(id))
     flights.set(id, { stale, landed })
     return landed
   }
@@ -306,23 +305,9 @@ export function createRenewing(parts: VaultParts) {
       }
       return failed
     },
-    /** Waits for the refreshes that are under way, whose tokens nobody else would store; none begins any more. */
-    async land(): Promise<void> {
-      isClosing = true
-      while (flights.size > 0) {
-        await Promise.allSettled([...flights.values()].map(({ landed }) => landed))
-      }
-    },
     isUnderWay: (id: string) => flights.has(id),
     isUnstored: (id: string) => unstored.has(id),
   }
-}
-
-function closing(): RescindError {
-  return new RescindError(
-    'store_closed',
-    'The connections are being closed: no refresh is begun any more. Ask again after the next start.',
-  )
 }
 
 export type Renewing = ReturnType<typeof createRenewing>

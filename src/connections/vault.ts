@@ -11,6 +11,7 @@ import { checkNames } from './names.ts'
 import { connectionUnknown, notUsable, tokenTaken, unwell } from './refusals.ts'
 import { createRenewing, type Renewing, timesOf } from './renew.ts'
 import { asConnection, asEvent, eventOf, moveTo } from './transitions.ts'
+import { createUnderWay, type UnderWay } from './under-way.ts'
 import type { VaultParts } from './vault-parts.ts'
 
 /** Rows a page of a list. */
@@ -92,12 +93,14 @@ export interface Vault {
   /** The connection as it is shown now, from its row. */
   readonly shown: (row: ConnectionRow) => Connection
   readonly renewing: Renewing
+  readonly underWay: UnderWay
 }
 
 /** Opens the vault on a store. */
 export function createVault(parts: VaultParts): Vault {
   const { store, clock } = parts
-  const renewing = createRenewing(parts)
+  const underWay = createUnderWay()
+  const renewing = createRenewing(parts, underWay)
   const budget = createBudget(parts)
   const adopt = createAdopting(parts)
   const disconnecting = createDisconnecting(parts)
@@ -122,7 +125,7 @@ export function createVault(parts: VaultParts): Vault {
     return row
   }
   return {
-    ...{ shown, renewing },
+    ...{ shown, renewing, underWay },
     async create(wish) {
       const { tenant, owner, tags = [], accessToken, refreshToken, identity = null } = wish
       checkNames({ owner, tags })
@@ -222,11 +225,12 @@ export function createVault(parts: VaultParts): Vault {
     giveUpReconnect: (id, cause) =>
       update(id, (row) => (row.state === 'reconnecting' ? failedReconnect(row, cause) : null)),
     adopt: async (id, fresh) => shown(await budget.warn(await adopt(id, fresh))),
-    async disconnect(id) {
-      // What is in memory alone lives, and would be passed over.
-      await renewing.flush(id)
-      return disconnecting.disconnect(await read(id))
-    },
+    disconnect: (id) =>
+      underWay.run(async () => {
+        // What is in memory alone lives, and would be passed over.
+        await renewing.flush(id)
+        return disconnecting.disconnect(await read(id))
+      }),
     replaced: async (id) => (await store.superseded(await read(id))).length,
     budget: async (id) => budget.count(await read(id)),
   }

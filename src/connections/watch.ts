@@ -132,8 +132,6 @@ export function createWatch(parts: VaultParts, health: Health) {
         const waitMs = Math.min(Math.max(next - clock.now(), 0), IDLE_MS)
         if (waitMs > 0) await clock.sleep(waitMs, options.signal).catch(() => undefined)
       }
-      // Memory goes with the process.
-      await flush(options)
     },
   }
 }

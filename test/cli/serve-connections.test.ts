@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
 import { walkLogin } from '../emulators/clients/login-walk.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Child, rescind, spawnRescind } from '../support/run-cli.ts'
 import { tempHome } from '../support/temp-home.ts'
+import { answer, startRawServer } from './raw-server.ts'
 
 let org: SalesforceOrg
 let home: ReturnType<typeof tempHome>
@@ -49,6 +51,33 @@ function write(...sections: string[]): void {
   writeFileSync(join(home.path, 'rescind.yaml'), tenant + sections.join('\n'))
 }
 
+/** An OpenID provider that takes long to give a token, and as long to say whose it is. */
+async function startSlowProvider() {
+  const [slowMs, asked] = [700, Promise.withResolvers<void>()]
+  const server = await startRawServer(async ({ path }, response) => {
+    if (path.includes('/.well-known/')) {
+      const at = (name: string) => [`${name}_endpoint`, `${server.url}/${name}`]
+      const endpoints = ['authorization', 'token', 'userinfo'].map(at)
+      return answer(response, 200, { issuer: server.url, ...Object.fromEntries(endpoints) })
+    }
+    asked.resolve()
+    await sleep(slowMs)
+    if (path === '/userinfo') return answer(response, 200, { sub: 'ada' })
+    const tokens = { access_token: 'at', refresh_token: 'rt', expires_in: 600 }
+    answer(response, 200, { ...tokens, token_type: 'bearer' })
+  })
+  return {
+    asked: asked.promise,
+    tenant: () => `tenants:
+  idp:
+    provider: oauth2
+    url: ${server.url}
+    app: { clientId: app, redirectUri: "${callback}", scopes: [openid] }
+connections: { listen: "127.0.0.1:${port}" }`,
+    [Symbol.asyncDispose]: () => server.close(),
+  }
+}
+
 async function serve(...args: string[]): Promise<Child> {
   const child = spawnRescind(['serve', ...args], { home: home.path, env: env() })
   children.push(child)
@@ -85,6 +114,25 @@ describe('rescind serve with connections', () => {
     expect(lines.filter(({ endpoint }) => endpoint === '/connections/callback')).toHaveLength(1)
     const secrets = [key, query.get('code'), query.get('state'), env().APP_SECRET]
     for (const secret of secrets) expect(stdout + stderr).not.toContain(secret)
+  })
+
+  it('stores a grant that comes while it stops, with whose it is, though its owner waits no longer', async () => {
+    await using provider = await startSlowProvider()
+    writeFileSync(join(home.path, 'rescind.yaml'), provider.tenant())
+    const child = await serve()
+    const invited = (await run('connection', 'invite', '--owner', 'acme', '--json')).json
+    const query = { state: new URL(invited.url).searchParams.get('state') ?? '', code: 'code' }
+    const owner = new AbortController()
+    const address = `${callback}?${new URLSearchParams(query)}`
+    const left = fetch(address, { signal: owner.signal }).catch(({ name }) => name)
+    await provider.asked
+    child.process.kill('SIGTERM')
+    owner.abort()
+    expect(await left).toBe('AbortError')
+    const { code, stderr } = await child.done
+    expect(code, stderr).toBe(0)
+    const read = await run('connection', 'show', invited.connection, '--json')
+    expect(read.json.connection).toMatchObject({ state: 'connected', identity: { user: 'ada' } })
   })
 
   it('serves beside an authority, on a port of its own', async () => {

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { openConnections } from '../../src/connections/index.ts'
+import { type Connections, openConnections } from '../../src/connections/index.ts'
+import { createReauthorizing } from '../../src/connections/reauthorize.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { walkLogin } from '../emulators/clients/login-walk.ts'
 import { ask, race, startChild } from './race.ts'
 import type { ChildOptions } from './race-child.ts'
 import { type ConnectionWorld, openConnectionWorld } from './world.ts'
@@ -156,26 +159,69 @@ describe('a holder whose refresh another process has taken over', () => {
   })
 })
 
-test('a host that closes waits for a refresh that is under way, whose token would be lost', async () => {
-  await using world = await openConnectionWorld()
-  const { id, deleteToken } = await world.connect()
-  const { url, provider, app } = world.tenant
-  const options = {
-    home: world.home,
-    tenants: { [world.tenant.name]: { provider, url, app: app! } },
+describe('a host that closes waits for what is under way, and begins nothing more', () => {
+  async function openHost(world: ConnectionWorld) {
+    const { url, provider, app } = world.tenant
+    const tenants = { [world.tenant.name]: { provider, url, app: app! } }
+    return openConnections({ home: world.home, tenants })
   }
-  const host = await openConnections(options)
-  world.org.setFaults([{ kind: 'slow', ms: 1_000, on: 'token', nth: 1 }])
-  const { id: other } = await world.connect('other')
-  const asked = host.vault.accessToken(id)
-  await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
-  const closed = host.close()
-  // Begun now, it would be answered when nobody can store it.
-  const late = host.vault.accessToken(other).catch(({ code }) => code)
-  await closed
-  expect(await late).toBe('store_closed')
-  expect((await asked).token.isEmpty).toBe(false)
-  expect(await world.vault.get(id)).toMatchObject({ state: 'connected', cause: null })
-  expect((await world.vault.renew(id)).state).toBe('connected')
-  expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+
+  test('a refresh, whose token would be lost', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    const { id: other } = await world.connect('other')
+    const host = await openHost(world)
+    world.org.setFaults([{ kind: 'slow', ms: 1_000, on: 'token', nth: 1 }])
+    const asked = host.vault.accessToken(id)
+    await expect.poll(async () => (await world.store.connections.read(id))?.intent).toBe('sent')
+    const closed = host.close()
+    // Begun now, it would be answered when nobody can store it.
+    const late = host.vault.accessToken(other).catch(({ code }) => code)
+    await closed
+    expect(await late).toBe('store_closed')
+    expect((await asked).token.isEmpty).toBe(false)
+    expect(await world.vault.get(id)).toMatchObject({ state: 'connected', cause: null })
+    expect((await world.vault.renew(id)).state).toBe('connected')
+    expect(world.org.truth.isAlive(deleteToken)).toBe(true)
+  })
+
+  test('a callback, whose grant nobody else would know of', async () => {
+    await using world = await openConnectionWorld()
+    const host = await openHost(world)
+    const { id, answer } = await invite(world, host)
+    const { answer: second } = await invite(world, host)
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
+    const brought = host.reauthorizing.callback(answer)
+    const closed = host.close()
+    await sleep(1)
+    await expect(host.reauthorizing.callback(second)).rejects.toMatchObject({
+      code: 'store_closed',
+    })
+    await closed
+    expect((await brought).kind).toBe('reconnected')
+    expect((await world.vault.renew(id)).state).toBe('connected')
+    // Its link was not used up.
+    const { callback } = createReauthorizing(world.parts, world.vault)
+    expect((await callback(second)).kind).toBe('reconnected')
+  })
+
+  test('a disconnect, whose answer would not be known', async () => {
+    await using world = await openConnectionWorld()
+    const { id, deleteToken } = await world.connect()
+    const host = await openHost(world)
+    world.org.setFaults([{ kind: 'slow', ms: 500, on: 'revoke', nth: 1 }])
+    const ended = host.vault.disconnect(id)
+    await host.close()
+    expect(await ended).toMatchObject({ revokedAtProvider: 'yes' })
+    expect(world.org.truth.isAlive(deleteToken)).toBe(false)
+  })
 })
+
+async function invite(world: ConnectionWorld, { reauthorizing }: Connections) {
+  const { id } = await reauthorizing.create({ tenant: world.tenant.name, owner: 'acme' })
+  const { url, state } = await reauthorizing.link(id)
+  const person = { ...world.org.credentials.admin, decision: 'Allow' } as const
+  const query = await walkLogin(url, world.tenant.app!.redirectUri, person)
+  const code = new Secret(query.get('code') ?? '')
+  return { id, answer: { state: state.reveal(), code, error: null, iss: null } }
+}

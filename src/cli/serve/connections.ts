@@ -36,6 +36,8 @@ export async function serveConnections(
     url: listening.url + api.basePath,
     async stop() {
       rounds.abort()
+      // Before its answers are cut off: a person waits for the page, and a grant to be stored.
+      await vault.underWay.land()
       await listening.stop()
       await keepingRounds
     },
