@@ -91,8 +91,9 @@ export async function start(origin: string, home: string, crm: Omit<TenantOption
   await once(server, 'listening')
   const close = async () => {
     server.close()
-    server.closeAllConnections()
+    // Waits for what is under way, so that the answers to it are not cut off.
     await connections.close()
+    server.closeAllConnections()
   }
   return { connections, close }
 }
@@ -112,6 +113,6 @@ if (import.meta.main) {
   console.log(
     `The platform is at ${origin}. Invite: curl -X POST ${origin}/customers/acme/invitation`,
   )
-  // A refresh that is under way is waited for: its token would be lost.
+  // A refresh or a consent that is under way is waited for: its token would be lost.
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void close())
 }

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { startSalesforce } from '../../emulators/index.ts'
 import { start } from '../../examples/connections-express/server.ts'
@@ -21,19 +23,25 @@ test('the platform on Express: invite → consent → callback → a healthy tok
       ...{ redirectUri, scopes: ['api', 'refresh_token'] },
     },
   })
+  let closed: Promise<void> | undefined
+  const closeOnce = () => (closed ??= close())
   const text = async (path: string) => (await fetch(origin + path)).text()
   const ask = async (method: string, path: string, headers: Record<string, string> = {}) => {
     const answer = await fetch(origin + path, { method, headers })
     // biome-ignore lint/suspicious/noExplicitAny: a test reads what it expects
     return { status: answer.status, body: (await answer.json().catch(() => null)) as any }
   }
-  const connect = async () => {
+  const invite = async () => {
     const invited = await ask('POST', '/customers/acme/invitation')
     expect(invited).toMatchObject({ status: 201, body: { id: expect.stringMatching(/^con_/) } })
     const query = await walkLogin(invited.body.url, redirectUri, { ...admin, decision: 'Allow' })
-    const page = await fetch(`${redirectUri}?${query}`)
+    return { id: String(invited.body.id), page: async () => fetch(`${redirectUri}?${query}`) }
+  }
+  const connect = async () => {
+    const { id, page: open } = await invite()
+    const page = await open()
     expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('works')])
-    return String(invited.body.id)
+    return id
   }
   try {
     expect(await text('/')).toContain('acme: not connected')
@@ -58,7 +66,17 @@ test('the platform on Express: invite → consent → callback → a healthy tok
     expect(await ask('GET', '/customers/acme/user')).toMatchObject({ status: 409 })
     expect(await connect()).toBe(id)
     expect(await ask('GET', '/customers/acme/user')).toMatchObject({ status: 200 })
+
+    // Who comes back while it stops gets the page, and the grant is stored.
+    const again = await invite()
+    org.setFaults([{ kind: 'slow', ms: 300, on: 'token', nth: 1 }])
+    const last = again.page()
+    using store = new DatabaseSync(join(home.path, 'rescind.db'), { readOnly: true })
+    const pending = store.prepare('SELECT 1 FROM reconnect WHERE used_at IS NULL')
+    await expect.poll(() => pending.get()).toBeUndefined()
+    await closeOnce()
+    expect((await last).status).toBe(200)
   } finally {
-    await close()
+    await closeOnce()
   }
 })
