@@ -148,6 +148,11 @@ describe.concurrent('rescind drill', () => {
     ])
     expect(linesOf(out)).toBe(sofar)
 
+    const elsewhere = await run('drill', 'resume', '--tenant', 'other')
+    expect([elsewhere.exitCode, elsewhere.stderr]).toEqual([
+      2,
+      expect.stringMatching(/The drill drl_\w+ is at the tenant \w+, and not at other\. Leave/),
+    ])
     const refused = await run('drill', 'resume', '--max-recover', '1h')
     expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringMatching(/--max-recover/)])
     const resumed = await run('drill', 'resume', ...CONSENT, '--json')
