@@ -37,6 +37,7 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const receivers = config.receivers()
   const accept = config.connections()?.acceptChanges
   const opened = createConnectionParts(parts, { accept, receivers, signal })
+  signal.addEventListener('abort', opened.vault.underWay.stop, { once: true })
   context.atClose(async () => {
     for (const { message } of (await opened.land()).values()) output.note(message)
   })

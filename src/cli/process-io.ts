@@ -4,10 +4,10 @@ import { EXIT } from '../core/errors.ts'
 import type { Io } from './io.ts'
 
 /**
- * A command that does not end after its signal has this long before the process is ended: longer than a
- * provider may take to give a token and to say whose it is, at two requests of 30 seconds.
+ * A command that does not end after its signal has this long before the process is ended: longer than all
+ * the requests of one refresh or one code may take, each of 30 seconds: their answers may hold a token.
  */
-const EXIT_GRACE_MS = 75_000
+export const EXIT_GRACE_MS = 120_000
 
 /**
  * The process as commands see it. The first SIGINT or SIGTERM asks the command to stop; the second

@@ -7,6 +7,7 @@ import { watchLease } from './lease.ts'
 import { connectionUnknown } from './refusals.ts'
 import { bothTokens, endSuperseded, heldTokens, mayReach, type Superseded } from './superseded.ts'
 import { asConnection, moveTo } from './transitions.ts'
+import type { UnderWay } from './under-way.ts'
 import { type ConnectionTenant, configuredTenant, type VaultParts } from './vault-parts.ts'
 
 /**
@@ -66,7 +67,7 @@ interface Patience {
  * 3. Of a refresh whose answer never came the successor may live: an answer about the token before it is
  *    taken for its death only where the provider would have refused a spent one.
  */
-export function createDisconnecting(parts: VaultParts) {
+export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
   const { store, clock, http, onSlowRevocation } = parts
 
   const revoke = async (
@@ -187,6 +188,8 @@ export function createDisconnecting(parts: VaultParts) {
   const hold = async (id: string): Promise<ConnectionRow> => {
     const lease = watchLease(parts)
     for (;;) {
+      // It may have been waited for long.
+      underWay.check()
       const overruled = lease.overruled()
       const updated = await store.update(id, (row) => {
         const isBusy = row.intent === 'sent' || row.intent === 'ending'

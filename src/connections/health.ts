@@ -26,7 +26,7 @@ export interface Checked {
  */
 export function createHealth(parts: VaultParts, vault: Vault) {
   const { store, http, clock, random } = parts
-  const { renewing } = vault
+  const { renewing, underWay } = vault
 
   const expire = () => expireReconnects(parts, vault)
 
@@ -62,7 +62,17 @@ export function createHealth(parts: VaultParts, vault: Vault) {
   const ask = async ({ way, app }: ConnectionTenant, row: ConnectionRow): Promise<ProbeAnswer> => {
     const access = store.access(row.id)?.access
     if (!access) return { verdict: 'dead', status: 0, code: 'no_access_token' }
-    return way.probe(app, access, { http })
+    const probe = await way.probe(app, access, { http, signal: underWay.signal })
+    // One that was cut off says nothing of the connection.
+    underWay.check()
+    return probe
+  }
+
+  /** Says whether the provider answers a call that needs no grant. */
+  const control = async ({ way, app }: ConnectionTenant): Promise<boolean> => {
+    const { ok } = await way.control(app, { http, signal: underWay.signal })
+    underWay.check()
+    return ok
   }
 
   const finish = async (id: string): Promise<Checked> => {
@@ -76,6 +86,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
       return await renewing.renew(row.id, row.version)
     } catch (error) {
       if (!isRescindError(error)) throw error
+      underWay.check()
       return null
     }
   }
@@ -101,7 +112,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     row: ConnectionRow,
     probe: ProbeAnswer,
   ): Promise<Checked> => {
-    const { ok } = await tenant.way.control(tenant.app, { http })
+    const ok = await control(tenant)
     const again = ok ? await ask(tenant, row) : probe
     const cause = judgeLast(again)
     if (!ok || cause === null) return judge(tenant, row, again, false, ok)
@@ -120,7 +131,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     controlOk?: boolean,
   ): Promise<Checked> => {
     if (probe.verdict === 'alive') return alive(row, probe, isBatched)
-    const ok = controlOk ?? (await tenant.way.control(tenant.app, { http })).ok
+    const ok = controlOk ?? (await control(tenant))
     const verdict = ok ? judgeProbe(probe, ok) : PROVIDER_DOWN
     const cause = verdict.kind === 'alive' ? FRESH_REFUSED : verdict.cause
     return write(row, probe, (now) => unwellChange(now, cause))

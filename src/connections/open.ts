@@ -107,11 +107,12 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
   const opened = await openStore(options)
   const { connections: store, close: closeStore } = opened
   let running: Promise<void> | undefined
-  let land = async (): Promise<void> => {}
+  let made: ConnectionParts | undefined
   const close = async () => {
     ended.abort()
+    made?.vault.underWay.stop()
     await running
-    await land()
+    for (const error of (await made?.land())?.values() ?? []) onTrouble(error)
     await closeStore()
     await http.close()
   }
@@ -123,9 +124,7 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
     }
     const means = { accept: options.acceptChanges, receivers: webhooks, signal }
     const parts = createConnectionParts(vaultParts, means)
-    land = async () => {
-      for (const error of (await parts.land()).values()) onTrouble(error)
-    }
+    made = parts
     const api = createConnectionsApi({ ...parts, store, basePath, onTrouble })
     const run = () => {
       running ??= keepRunning(parts, { clock, signal, onTrouble })

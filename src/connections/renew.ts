@@ -138,7 +138,9 @@ export function createRenewing(parts: VaultParts, underWay: UnderWay) {
   const resolve = async (tenant: ConnectionTenant, held: HeldToken): Promise<Cause | null> => {
     const { way, app, traits } = tenant
     if (traits.rotation === 'never' || !traits.replayKills) return null
-    const looked = (await way.look?.(app, held, { http: parts.http })) ?? 'unable'
+    const means = { http: parts.http, signal: underWay.signal }
+    const looked = (await way.look?.(app, held, means)) ?? 'unable'
+    underWay.check()
     switch (looked) {
       case 'alive':
         return null

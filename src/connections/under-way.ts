@@ -5,22 +5,31 @@ import { RescindError } from '../core/errors.ts'
  * closes the store waits for it first.
  */
 export interface UnderWay {
+  /** Aborted when nothing is begun any more: what only looks at a provider need not be waited for. */
+  readonly signal: AbortSignal
+  /** Whether there is something to wait for. */
+  isBusy(): boolean
   /** @throws RescindError `store_closed` when nothing is begun any more */
   check(): void
   /** Does a piece of work. @throws RescindError `store_closed`, and what the work throws */
   run<T>(work: () => Promise<T>): Promise<T>
-  /** Waits for what is under way; nothing is begun any more. */
+  /** Lets nothing begin any more. */
+  stop(): void
+  /** Does so, and waits for what is under way. */
   land(): Promise<void>
 }
 
 export function createUnderWay(): UnderWay {
   const works = new Set<Promise<unknown>>()
-  let isClosing = false
+  const stopping = new AbortController()
+  const { signal } = stopping
   const check = () => {
-    if (isClosing) throw closing()
+    if (signal.aborted) throw closing()
   }
+  const stop = () => stopping.abort(closing())
   return {
-    check,
+    ...{ signal, check, stop },
+    isBusy: () => works.size > 0,
     async run(work) {
       check()
       const done = work()
@@ -32,7 +41,7 @@ export function createUnderWay(): UnderWay {
       }
     },
     async land() {
-      isClosing = true
+      stop()
       while (works.size > 0) await Promise.allSettled(works)
     },
   }

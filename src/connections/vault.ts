@@ -103,7 +103,7 @@ export function createVault(parts: VaultParts): Vault {
   const renewing = createRenewing(parts, underWay)
   const budget = createBudget(parts)
   const adopt = createAdopting(parts)
-  const disconnecting = createDisconnecting(parts)
+  const disconnecting = createDisconnecting(parts, underWay)
   const shown = (row: ConnectionRow) => asShown(row, parts, renewing)
   const read = async (id: string): Promise<ConnectionRow> => {
     const row = await store.read(id)

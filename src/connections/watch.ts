@@ -78,6 +78,7 @@ export function createWatch(parts: VaultParts, health: Health) {
   ): Promise<readonly ConnectionRow[]> => {
     const quiet: { no: number; at: number; dueAt: number }[] = []
     const left = rows.values()
+    const stopped: ConnectionRow[] = []
     const lane = async () => {
       while (!options.signal.aborted) {
         const { value: row, done } = left.next()
@@ -93,6 +94,11 @@ export function createWatch(parts: VaultParts, health: Health) {
           if (tellsEach || state !== row.state)
             await options.tell?.(checked, row.state as ConnectionState)
         } catch (error) {
+          // Nothing was found out: it is as due as it was.
+          if (options.signal.aborted && isRescindError(error, 'store_closed')) {
+            stopped.push(row)
+            return
+          }
           tally.failed.push({ id: row.id, why: (error as Error).message })
           tellFailed(row, error as Error, options)
         }
@@ -100,7 +106,7 @@ export function createWatch(parts: VaultParts, health: Health) {
     }
     await Promise.all(Array.from({ length: options.lanes ?? LANES }, lane))
     if (quiet.length > 0) await store.checked(quiet)
-    return [...left]
+    return [...stopped, ...left]
   }
 
   /** Of a connection that another process has disconnected nobody else asks for what is in memory. */

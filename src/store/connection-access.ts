@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Secret } from '../core/secret.ts'
+import { usedAfterClose } from './closable.ts'
 import { guardSqlite } from './sqlite.ts'
 import type { StoreParts } from './store.ts'
 
@@ -46,6 +47,7 @@ interface Kept {
  */
 export function openConnectionAccess({ sealer }: StoreParts, path: string): ConnectionAccess {
   const kept = new Map<string, Kept>()
+  let isClosed = false
   let opened: { database: DatabaseSync; version: StatementSync; select: StatementSync } | undefined
   const open = () => {
     const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
@@ -71,6 +73,7 @@ export function openConnectionAccess({ sealer }: StoreParts, path: string): Conn
   return {
     access: (id) =>
       guardSqlite(path, () => {
+        if (isClosed) throw usedAfterClose(`store ${path}`)
         opened ??= open()
         const seen = Number((opened.version.get() as { data_version: number }).data_version)
         const found = kept.get(id)
@@ -83,6 +86,7 @@ export function openConnectionAccess({ sealer }: StoreParts, path: string): Conn
         return row
       }),
     close() {
+      isClosed = true
       kept.clear()
       opened?.database.close()
       opened = undefined

@@ -1,5 +1,6 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely'
 import type { Fingerprint, Secret } from '../core/secret.ts'
+import { closable } from './closable.ts'
 import { type ConnectionAccess, openConnectionAccess } from './connection-access.ts'
 import { type NoticeStore, openNotices } from './notices.ts'
 import { openReconnects, type ReconnectStore } from './reconnects.ts'
@@ -90,7 +91,10 @@ export interface ConnectionFilter {
 }
 
 /** Where connections are kept: tokens sealed, every change with its event in one transaction. */
-export interface ConnectionStore extends ConnectionAccess, NoticeStore, ReconnectStore {
+export interface ConnectionStore
+  extends Pick<ConnectionAccess, 'access'>,
+    NoticeStore,
+    ReconnectStore {
   /**
    * @param refuse gives the error to throw where a connection that lives holds the same refresh token, or
    * was made with it; without it several may
@@ -145,7 +149,7 @@ export interface ConnectionStore extends ConnectionAccess, NoticeStore, Reconnec
   checked(
     rows: readonly { readonly no: number; readonly at: number; readonly dueAt: number }[],
   ): Promise<void>
-  close(): void
+  close(): Promise<void>
 }
 
 /** Opens the connections of a store's database. */
@@ -154,10 +158,9 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
   const access = openConnectionAccess(parts, path)
   const read = (trx: Kysely<Schema>, id: string) =>
     trx.selectFrom('connection').selectAll().where('id', '=', id).executeTakeFirst()
-  return {
+  const store: Omit<ConnectionStore, 'access'> = {
     ...openNotices(parts),
     ...openReconnects(parts),
-    ...access,
     async add(row, tokens, event, refuse) {
       const id = newId('con')
       const now = clock.now()
@@ -343,8 +346,9 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
       const sql = 'UPDATE connection SET checked_at = ?, due_at = ?, failures = 0 WHERE no = ?'
       await parts.runMany([{ sql, rows: rows.map(({ no, at, dueAt }) => [at, dueAt, no]) }])
     },
-    close: access.close,
+    close: async () => access.close(),
   }
+  return { ...closable(`store ${path}`, store), access: access.access }
 }
 
 /** By stable ids; names change. */

@@ -100,7 +100,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       fingerprint: parts.fingerprint,
       rotateKey: (progress) => rotateKey(database, keyring, progress),
       async close() {
-        connections.close()
+        await connections.close()
         await database.close()
       },
     }

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type SalesforceOrg, startSalesforce } from '../../emulators/index.ts'
 import { openReceiver } from '../server/webhook-receiver.ts'
@@ -35,7 +36,7 @@ async function open() {
     const added = await run(['connection', 'add', ...options], { RT: grant.refreshToken })
     return { ...added, grant, id: added.json?.connection?.id as string }
   }
-  return { home: home.path, org, receiver, run, add, ran }
+  return { home: home.path, env, org, receiver, run, add, ran }
 }
 
 function configFor({ url, credentials }: SalesforceOrg, hook: string): string {
@@ -55,6 +56,62 @@ connections:
 }
 
 describe('rescind connection', () => {
+  test('check, stopped while the provider is only looked at: it ends at once, and nothing is changed', async () => {
+    const { org, run, add, home, env } = await open()
+    const { id } = await add()
+    org.setFaults([{ kind: 'slow', ms: 60_000, on: 'userinfo' }])
+    const ran = await rescind(['connection', 'check', id], {
+      home,
+      env,
+      signal: AbortSignal.timeout(400),
+    })
+    expect([ran.exitCode, ran.stdout]).toEqual([6, ''])
+    expect(ran.stderr).toMatch(/^rescind: Stopped before the provider said how it is\./)
+    org.setFaults([])
+    const { events } = (await run(['connection', 'show', id, '--json'])).json
+    expect(events.map(({ type }: { type: string }) => type)).toEqual([
+      ...['connection.created', 'connection.refreshed'],
+    ])
+    const all = await run(['connection', 'check', '--json'])
+    expect(all.json).toMatchObject({ checked: 1, states: { connected: 1 } })
+    // Shorter than what a request may take.
+  }, 20_000)
+
+  test('check, stopped while a token is given: it is waited for, and stored', async () => {
+    const { org, run, add, home, env } = await open()
+    const { id, grant } = await add()
+    org.expireSessions()
+    org.setFaults([{ kind: 'slow', ms: 1_000, on: 'token', nth: 1 }])
+    const stop = new AbortController()
+    const options = { home, env, signal: stop.signal }
+    const running = rescind(['connection', 'check', id], options)
+    using store = new DatabaseSync(join(home, 'rescind.db'), { readOnly: true })
+    const sent = store.prepare("SELECT 1 FROM connection WHERE intent = 'sent'")
+    await expect.poll(() => sent.get()).toBeDefined()
+    stop.abort()
+    const ran = await running
+    expect([ran.exitCode, ran.stderr]).toEqual([
+      6,
+      expect.stringMatching(
+        /^Stopping\. What is under way .*\nrescind: Stopped before .* is stored/,
+      ),
+    ])
+    expect(org.truth.isAlive(grant.deleteToken)).toBe(true)
+    const after = await run(['connection', 'check', id, '--json'])
+    expect(after.json.connection).toMatchObject({ state: 'connected', cause: null })
+  })
+
+  test('check of all, stopped: it says so, and what was not looked at is no failure', async () => {
+    const { org, add, home, env } = await open()
+    await add()
+    org.setFaults([{ kind: 'slow', ms: 60_000, on: 'userinfo' }])
+    const options = { home, env, signal: AbortSignal.timeout(400) }
+    const ran = await rescind(['connection', 'check', '--json'], options)
+    expect(ran.exitCode).toBe(6)
+    expect(ran.json).toMatchObject({ checked: 0, failed: [] })
+    expect(ran.stderr).toMatch(/Stopped: those that are not listed were not checked\./)
+  })
+
   test('add, list, show, check, disable, enable, disconnect; and no secret in any word', async () => {
     const { org, run, add, ran, receiver, home } = await open()
     const { id, exitCode, json, grant } = await add()

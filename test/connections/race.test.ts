@@ -1,7 +1,11 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { type Connections, openConnections } from '../../src/connections/index.ts'
+import {
+  type Connections,
+  type OpenConnectionsOptions,
+  openConnections,
+} from '../../src/connections/index.ts'
 import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { walkLogin } from '../emulators/clients/login-walk.ts'
@@ -160,10 +164,13 @@ describe('a holder whose refresh another process has taken over', () => {
 })
 
 describe('a host that closes waits for what is under way, and begins nothing more', () => {
-  async function openHost(world: ConnectionWorld) {
+  async function openHost(
+    world: ConnectionWorld,
+    more: Partial<OpenConnectionsOptions> = {},
+  ): Promise<Connections> {
     const { url, provider, app } = world.tenant
     const tenants = { [world.tenant.name]: { provider, url, app: app! } }
-    return openConnections({ home: world.home, tenants })
+    return openConnections({ home: world.home, tenants, ...more })
   }
 
   test('a refresh, whose token would be lost', async () => {
@@ -193,7 +200,6 @@ describe('a host that closes waits for what is under way, and begins nothing mor
     world.org.setFaults([{ kind: 'slow', ms: 500, on: 'token', nth: 1 }])
     const brought = host.reauthorizing.callback(answer)
     const closed = host.close()
-    await sleep(1)
     await expect(host.reauthorizing.callback(second)).rejects.toMatchObject({
       code: 'store_closed',
     })
@@ -205,12 +211,60 @@ describe('a host that closes waits for what is under way, and begins nothing mor
     expect((await callback(second)).kind).toBe('reconnected')
   })
 
+  test('and not for the refresh of another process, nor begins one after it', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const { store } = world.parts
+    await store.update(id, () => ({ set: { intent: 'sent', fence: 1, due_at: 0 } }))
+    const host = await openHost(world)
+    const asked = host.vault.accessToken(id).catch(({ code }) => code)
+    void host.run()
+    await sleep(300)
+    await host.close()
+    expect(await asked).toBe('store_closed')
+    expect(world.tokenRequests()).toBe(0)
+    expect(await store.read(id)).toMatchObject({ state: 'connected', intent: 'sent', fence: 1 })
+  })
+
+  test('and not for a look, which is cut off and says nothing of the connection', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.health.check(id)
+    const before = await world.parts.store.read(id)
+    world.org.setFaults([{ kind: 'slow', ms: 60_000, on: 'userinfo' }])
+    const trouble: unknown[] = []
+    const host = await openHost(world, { onTrouble: (error) => trouble.push(error) })
+    await world.parts.store.update(id, () => ({ set: { due_at: 0 } }))
+    void host.run()
+    await expect.poll(async () => (await world.parts.store.read(id))?.due_at).not.toBe(0)
+    await sleep(100)
+    await host.close()
+    expect(trouble).toEqual([])
+    // Given back: it is as due as it was, and nothing else is said of it.
+    const { due_at: dueAt, ...after } = (await world.parts.store.read(id))!
+    expect(dueAt).toBeLessThanOrEqual(Date.now())
+    expect({ ...after, due_at: before?.due_at }).toEqual(before)
+  })
+
+  test('and whoever comes after it is told so', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    const host = await openHost(world)
+    await host.vault.accessToken(id)
+    await host.close()
+    const { vault, reauthorizing } = host
+    for (const call of [vault.accessToken(id), vault.get(id), reauthorizing.link(id)]) {
+      await expect(call).rejects.toMatchObject({ code: 'store_closed' })
+    }
+  })
+
   test('a disconnect, whose answer would not be known', async () => {
     await using world = await openConnectionWorld()
     const { id, deleteToken } = await world.connect()
     const host = await openHost(world)
     world.org.setFaults([{ kind: 'slow', ms: 500, on: 'revoke', nth: 1 }])
     const ended = host.vault.disconnect(id)
+    await expect.poll(async () => (await world.vault.get(id)).state).toBe('revoked')
     await host.close()
     expect(await ended).toMatchObject({ revokedAtProvider: 'yes' })
     expect(world.org.truth.isAlive(deleteToken)).toBe(false)

@@ -3,7 +3,8 @@ import { type Budget, budgetText, countText, isSpent } from '../../connections/b
 import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
 import type { Checked } from '../../connections/health.ts'
 import { formatCounted } from '../../core/counts.ts'
-import { EXIT, RescindError } from '../../core/errors.ts'
+import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'
+import { formatDuration } from '../../core/moments.ts'
 import { shownName, visible } from '../../core/screen-text.ts'
 import type { Secret } from '../../core/secret.ts'
 import { renderTextTable } from '../../core/text-table.ts'
@@ -12,6 +13,7 @@ import { type Context, type TenantOptions, withContext, withTenantOptions } from
 import type { Io } from '../io.ts'
 import { checkTenants, type OpenVault, openVault } from '../open-vault.ts'
 import { many } from '../option-values.ts'
+import { EXIT_GRACE_MS } from '../process-io.ts'
 import { checkOneToken, readNamedSecret, readSecretInput } from '../secret-input.ts'
 import { connectionKeyCommand } from './connection-keys.ts'
 import { inviteCommand, linkCommand } from './connection-link.ts'
@@ -51,7 +53,7 @@ export function connectionCommand(io: Io): Command {
     'OAuth connections that are kept and healed',
   )
   const run = (options: TenantOptions, work: Work): Promise<void> =>
-    withContext(io, options, async (context) => work(context, await openVault(context)))
+    withContext(io, options, (context) => stoppable(context, work))
   const one = (name: string, description: string, work: (id: string) => Work) =>
     withTenantOptions(new Command(name))
       .argument('<id>', 'the connection: con_…')
@@ -85,7 +87,7 @@ export function connectionCommand(io: Io): Command {
       .action((options: TenantOptions) =>
         withContext(io, options, async (context) => {
           checkTenants(context, options.acceptRisk)
-          await watch(context, await openVault(context))
+          await stoppable(context, watch)
         }),
       ),
   )
@@ -112,6 +114,28 @@ export function connectionCommand(io: Io): Command {
   command.addCommand(connectionNoticesCommand(io))
   return command
 }
+
+/** Does some work on the connections; a person who stops it is told what is waited for. */
+async function stoppable(context: Context, work: Work): Promise<void> {
+  const { signal } = context.io
+  const open = await openVault(context)
+  const onStop = () => {
+    if (open.vault.underWay.isBusy()) context.output.note(STOPPING)
+  }
+  signal.addEventListener('abort', onStop, { once: true })
+  try {
+    await work(context, open)
+  } catch (error) {
+    if (!signal.aborted || !isRescindError(error, 'store_closed')) throw error
+    throw new RescindError('stopped_by_signal', STOPPED, { cause: error })
+  } finally {
+    signal.removeEventListener('abort', onStop)
+  }
+}
+
+const STOPPING = `Stopping. What is under way at a provider is waited for, ${formatDuration(EXIT_GRACE_MS)} at most. A second Ctrl-C ends it at once, and may lose a token.`
+const STOPPED =
+  'Stopped before the provider said how it is. Nothing more was begun there, and what it gave is stored.'
 
 function addingOptions(command: Command): Command {
   return command
@@ -277,9 +301,12 @@ const checkAll: Work = async (context, { watch, notices, vault }) => {
     `Checked ${formatCounted(found.checked, 'connection')}${counts.length === 0 ? '' : `: ${counts.join(', ')}`}.`,
   )
   for (const { id, why } of found.failed) output.say(`${id}: ${why}`)
+  if (io.signal.aborted) throw new RescindError('stopped_by_signal', STOPPED_EARLY)
   const isWell = found.checked === (found.states.connected ?? 0) && found.failed.length === 0
   if (!isWell) io.exitCode = EXIT.notProven
 }
+
+const STOPPED_EARLY = 'Stopped: those that are not listed were not checked.'
 
 const watch: Work = async (context, open) => {
   const { io, output } = context

@@ -40,7 +40,9 @@ export function refuseError(error: unknown): Response {
   const { code } = error
   const status = statusOf(error)
   if (status === 503) {
-    return refuse(status, code, 'The store is in trouble. Try again.', { 'retry-after': RETRY_S })
+    const why =
+      code === 'store_closed' ? 'This process is being stopped' : 'The store is in trouble'
+    return refuse(status, code, `${why}. Try again.`, { 'retry-after': RETRY_S })
   }
   return refuse(status, code, sentenceOf(error))
 }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { RescindError } from '../../core/errors.ts'
 import { Secret } from '../../core/secret.ts'
-import { closable } from './closable.ts'
+import { closable } from '../closable.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { POSTGRES_URL } from './database-url.ts'
 import { askInSteps } from './in-steps.ts'
@@ -135,7 +135,7 @@ function assemble(
     run: (batch) => applyChanges(session, batch),
     after: forget,
   })
-  return closable({
+  return closable(`authority's store ${session.place}`, {
     ...lookups,
     place: session.place,
     commit: changes.add,

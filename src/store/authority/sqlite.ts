@@ -2,8 +2,8 @@ import { chmodSync, existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
+import { closable } from '../closable.ts'
 import { guardSqlite } from '../sqlite.ts'
-import { closable } from './closable.ts'
 import type { AuthorityStore, Change, Committed } from './contract.ts'
 import { isAddress } from './database-url.ts'
 import { type Applied, createChanges, type TokenChange } from './sqlite-changes.ts'
@@ -76,7 +76,7 @@ export async function openSqliteAuthorityStore(
     deadlineMs,
     apply: (batch) => guard(() => applyAll(database, bounds, changes, batch)),
   })
-  return closable({
+  return closable(`authority's store ${path}`, {
     place: path,
     reserveIds: (count) => inLock(clock, deadlineMs, () => guard(() => changes.reserveIds(count))),
     readToken: (id) => read(() => lookups.token(id)),
