@@ -21,6 +21,7 @@ import { serveCommand } from './commands/serve.ts'
 import { tenantCommand } from './commands/tenant.ts'
 import { vaultCommand } from './commands/vault.ts'
 import type { Io } from './io.ts'
+import { hideTyped, plainError } from './typed.ts'
 
 /** Makes the program with all its commands. */
 export function buildProgram(io: Io): Command {
@@ -65,18 +66,6 @@ export function buildProgram(io: Io): Command {
   return program
 }
 
-/**
- * The sentence of a usage error, in the voice of all others. An unknown command is not repeated: it
- * may be a token that was pasted.
- */
-function plainError(text: string): string {
-  if (text.startsWith('error: unknown command')) {
-    const meant = /Did you mean [\w -]+\?/.exec(text)?.[0]
-    return `rescind: There is no such command. ${meant ?? 'A token is never given as an argument.'}\n`
-  }
-  return text.replace(/^error: /, 'rescind: ')
-}
-
 /** Output, help and exits of a command are those of the program. */
 function inherit(command: Command, program: Command): Command {
   command.copyInheritedSettings(program)
@@ -89,14 +78,16 @@ export async function runCommand(io: Io, args: readonly string[]): Promise<void>
   try {
     await buildProgram(io).parseAsync([...args], { from: 'user' })
   } catch (error) {
-    printError(io, error, args.includes('--debug'))
+    const hide = (text: string) => hideTyped(text, args)
+    printError(io, error, args.includes('--debug'), hide)
     if (args.includes('--json') && !io.hasResult && io.exitCode !== EXIT.ok) {
-      io.stdout.write(`${JSON.stringify({ error: errorResult(io, error) })}\n`)
+      const { code, message } = errorResult(io, error)
+      io.stdout.write(`${JSON.stringify({ error: { code, message: hide(message) } })}\n`)
     }
   }
 }
 
-function printError(io: Io, error: unknown, debug: boolean): void {
+function printError(io: Io, error: unknown, debug: boolean, hide: (text: string) => string): void {
   if (error instanceof CommanderError) {
     // Commander has printed its sentence; help and version are no errors.
     io.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage
@@ -104,18 +95,18 @@ function printError(io: Io, error: unknown, debug: boolean): void {
   }
   if (error instanceof RescindError) {
     io.exitCode = error.exitCode
-    io.stderr.write(`rescind: ${error.message}\n`)
-    if (debug && error.detail) io.stderr.write(`${redact(error.detail)}\n`)
+    io.stderr.write(`rescind: ${hide(error.message)}\n`)
+    if (debug && error.detail) io.stderr.write(`${hide(redact(error.detail))}\n`)
   } else if (io.signal.aborted) {
     io.exitCode = EXIT.stopped
     io.stderr.write('rescind: Stopped.\n')
   } else {
     io.exitCode = EXIT.unexpected
     const message = error instanceof Error ? error.message : String(error)
-    io.stderr.write(`rescind: Something unexpected went wrong: ${redact(message)}.\n`)
+    io.stderr.write(`rescind: Something unexpected went wrong: ${hide(redact(message))}.\n`)
     if (!debug) io.stderr.write('Run it again with --debug, and report what it prints.\n')
   }
-  if (debug && error instanceof Error) io.stderr.write(`${redact(stackOf(error))}\n`)
+  if (debug && error instanceof Error) io.stderr.write(`${hide(redact(stackOf(error)))}\n`)
 }
 
 /** What a machine reads of an error where there is no result. */
