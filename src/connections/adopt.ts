@@ -1,5 +1,6 @@
 import type { FreshTokens } from '../providers/connection-way.ts'
 import type { ConnectionChange, ConnectionRow, StoredTokens } from '../store/connections.ts'
+import type { CodeExchange } from '../store/reconnects.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { ConnectionState } from './connection.ts'
 import { connectionUnknown, notUsable } from './refusals.ts'
@@ -20,7 +21,7 @@ import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
  */
 export function createAdopting(parts: VaultParts) {
   const { store, clock } = parts
-  return async (id: string, fresh: FreshTokens): Promise<ConnectionRow> => {
+  return async (id: string, fresh: FreshTokens, settles?: CodeExchange): Promise<ConnectionRow> => {
     for (;;) {
       const before = await store.read(id)
       if (!before) throw await connectionUnknown(store, id)
@@ -31,7 +32,8 @@ export function createAdopting(parts: VaultParts) {
         // Renewed in between: what is replaced is read again.
         if (row.version !== held.version) return null
         const now = clock.now()
-        return adopted(row, held, fresh, { tenant, now, dueAt: now + nextCheckMs(parts.random) })
+        const dueAt = now + nextCheckMs(parts.random)
+        return { ...adopted(row, held, fresh, { tenant, now, dueAt }), settles }
       })
       if (!updated?.changed) continue
       await endReplaced(parts, tenant, updated.row)

@@ -47,6 +47,12 @@ export interface Disconnected {
 
 type Revoked = Omit<Disconnected, 'connection'>
 
+/** What became of what is held, and whether a consent is under way, or brought what nobody holds. */
+interface Ended {
+  readonly revoked: Revoked
+  readonly consent: 'sent' | 'lost' | null
+}
+
 /** How long a provider is waited for. */
 interface Patience {
   /** Ends when the time is up. */
@@ -66,6 +72,7 @@ interface Patience {
  * 2. Who is cut off leaves the tombstone due: the next check, or another disconnect, goes on with it.
  * 3. Of a refresh whose answer never came the successor may live: an answer about the token before it is
  *    taken for its death only where the provider would have refused a spent one.
+ * 4. Of a consent whose answer never came a grant may live that nobody holds: then no answer is a yes.
  */
 export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
   const { store, clock, http, onSlowRevocation } = parts
@@ -74,7 +81,7 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
     tenant: ConnectionTenant,
     row: ConnectionRow,
     patience: Patience,
-  ): Promise<Revoked> => {
+  ): Promise<Ended> => {
     const shared = await store.sharing(row)
     const ids = shared.map(({ id }) => id).join(', ')
     const isShared = shared.length > 0
@@ -85,7 +92,10 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
     const seen = new Set<string>()
     const spared: Superseded[] = []
     const left: RevokeAnswer[] = []
+    let consent: Ended['consent']
     for (;;) {
+      // Before what it brought, which is there when it is settled.
+      consent = await store.openExchange(row)
       // Some may come while the provider is asked.
       const found = (await store.superseded(row)).filter(({ token }) => !seen.has(token.reveal()))
       if (found.length === 0) break
@@ -99,9 +109,10 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
         ...(await endSuperseded(parts, row, replaced, (token) => send(tenant, token, patience))),
       )
     }
-    if (spared.length > 0)
-      return withReplaced(current, { ...LEFT_ALONE, leftAlone: left.length === 0 })
-    return withReplaced(current, left.length === 0 ? null : worst(left))
+    const isLeft = left.length > 0
+    const beside =
+      spared.length > 0 ? { ...LEFT_ALONE, leftAlone: !isLeft } : isLeft ? worst(left) : null
+    return { revoked: withReplaced(current, beside), consent }
   }
 
   const revokeCurrent = async (
@@ -113,7 +124,7 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
     const tokens = await store.tokens(row)
     const isLost = row.intent === 'lost' && tenant.traits.rotation !== 'never'
     const held = isLost ? bothTokens(tokens, row) : heldTokens(tokens, tenant, row)
-    if (held.length === 0) return notAsked(NO_TOKEN)
+    if (held.length === 0) return NONE_HELD
     const identity = await whose(tenant, row, tokens.access, patience)
     // Of nobody known it is revoked all the same: it could be ended by nothing else.
     if (identity !== null && (await mayReach(parts, tenant, { identity }))) return LEFT_ALONE
@@ -140,11 +151,13 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
   }
 
   /** There is nobody to ask. */
-  const unasked = async (row: ConnectionRow): Promise<Revoked> => {
+  const unasked = async (row: ConnectionRow): Promise<Ended> => {
+    const consent = await store.openExchange(row)
     const isBare = row.refresh_fingerprint === null && row.access_fingerprint === null
-    if (isBare && (await store.superseded(row)).length === 0) return notAsked(NO_TOKEN)
+    if (isBare && (await store.superseded(row)).length === 0) return { revoked: NONE_HELD, consent }
     const why = notConfigured(row.tenant)
-    return { revokedAtProvider: 'unknown', why, mayLive: true, leftAlone: false }
+    const revoked = { revokedAtProvider: 'unknown', why, mayLive: true, leftAlone: false } as const
+    return { revoked, consent }
   }
 
   const send = async (
@@ -204,13 +217,16 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
   const end = async (before: ConnectionRow): Promise<Disconnected> => {
     const tenant = configuredTenant(parts, before.tenant)
     const held = await hold(before.id)
-    const revoked = tenant
+    const { revoked, consent } = tenant
       ? await inTime(held, (patience) => revoke(tenant, held, patience))
       : await unasked(held)
     const isDone = revoked.revokedAtProvider === 'yes'
+    const told = withConsent(revoked, consent)
     const updated = await store.update(before.id, (row) => ({
       set: {
-        ...{ cause: JSON.stringify(byUs(revoked)), due_at: null, intent_at: null },
+        ...{ cause: JSON.stringify(byUs(told)), intent_at: null },
+        // What becomes of a consent that is under way is looked at again.
+        due_at: consent === 'sent' ? clock.now() + FINISHED_AFTER_MS : null,
         // What was lost is not found by another disconnect.
         intent: row.intent === 'lost' && !isDone ? 'lost' : null,
         // Of its own grant: that one stays dead whatever became of one beside it.
@@ -218,23 +234,20 @@ export function createDisconnecting(parts: VaultParts, underWay: UnderWay) {
       },
       ...(isDone && { tokens: NO_TOKENS }),
     }))
-    return { connection: asConnection(updated?.row ?? held), ...revoked }
+    return { connection: asConnection(updated?.row ?? held), ...told }
   }
 
   return {
     /** @throws RescindError `config_invalid` */
     async disconnect(before: ConnectionRow): Promise<Disconnected> {
-      const isOver = isRevoked(before) && before.intent === null
+      const isOver = isRevoked(before) && before.intent === null && before.due_at === null
+      if (!isOver || (await store.openExchange(before)) !== null) return end(before)
       // A grant that its owner brought after the end, and that could not be revoked then, is not passed over.
-      if (isOver && (await store.superseded(before)).length === 0) {
-        return { connection: asConnection(before), ...BEFORE }
-      }
-      return end(before)
+      if ((await store.superseded(before)).length > 0) return end(before)
+      return { connection: asConnection(before), ...BEFORE }
     },
   }
 }
-
-const NO_TOKEN = 'no token is held'
 
 function notConfigured(tenant: string): string {
   return `the tenant ${JSON.stringify(tenant)} is not configured, so the provider could not be asked: configure it first`
@@ -295,6 +308,26 @@ function withReplaced(current: Revoked, replaced: Revoked | null): Revoked {
   const leftAlone = replaced.leftAlone && (current.leftAlone || !current.mayLive)
   return { ...current, why: `${current.why}; ${why}`, mayLive: true, leftAlone }
 }
+
+/** A grant that nobody holds may live, whatever was answered of those that are held. */
+function withConsent(revoked: Revoked, consent: Ended['consent']): Revoked {
+  if (consent === null) return revoked
+  const why = consent === 'sent' ? CONSENT_UNDER_WAY : CONSENT_LOST
+  const isAllDead = revoked.revokedAtProvider === 'yes' || revoked === NONE_HELD
+  return {
+    revokedAtProvider: isAllDead ? 'unknown' : revoked.revokedAtProvider,
+    why: isAllDead ? why : `${revoked.why}; ${why}`,
+    ...{ mayLive: true, leftAlone: false },
+  }
+}
+
+const NONE_HELD: Revoked = notAsked('no token is held')
+
+const CONSENT_LOST =
+  'a consent of its owner was cut off, and the grant that came of it may live: it is ended at the provider alone, by its owner or an admin'
+
+const CONSENT_UNDER_WAY =
+  'a consent of its owner is under way, or was cut off, and the grant that comes of it may live: disconnect it again in two minutes'
 
 const BEFORE: Revoked = {
   revokedAtProvider: 'yes',

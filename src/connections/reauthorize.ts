@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { isRescindError } from '../core/errors.ts'
 import { Secret } from '../core/secret.ts'
 import { vendorText } from '../core/vendor-text.ts'
-import type { FreshTokens, Identity, TokenAnswer } from '../providers/connection-way.ts'
+import type { CodeGrant, FreshTokens, Identity } from '../providers/connection-way.ts'
+import type { CodeExchange, ExchangeEnd } from '../store/reconnects.ts'
 import type { Budget } from './budget.ts'
 import type { Cause, CauseCode, Connection } from './connection.ts'
 import type { ReconnectLink } from './drill/platform.ts'
@@ -16,7 +17,7 @@ import {
 } from './grant-change.ts'
 import { checkNames } from './names.ts'
 import { asSuperseded, endReplaced, heldTokens } from './superseded.ts'
-import { judgeRefresh } from './taxonomy.ts'
+import { judgeRefresh, type Verdict } from './taxonomy.ts'
 import { asConnection } from './transitions.ts'
 import type { Vault } from './vault.ts'
 import type { ConnectionTenant, VaultParts } from './vault-parts.ts'
@@ -99,18 +100,23 @@ export interface Reauthorizing {
   link(id: string): Promise<Invitation>
   /** Takes what came to the callback. */
   callback(answer: CallbackAnswer): Promise<ReconnectOutcome>
-  /** Takes back those whose owner never came; returns how many. */
+  /** Takes back those whose owner never came, and tells of those that were cut off; returns how many. */
   expire(): Promise<number>
 }
 
-/** Takes back connections whose owner never came, as any process may; returns how many. */
+/**
+ * Takes back connections whose owner never came, and tells of those whose owner did, and what came of it
+ * was cut off; as any process may. Returns how many.
+ */
 export async function expireReconnects(
   { store }: Pick<VaultParts, 'store'>,
-  vault: Pick<Vault, 'giveUpReconnect'>,
+  vault: Pick<Vault, 'failReconnect' | 'giveUpReconnect'>,
 ): Promise<number> {
+  const cutOff = await store.cutOffExchanges(CALLBACK_MS_MAX)
+  for (const loses of cutOff) await vault.failReconnect(loses.connection, CUT_OFF, { loses })
   const stale = await store.staleReconnects(CALLBACK_MS_MAX)
   for (const id of stale) await vault.giveUpReconnect(id, NEVER_CAME)
-  return stale.length
+  return cutOff.length + stale.length
 }
 
 /** @see RFC 6749 section 4.1, RFC 7636, RFC 9207 */
@@ -136,10 +142,27 @@ export function createReauthorizing(
     const failed = failedBefore(error)
     if (failed || code === null) return fail(before, failed ?? NO_CODE)
     const tenant = parts.tenantOf(before.tenant)
+    const exchange = await store.beginExchange(new Secret(state))
+    if (exchange === null) return { kind: 'gone' }
     const { verifier } = taken
-    const redeemed = await tenant.way.redeem(tenant.app, { code, verifier, iss }, { http })
-    if (!redeemed.tokens) return fail(before, refusedCode(redeemed))
-    return adopt(before, tenant, redeemed.tokens)
+    try {
+      return await redeem({ before, tenant, exchange }, { code, verifier, iss })
+    } catch (error) {
+      // Where the store fails for this too, `expire` finds it.
+      await vault.failReconnect(before.id, CUT_OFF, { loses: exchange }).catch(() => {})
+      throw error
+    }
+  }
+  const redeem = async (coming: Coming, grant: CodeGrant): Promise<ReconnectOutcome> => {
+    const { before, tenant, exchange } = coming
+    const redeemed = await tenant.way.redeem(tenant.app, grant, { http })
+    if (redeemed.tokens) return adopt(coming, redeemed.tokens)
+    const { verdict, maybeSpent } = judgeRefresh(redeemed)
+    const refused = refusedCode(verdict)
+    if (!maybeSpent) return fail(before, refused, { settles: exchange })
+    const { cause } = refused
+    const lost = { ...refused, cause: { ...cause, text: `${cause.text} ${MAY_LIVE}` } }
+    return fail(before, lost, { loses: exchange })
   }
   /** Ends the wait for this owner; where nobody waits, it is a line of the history and nothing else. */
   const late = async (id: string): Promise<void> => {
@@ -151,50 +174,47 @@ export function createReauthorizing(
   const fail = async <T extends ReconnectOutcome & { readonly cause: Cause }>(
     { id }: Connection,
     outcome: T,
+    end?: ExchangeEnd,
   ): Promise<T> => {
-    await vault.failReconnect(id, outcome.cause)
+    await vault.failReconnect(id, outcome.cause, end)
     return outcome
   }
-  const adopt = async (
-    before: Connection,
-    tenant: ConnectionTenant,
-    tokens: FreshTokens,
-  ): Promise<ReconnectOutcome> => {
+  const adopt = async (coming: Coming, tokens: FreshTokens): Promise<ReconnectOutcome> => {
+    const { before, tenant, exchange } = coming
     const identity = tokens.identity ?? (await askIdentity(tenant, tokens))
     const scopes = tokens.scopes ?? tenant.app.scopes
     const changes = compareGrants(lostBy(before, tenant.app.scopes, scopes), { identity, scopes })
     const refused = changes.filter((change) => !accept.includes(change))
     if (before.identity !== null && identity === null) {
-      await discard(before, tenant, tokens, identity)
+      await discard(coming, tokens, identity)
       return fail(before, UNCONFIRMED)
     }
     if (refused.length > 0) {
-      await discard(before, tenant, tokens, identity)
+      await discard(coming, tokens, identity)
       return fail(before, { kind: 'changed', changes: refused, cause: changedCause(refused) })
     }
     try {
-      const connection = await vault.adopt(before.id, { ...tokens, identity, scopes })
+      const connection = await vault.adopt(before.id, { ...tokens, identity, scopes }, exchange)
       return { kind: 'reconnected', connection, changes }
     } catch (error) {
       if (!isRescindError(error)) throw error
       if (error.code !== 'connection_disabled') {
         // The store may be down for this too; then `expire` takes the connection back.
-        return fail(before, NOT_STORED).catch(() => NOT_STORED)
+        return fail(before, NOT_STORED, { loses: exchange }).catch(() => NOT_STORED)
       }
-      await discard(before, tenant, tokens, identity)
+      await discard(coming, tokens, identity)
       return { kind: 'gone' }
     }
   }
   /** A grant that is refused lives: it is kept until it is revoked, now or by the disconnect. */
   const discard = async (
-    { id }: Connection,
-    tenant: ConnectionTenant,
+    { before: { id }, tenant, exchange }: Coming,
     { refreshToken: refresh, accessToken: access }: FreshTokens,
     identity: Identity | null,
   ): Promise<void> => {
     const held = heldTokens({ access, refresh }, tenant)
     const superseded = asSuperseded(held, identity && JSON.stringify(identity))
-    const updated = await store.update(id, () => ({ superseded }))
+    const updated = await store.update(id, () => ({ superseded, settles: exchange }))
     if (updated) await endReplaced(parts, tenant, updated.row)
   }
   const askIdentity = async (
@@ -250,6 +270,13 @@ function lostBy(
   return { identity: before.identity, scopes: isAll ? [] : before.scopes }
 }
 
+/** A consent whose code is sent, and what it is for. */
+interface Coming {
+  readonly before: Connection
+  readonly tenant: ConnectionTenant
+  readonly exchange: CodeExchange
+}
+
 type Failed = Extract<ReconnectOutcome, { readonly cause: Cause }>
 
 /** Judges an answer that brings no code. @see RFC 6749 section 4.1.2.1 */
@@ -266,8 +293,7 @@ function failedBefore(error: string | null): Failed | null {
 }
 
 /** Judges what the token endpoint said of a code. */
-function refusedCode(answer: TokenAnswer): Failed {
-  const { verdict } = judgeRefresh(answer)
+function refusedCode(verdict: Verdict): Failed {
   switch (verdict.kind) {
     case 'permanent':
     case 'alive':
@@ -298,6 +324,11 @@ const CODE_REFUSED =
   'The provider did not take the code of the consent: it was used before, or came too late.'
 const NEVER_CAME = cause('by_owner', 'possible', 'The link ran out before the owner consented.')
 const CAME_LATE = cause('by_owner', 'certain', 'The owner came back by a link that had run out.')
+const MAY_LIVE = 'A new grant may live at the provider until it is ended there.'
+const CUT_OFF = cause(
+  ...(['store_failed', 'possible'] as const),
+  `The owner came back, and what came of the consent was cut off. ${MAY_LIVE}`,
+)
 const NO_CODE: Failed = {
   kind: 'provider_error',
   cause: cause('malformed_answer', 'certain', 'The answer of the provider held no code.'),

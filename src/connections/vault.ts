@@ -2,6 +2,7 @@ import { isRescindError, RescindError } from '../core/errors.ts'
 import type { Secret } from '../core/secret.ts'
 import type { FreshTokens, Identity } from '../providers/connection-way.ts'
 import type { ConnectionFilter, ConnectionRow } from '../store/connections.ts'
+import type { CodeExchange, ExchangeEnd } from '../store/reconnects.ts'
 import { createAdopting } from './adopt.ts'
 import { type Budget, createBudget } from './budget.ts'
 import { nextCheckMs } from './check-times.ts'
@@ -77,13 +78,13 @@ export interface Vault {
   beginReconnect(id: string): Promise<Connection>
   /**
    * The owner came back without a grant: refused, late, or as somebody else. It stands in the history,
-   * whatever the state; receivers were told of the break itself.
+   * whatever the state; receivers were told of the break itself. A code that was sent ends with it.
    */
-  failReconnect(id: string, cause: Cause): Promise<Connection>
+  failReconnect(id: string, cause: Cause, end?: ExchangeEnd): Promise<Connection>
   /** Ends the wait for an owner who never came. */
   giveUpReconnect(id: string, cause: Cause): Promise<Connection>
-  /** Replaces both tokens by those of a new grant, under the same id. */
-  adopt(id: string, fresh: FreshTokens): Promise<Connection>
+  /** Replaces both tokens by those of a new grant, under the same id; its code's exchange is settled with it. */
+  adopt(id: string, fresh: FreshTokens, settles?: CodeExchange): Promise<Connection>
   /** Ends it here, revokes it at the provider, and keeps a tombstone whatever that says. */
   disconnect(id: string): Promise<Disconnected>
   /** Tokens of grants that were replaced or refused and that may live: the disconnect revokes them too. */
@@ -220,11 +221,14 @@ export function createVault(parts: VaultParts): Vault {
         const { cause } = asConnection(row)
         return moveTo(row, 'reconnecting', 'connection.reconnecting', cause)
       }),
-    failReconnect: (id, cause) =>
-      update(id, (row) => (row.state === 'revoked' ? null : failedReconnect(row, cause))),
+    failReconnect: (id, cause, end) =>
+      update(id, (row) => {
+        if (row.state === 'revoked') return end ?? null
+        return { ...failedReconnect(row, cause), ...end }
+      }),
     giveUpReconnect: (id, cause) =>
       update(id, (row) => (row.state === 'reconnecting' ? failedReconnect(row, cause) : null)),
-    adopt: async (id, fresh) => shown(await budget.warn(await adopt(id, fresh))),
+    adopt: async (...given) => shown(await budget.warn(await adopt(...given))),
     disconnect: (id) =>
       underWay.run(async () => {
         // What is in memory alone lives, and would be passed over.

@@ -3,7 +3,7 @@ import type { Fingerprint, Secret } from '../core/secret.ts'
 import { closable } from './closable.ts'
 import { type ConnectionAccess, openConnectionAccess } from './connection-access.ts'
 import { type NoticeStore, openNotices } from './notices.ts'
-import { openReconnects, type ReconnectStore } from './reconnects.ts'
+import { type ExchangeEnd, endExchange, openReconnects, type ReconnectStore } from './reconnects.ts'
 import type { ConnectionTable, Schema } from './schema.ts'
 import { newId, type StoreParts } from './store.ts'
 
@@ -53,7 +53,7 @@ export interface NewConnectionEvent {
 }
 
 /** One change of a connection, written whole or not at all: tokens, version, state, event, notice. */
-export interface ConnectionChange {
+export interface ConnectionChange extends ExchangeEnd {
   readonly set?: Partial<Omit<ConnectionRow, 'no' | 'id' | 'version' | 'created_at'>>
   readonly tokens?: NewTokens
   /** Kept, sealed, until they are known to be dead; no refresh token that a connection lives on. */
@@ -224,7 +224,7 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
         const change = decide(before)
         if (change === null) return { row: before, changed: false }
         const row = await writeChange(parts, trx, before, change)
-        return { row, changed: true }
+        return { row, changed: row !== before }
       }),
     async isHeld(fingerprint) {
       const { held } = await db
@@ -382,8 +382,9 @@ async function writeChange(
   parts: StoreParts,
   trx: Kysely<Schema>,
   before: ConnectionRow,
-  { set = {}, tokens, superseded = [], events = [] }: ConnectionChange,
+  { set = {}, tokens, superseded = [], events = [], ...end }: ConnectionChange,
 ): Promise<ConnectionRow> {
+  if (!(await endExchange(trx, end))) return before
   const now = parts.clock.now()
   const isMove = tokens !== undefined || (set.state !== undefined && set.state !== before.state)
   if (tokens || superseded.length > 0) await parts.syncKey(trx)

@@ -9,6 +9,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004_superseded_tokens': { up: createSuperseded },
   '0005_superseded_identity': { up: addSupersededIdentity },
   '0006_former_grants': { up: createFormerGrants },
+  '0007_reconnect_intent': { up: addReconnectIntent },
 }
 
 async function createSweep(db: Kysely<unknown>): Promise<void> {
@@ -33,6 +34,10 @@ async function addSupersededIdentity(db: Kysely<unknown>): Promise<void> {
 
 async function createFormerGrants(db: Kysely<unknown>): Promise<void> {
   for (const statement of FORMER_GRANTS) await sql.raw(statement).execute(db)
+}
+
+async function addReconnectIntent(db: Kysely<unknown>): Promise<void> {
+  for (const statement of RECONNECT_INTENT) await sql.raw(statement).execute(db)
 }
 
 /** Plain SQL that SQLite and PostgreSQL both read; `BLOB` and the identity differ, and stand apart. */
@@ -183,4 +188,9 @@ const FORMER_GRANTS: readonly string[] = [
     platform TEXT NOT NULL, instance INTEGER NOT NULL, fingerprint TEXT NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (platform, instance, fingerprint))`,
   ...sealedByKeyOf('former_grant', 'sealed'),
+]
+
+/** A code that is sent, until everything that it brought is stored. */
+const RECONNECT_INTENT: readonly string[] = [
+  `ALTER TABLE reconnect ADD COLUMN intent TEXT CHECK (intent IN ('sent', 'lost'))`,
 ]

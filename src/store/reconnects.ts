@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { Kysely } from 'kysely'
 import type { Secret } from '../core/secret.ts'
+import type { Schema } from './schema.ts'
 import { newId, type StoreParts } from './store.ts'
 
 /** An authorization that a person was sent to and has not come back from. */
@@ -16,6 +18,20 @@ export type TakenReconnect =
   | 'used'
   | { readonly connection: string; readonly late: true }
 
+/** A code of a connection's owner that was sent to the provider. */
+export interface CodeExchange {
+  readonly connection: string
+  readonly stateHash: string
+}
+
+/** How an exchange ends, in the transaction of a change of its connection. */
+export interface ExchangeEnd {
+  /** Everything that it brought is stored, or it surely brought nothing. */
+  readonly settles?: CodeExchange | undefined
+  /** What it brought may live unknown. Where it has ended already, nothing of the change is written. */
+  readonly loses?: CodeExchange | undefined
+}
+
 export interface ApiKeyRow {
   readonly id: string
   readonly name: string
@@ -25,7 +41,10 @@ export interface ApiKeyRow {
 
 /** Pending authorizations and keys of the HTTP API, both by their hash. */
 export interface ReconnectStore {
-  /** Keeps what a callback with this state needs; states that ran out are forgotten. */
+  /**
+   * Keeps what a callback with this state needs; states that ran out are forgotten, but for those whose
+   * code brought what nobody holds.
+   */
   addReconnect(id: string, state: Secret, verifier: Secret, expiresAt: number): Promise<void>
   /** Gives it out once: who comes second with the same state gets `used`. */
   takeReconnect(state: Secret): Promise<TakenReconnect>
@@ -34,6 +53,15 @@ export interface ReconnectStore {
    * states ran out, was used longer ago than `graceMs`, or was used before they were sent there last.
    */
   staleReconnects(graceMs: number): Promise<readonly string[]>
+  /**
+   * Writes that the code of a state is about to be sent. Null, and it may not be, where the connection is
+   * ended: its disconnect has looked already whether anything is under way.
+   */
+  beginExchange(state: Secret): Promise<CodeExchange | null>
+  /** Exchanges that began longer ago than `graceMs`, and of whose end nobody wrote. */
+  cutOffExchanges(graceMs: number): Promise<readonly CodeExchange[]>
+  /** Whether a code of a connection is under way, or brought what may live unknown; the worse of both. */
+  openExchange(row: { readonly no: number }): Promise<'sent' | 'lost' | null>
   addApiKey(key: Secret, name: string): Promise<ApiKeyRow>
   /** Finds a key that is not revoked. */
   findApiKey(key: Secret): Promise<ApiKeyRow | undefined>
@@ -59,12 +87,14 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
         await trx
           .deleteFrom('reconnect')
           .where('expires_at', '<', now - KEPT_MS)
+          .where('intent', 'is', null)
           .execute()
         await trx
           .insertInto('reconnect')
           .values({
             ...{ state_hash: hashOf(state), connection: no, verifier: sealed },
-            ...{ created_at: now, expires_at: expiresAt, used_at: null },
+            ...{ created_at: now, expires_at: expiresAt },
+            ...{ used_at: null, intent: null },
           })
           .execute()
       })
@@ -125,6 +155,44 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
         .execute()
       return rows.map(({ id }) => id)
     },
+    beginExchange: (state) =>
+      parts.transact(async (trx) => {
+        const stateHash = hashOf(state)
+        const { id } =
+          (await trx
+            .selectFrom('reconnect')
+            .innerJoin('connection as c', 'c.no', 'reconnect.connection')
+            .select('c.id')
+            .where('state_hash', '=', stateHash)
+            .where('c.state', '!=', 'revoked')
+            .executeTakeFirst()) ?? {}
+        if (id === undefined) return null
+        await trx
+          .updateTable('reconnect')
+          .set({ intent: 'sent' })
+          .where('state_hash', '=', stateHash)
+          .execute()
+        return { connection: id, stateHash }
+      }),
+    cutOffExchanges: (graceMs) =>
+      db
+        .selectFrom('reconnect')
+        .innerJoin('connection as c', 'c.no', 'reconnect.connection')
+        .select(['c.id as connection', 'state_hash as stateHash'])
+        .where('reconnect.intent', '=', 'sent')
+        .where('used_at', '<=', clock.now() - graceMs)
+        .execute(),
+    async openExchange({ no }) {
+      const open = await db
+        .selectFrom('reconnect')
+        .select('intent')
+        .where('connection', '=', no)
+        .where('intent', 'is not', null)
+        // What is lost stands before what is sent.
+        .orderBy('intent')
+        .executeTakeFirst()
+      return open?.intent ?? null
+    },
     async addApiKey(key, name) {
       const row = { id: newId('key'), hash: hashOf(key), name, created_at: clock.now() }
       await db
@@ -156,6 +224,28 @@ export function openReconnects(parts: StoreParts): ReconnectStore {
       return numUpdatedRows === 1n
     },
   }
+}
+
+/** Writes how an exchange ended; returns false where it is lost that had ended before. */
+export async function endExchange(
+  trx: Kysely<Schema>,
+  { settles, loses }: ExchangeEnd,
+): Promise<boolean> {
+  if (settles) {
+    await trx
+      .updateTable('reconnect')
+      .set({ intent: null })
+      .where('state_hash', '=', settles.stateHash)
+      .execute()
+  }
+  if (!loses) return true
+  const { numUpdatedRows } = await trx
+    .updateTable('reconnect')
+    .set({ intent: 'lost' })
+    .where('state_hash', '=', loses.stateHash)
+    .where('intent', '=', 'sent')
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
 }
 
 /** States and keys have 256 random bits: a slow hash would protect nothing more. */

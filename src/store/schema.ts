@@ -135,6 +135,8 @@ export interface Schema {
     created_at: number
     expires_at: number
     used_at: number | null
+    /** Its code was sent, and not everything that it may have brought is stored; or never will be. */
+    intent: 'sent' | 'lost' | null
   }
   api_key: {
     id: string

@@ -317,7 +317,10 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
     const { state } = await service.link(id)
     // Its owner comes back while it is disconnected.
     const adopt: typeof vault.adopt = async (...of) => {
-      expect((await vault.disconnect(id)).revokedAtProvider).toBe('yes')
+      expect(await vault.disconnect(id)).toMatchObject({
+        ...{ revokedAtProvider: 'unknown', mayLive: true },
+        why: expect.stringMatching(/^a consent of its owner is under way/),
+      })
       down.add('/revocation')
       return vault.adopt(...of)
     }
@@ -363,6 +366,7 @@ describe('where a revocation ends all of a person (Google), no disconnect takes 
       using raw = new DatabaseSync(join(home, 'rescind.db'))
       raw.exec('ALTER TABLE superseded_token DROP COLUMN identity')
       raw.exec('DROP TABLE former_grant')
+      raw.exec('ALTER TABLE reconnect DROP COLUMN intent')
       raw.exec("DELETE FROM kysely_migration WHERE name >= '0005_superseded_identity'")
     }
     await using later = await openVault({ home, tenants })

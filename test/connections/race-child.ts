@@ -1,5 +1,7 @@
+import { createReauthorizing } from '../../src/connections/reauthorize.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { systemClock } from '../../src/core/clock.ts'
+import { Secret } from '../../src/core/secret.ts'
 import type { TenantConfig } from '../../src/providers/provider.ts'
 import { openVault } from './world.ts'
 
@@ -9,7 +11,7 @@ export interface ChildOptions {
   readonly tenant: TenantConfig
   /** By how much its clock is off. */
   readonly clockOffMs: number
-  /** Where it kills itself, in the middle of a refresh. */
+  /** Where it kills itself, in the middle of a refresh or of a consent. */
   readonly dies?: 'before send' | 'after send' | 'after answer' | 'after commit' | undefined
   /** Sleeps, with the intent on disk and nothing sent, until it is woken. */
   readonly sleeps?: boolean | undefined
@@ -20,6 +22,12 @@ export interface Ask {
   readonly id: string
   readonly refused: number
   readonly callers: number
+}
+
+/** An owner comes back with a code. */
+export interface Come {
+  readonly state: string
+  readonly code: string
 }
 
 export interface Answered {
@@ -70,7 +78,14 @@ Object.assign(http, {
   },
 })
 
-process.on('message', async ({ id, refused, callers }: Ask) => {
+process.on('message', async (message: Ask | Come) => {
+  if ('code' in message) {
+    const { state, code } = message
+    const answer = { state, code: new Secret(code), error: null, iss: null }
+    await createReauthorizing(parts, vault).callback(answer)
+    return
+  }
+  const { id, refused, callers } = message
   const all = await Promise.allSettled(
     Array.from({ length: callers }, () => vault.accessToken(id, { refused })),
   )

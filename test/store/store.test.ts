@@ -68,6 +68,7 @@ describe('opening', () => {
       { name: '0004_superseded_tokens' },
       { name: '0005_superseded_identity' },
       { name: '0006_former_grants' },
+      { name: '0007_reconnect_intent' },
     ])
   })
 
