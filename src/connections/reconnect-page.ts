@@ -87,7 +87,7 @@ function wordsFor(outcome: ReconnectOutcome): Words {
     case 'unreachable':
       return later(502, 'The provider does not answer', [
         'Your consent could not be completed, for the provider could not be reached or was not well.',
-        `${KEPT} Wait a little. ${ASK}`,
+        `The connection is as it was. Wait a little. ${ASK}`,
       ])
     case 'wrong_issuer':
       return bad(400, 'This answer is not of the right server', [
