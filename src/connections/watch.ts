@@ -1,5 +1,5 @@
 import { isRescindError, RescindError } from '../core/errors.ts'
-import type { ConnectionRow } from '../store/connections.ts'
+import type { ConnectionRow, QuietCheck } from '../store/connections.ts'
 import { nextCheckMs } from './check-times.ts'
 import type { ConnectionState } from './connection.ts'
 import type { Checked, Health } from './health.ts'
@@ -76,7 +76,7 @@ export function createWatch(parts: VaultParts, health: Health) {
     tally: Tally,
     tellsEach = false,
   ): Promise<readonly ConnectionRow[]> => {
-    const quiet: { no: number; at: number; dueAt: number }[] = []
+    const quiet: QuietCheck[] = []
     const left = rows.values()
     const stopped: ConnectionRow[] = []
     const lane = async () => {
@@ -85,12 +85,15 @@ export function createWatch(parts: VaultParts, health: Health) {
         if (done) return
         try {
           const checked = await health.checkRow(row, true)
-          const { state } = checked.connection
+          const { state, version } = checked.connection
           told.delete(row.id)
           tally.checked += 1
           tally.states.set(state, (tally.states.get(state) ?? 0) + 1)
-          const at = clock.now()
-          if (checked.isQuiet) quiet.push({ no: row.no, at, dueAt: at + nextCheckMs(random) })
+          if (checked.isQuiet) {
+            const { no, due_at } = row
+            const at = clock.now()
+            quiet.push({ no, version, due_at, at, nextAt: at + nextCheckMs(random) })
+          }
           if (tellsEach || state !== row.state)
             await options.tell?.(checked, row.state as ConnectionState)
         } catch (error) {

@@ -90,6 +90,16 @@ export interface ConnectionFilter {
   readonly tag?: string | undefined
 }
 
+/** A connection that was checked and found well, of which nothing else is to be written. */
+export interface QuietCheck {
+  readonly no: number
+  /** As it was checked, and due when it was taken. */
+  readonly version: number
+  readonly due_at: number | null
+  readonly at: number
+  readonly nextAt: number
+}
+
 /** Where connections are kept: tokens sealed, every change with its event in one transaction. */
 export interface ConnectionStore
   extends Pick<ConnectionAccess, 'access'>,
@@ -145,10 +155,11 @@ export interface ConnectionStore
   giveBack(rows: readonly Pick<ConnectionRow, 'no' | 'due_at'>[], now: number): Promise<void>
   /** When the next one is due; null when none is. */
   nextDueAt(): Promise<number | null>
-  /** Writes that connections were checked and nothing changed, in one transaction. */
-  checked(
-    rows: readonly { readonly no: number; readonly at: number; readonly dueAt: number }[],
-  ): Promise<void>
+  /**
+   * Writes that connections were found well, in one transaction: of each that is as it was checked, and
+   * due when it was. What happened to one meanwhile counts for more.
+   */
+  checked(rows: readonly QuietCheck[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -343,8 +354,13 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
       return row?.at ?? null
     },
     async checked(rows) {
-      const sql = 'UPDATE connection SET checked_at = ?, due_at = ?, failures = 0 WHERE no = ?'
-      await parts.runMany([{ sql, rows: rows.map(({ no, at, dueAt }) => [at, dueAt, no]) }])
+      const sql = `UPDATE connection SET checked_at = ?, due_at = ?, failures = 0
+        WHERE no = ? AND version = ? AND due_at IS ?
+        AND state = 'connected' AND cause IS NULL AND intent IS NULL`
+      const values = rows.map(({ no, version, due_at, at, nextAt }) => {
+        return [at, nextAt, no, version, due_at]
+      })
+      await parts.runMany([{ sql, rows: values }])
     },
     close: async () => access.close(),
   }

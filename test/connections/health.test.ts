@@ -102,7 +102,10 @@ describe('a check', () => {
 /** A provider whose tokens never end, and have nothing behind them: Notion, Intercom, monday. */
 async function startEndless() {
   const manner = { userinfo: 200, metadata: 200 }
-  const server = createServer((request, response) => {
+  /** What the answer to a token waits for. */
+  const held = new Map<string, Promise<void>>()
+  const asked = new Set<string>()
+  const server = createServer(async (request, response) => {
     const answer = (status: number, body: object, headers = {}) =>
       response.writeHead(status, headers).end(JSON.stringify(body))
     const issuer = `http://${request.headers.host}`
@@ -112,6 +115,10 @@ async function startEndless() {
         revocation_endpoint: `${issuer}/revoke`,
       })
     }
+    if (request.url === '/revoke') return answer(503, {})
+    const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
+    asked.add(token)
+    await held.get(token)
     if (manner.userinfo === 200) return answer(200, { sub: 'bot' })
     const challenge = 'Bearer error="invalid_token"'
     return answer(
@@ -134,7 +141,7 @@ async function startEndless() {
       ...{ scopes: [], options: {} },
     },
   }
-  return { manner, tenant }
+  return { manner, tenant, held, asked }
 }
 
 describe('section 6, 14: a token that never ends, with no refresh token behind it', () => {
@@ -208,6 +215,16 @@ describe('the watch', () => {
     expect(after!.due_at! > Date.now() + 50 * 60_000).toBe(true)
   })
 
+  test('one that nobody would look at again is, once a check of all found it well', async () => {
+    await using world = await openConnectionWorld()
+    const { id } = await world.connect()
+    await world.health.check(id)
+    await world.store.connections.update(id, () => ({ set: { due_at: null } }))
+    await world.watch.all({ signal: new AbortController().signal })
+    const { due_at } = (await world.store.connections.read(id))!
+    expect(due_at! > Date.now() + 50 * 60_000).toBe(true)
+  })
+
   test('what a watch that ends has taken and not checked is due at once, and what it checked is not', async () => {
     await using world = await openConnectionWorld()
     for (let n = 0; n < 12; n += 1) await world.connect(`owner ${n}`)
@@ -274,6 +291,94 @@ describe('the watch', () => {
     })
     // Where it is configured it is well.
     expect((await world.vault.get(made[0] as string)).state).toBe('connected')
+  })
+})
+
+describe('a connection that changes while others of its batch are checked stays as it then is', () => {
+  type World = Awaited<ReturnType<typeof open>>
+  async function open() {
+    const { tenant, ...provider } = await startEndless()
+    const home = tempHome()
+    const options = { home: home.path, tenants: [tenant] }
+    const [world, other] = [await openVault(options), await openVault(options)]
+    onTestFinished(async () => {
+      await other[Symbol.asyncDispose]()
+      await world[Symbol.asyncDispose]()
+      home[Symbol.dispose]()
+    })
+    const make = async (token: string) => {
+      const { id } = await world.vault.create({
+        ...{ tenant: 'notion', owner: token, refreshToken: null },
+        accessToken: new Secret(token),
+      })
+      await world.health.check(id)
+      return id
+    }
+    return { ...world, ...provider, other, ids: [await make('first'), await make('second')] }
+  }
+
+  const changes: [string, (world: World, id: string) => Promise<unknown>, object][] = [
+    [
+      'refused to a caller: due at once',
+      async ({ other: { vault } }, id) => {
+        const { version } = await vault.accessToken(id)
+        const refused = vault.accessToken(id, { refused: version })
+        await expect(refused).rejects.toMatchObject({ code: 'connection_unwell' })
+      },
+      { state: 'connected', isSoon: true },
+    ],
+    [
+      'disabled: never due',
+      ({ other }, id) => other.vault.disable(id),
+      { state: 'disabled', due_at: null },
+    ],
+    [
+      'degraded: looked at again soon',
+      async ({ manner, other }, id) => {
+        manner.userinfo = 503
+        await other.health.check(id)
+        manner.userinfo = 200
+      },
+      { state: 'degraded', failures: 1, isSoon: true },
+    ],
+    [
+      'a disconnect that is cut off: gone on with soon',
+      ({ other }, id) => {
+        const { update } = other.parts.store
+        let written = 0
+        other.parts.store.update = async (...args) => {
+          if (++written === 2) throw new Error('killed')
+          return update(...args)
+        }
+        return expect(other.vault.disconnect(id)).rejects.toThrow('killed')
+      },
+      { state: 'revoked', intent: 'ending', isSoon: true },
+    ],
+  ]
+  test.each(
+    (['pass', 'all'] as const).flatMap((way) => changes.map((change) => [way, ...change] as const)),
+  )('%s: %s', async (way, _title, change, expected) => {
+    const world = await open()
+    const { watch, store, held, asked, ids } = world
+    await dueNow(world)
+    asked.clear()
+    let goOn = () => {}
+    held.set('second', new Promise((resolve) => (goOn = resolve)))
+    const batch = watch[way]({ signal: new AbortController().signal, lanes: 1 })
+    await expect.poll(() => [...asked]).toEqual(['first', 'second'])
+    await change(world, ids[0]!)
+    const row = await store.connections.read(ids[0]!)
+    goOn()
+    expect(await batch).toMatchObject({ checked: 2, states: { connected: 2 }, failed: [] })
+    const after = await store.connections.read(ids[0]!)
+    expect(after).toEqual(row)
+    const { due_at } = after!
+    expect({ ...after, isSoon: due_at !== null && due_at < Date.now() + 100_000 }).toMatchObject(
+      expected,
+    )
+    // The other one is as it was, and well for an hour.
+    const other = await store.connections.read(ids[1]!)
+    expect(other!.due_at! > Date.now() + 50 * 60_000).toBe(true)
   })
 })
 
