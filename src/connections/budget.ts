@@ -15,13 +15,19 @@ export interface Budget {
   readonly complete: boolean
 }
 
+/** What is held here of one user and app, and what the provider counted. */
+interface Seen extends Budget {
+  /** One connection of each grant, the oldest grant first. */
+  readonly grants: readonly ConnectionRow[]
+}
+
 /**
  * Counts the live tokens of one user and app against what the provider allows: one more than that, and
  * the oldest dies without a word.
  */
 export function createBudget(parts: VaultParts) {
   const { store, http } = parts
-  const look = async (row: ConnectionRow) => {
+  const look = async (row: ConnectionRow): Promise<Seen | null> => {
     const tenant = configuredTenant(parts, row.tenant)
     if (!tenant) return null
     const { way, app, traits } = tenant
@@ -34,20 +40,22 @@ export function createBudget(parts: VaultParts) {
     const means = { http, signal: AbortSignal.timeout(COUNT_MS) }
     const told =
       (access && (await way.countLive?.(app, identity, access, means).catch(() => null))) ?? null
+    const grants = grantsIn(held)
+    const max = traits.liveTokensMax
     // The token that asked lives: none at all is the count of another app.
-    if (told === 0 && held.length < traits.liveTokensMax) return null
-    // What we hold ourselves is the least that there is.
-    const live = Math.max(told ?? 0, held.length)
-    return { live, max: traits.liveTokensMax, complete: (told ?? 0) > 0, held }
+    if (told === 0 && grants.length < max) return null
+    if (told) return { live: told, max, complete: true, grants }
+    // What we hold ourselves is the least that there is; past the most some of it has ended.
+    return { live: Math.min(grants.length, max), max, complete: false, grants }
   }
   const warned = async (row: ConnectionRow): Promise<ConnectionRow> => {
     const seen = await look(row)
     if (!seen || !isSpent(seen)) return row
-    const { held, max } = seen
-    const evicted = held.length > max ? held[0] : undefined
+    const { grants, max } = seen
+    const evicted = evictedOf(seen)
     const cause: Cause = {
       ...{ code: 'by_us', confidence: evicted ? 'likely' : 'certain' },
-      text: evicted ? evictedText(held.length, max, evicted.id) : budgetText(seen),
+      text: evicted ? evictedText(grants.length, max, evicted.id) : budgetText(seen),
     }
     const updated = await store.update(row.id, (now) => ({
       events: [eventOf(now, now.state as ConnectionState, 'connection.budget_low', cause)],
@@ -70,6 +78,24 @@ export function createBudget(parts: VaultParts) {
       }
     },
   }
+}
+
+/** Several connections may live on one grant, which is one token at the provider. */
+function grantsIn(held: readonly ConnectionRow[]): readonly ConnectionRow[] {
+  const found = new Map<string, ConnectionRow>()
+  for (const row of held) {
+    const grant = row.refresh_fingerprint ?? row.access_fingerprint ?? row.id
+    if (!found.has(grant)) found.set(grant, row)
+  }
+  return [...found.values()]
+}
+
+/**
+ * Whose grant the provider has likely ended: where more are held than it lets live, and it counts no more
+ * than that. As many as are held, and it has ended none; fewer than it lets live, and something else has.
+ */
+function evictedOf({ live, max, grants }: Seen): ConnectionRow | undefined {
+  return grants.length > max && live === max ? grants[0] : undefined
 }
 
 /** Says whether one more grant ends the oldest, as far as is known. */
@@ -101,5 +127,5 @@ export function budgetText(budget: Budget): string {
 }
 
 function evictedText(held: number, max: number, id: string): string {
-  return `${held} connections are of this user and app, and the provider lets ${max} tokens live: it has likely ended the oldest, that of ${id}. Check it.`
+  return `${held} grants of this user and app are held here, and the provider lets ${max} tokens live: it has likely ended the oldest, that of ${id}. Check it.`
 }

@@ -158,6 +158,50 @@ describe('section 0, 7: the budget of live tokens', () => {
     })
   })
 
+  const EVICTED = /^6 grants .* lets 5 tokens live: it has likely ended the oldest, that of FIRST\./
+  test.each<[string, readonly number[], number | null, object, RegExp | null]>([
+    ['one grant, seven connections', [1, 1, 1, 1, 1, 1, 1], 2, { live: 2, complete: true }, null],
+    ['the same, not counted', [1, 1, 1, 1, 1, 1, 1], null, { live: 1, complete: false }, null],
+    ['six, not counted', [1, 1, 2, 3, 4, 5, 6], null, { live: 5, complete: false }, EVICTED],
+    ['six, and five are counted', [1, 1, 2, 3, 4, 5, 6], 5, { live: 5, complete: true }, EVICTED],
+    ['six, and all live', [1, 2, 3, 4, 5, 6], 7, { live: 7, complete: true }, /^7 of 5 .*one more/],
+    ['six, and more died than it ends', [1, 2, 3, 4, 5, 6], 3, { live: 3, complete: true }, null],
+  ])('grants are counted, and not connections: %s', async (_title, on, counted, budget, said) => {
+    await using world = await openConnectionWorld({
+      appOptions: { appName: 'Rescind', rotation: 'off' },
+      org: { switches: { rotation: 'none' } },
+    })
+    const { org, vault, health, tenant } = world
+    const { admin, tool } = org.credentials
+    const identity = { user: admin.userId, org: org.organizationId, name: null }
+    const grants = Array.from({ length: Math.max(...on) }, () =>
+      org.addGrant({ userId: admin.userId, appId: tool.clientId }),
+    )
+    const make = (n: number, accessToken: Secret | null) =>
+      vault.create({
+        ...{ tenant: tenant.name, owner: 'acme', accessToken, identity },
+        refreshToken: new Secret(grants[n - 1]!.refreshToken),
+      })
+    const first = await make(on[0]!, null)
+    for (const n of on.slice(1, -1)) await make(n, null)
+    const asker = await make(on.at(-1)!, null)
+    await health.check(asker.id)
+    const { access } = await vault.tokens(asker.id)
+    // Of those that died nobody told us; the org has one of its own beside them.
+    const dead = counted === null ? 0 : grants.length + 1 - counted
+    for (const { deleteToken } of grants.slice(0, dead)) {
+      const body = new URLSearchParams({ token: deleteToken })
+      await fetch(`${org.url}/services/oauth2/revoke`, { method: 'POST', body })
+    }
+    if (counted === null) org.setFaults([{ kind: 'unavailable_503', on: 'query' }])
+    const { id } = await make(on.at(-1)!, access)
+    expect(await vault.budget(id)).toEqual({ max: 5, ...budget })
+    const text = (await vault.events(id)).find(({ type }) => type === 'connection.budget_low')
+      ?.cause?.text
+    if (said === null) expect(text).toBeUndefined()
+    else expect(text?.replace(first.id, 'FIRST')).toMatch(said)
+  })
+
   test('a count of none, asked with a token that lives, is none: the app has another name there', async () => {
     await using world = await openConnectionWorld({ appOptions: { appName: 'No such app' } })
     const { id } = await world.connect()

@@ -96,7 +96,7 @@ async function heldInVault(
     for (const row of (await connections?.grantsOf(tenant.name, JSON.stringify(owner))) ?? []) {
       const isUsed = row.state === 'connected' || row.state === 'degraded'
       const access = isUsed ? connections?.access(row.id)?.access : undefined
-      const grant = row.refresh_fingerprint ?? row.id
+      const grant = row.refresh_fingerprint ?? row.access_fingerprint ?? row.id
       held.push({ grant, access: access ?? null, tenants: [tenant] })
     }
   }
