@@ -30,7 +30,7 @@ import type {
 } from './connection-way.ts'
 import type { Provider } from './provider.ts'
 import { rfc7009 } from './rfc7009.ts'
-import { DEAD_CODES, lostTokenAnswer, readTokenAnswer, unsentTokenAnswer } from './token-answer.ts'
+import { DEAD_CODES, lostTokenAnswer, otherIssuer, readTokenAnswer } from './token-answer.ts'
 import { readAppOptions, traitOptions, withTraitOptions } from './trait-options.ts'
 
 /** Nothing is known of a server, so the careful answer is taken: a spent token is never presented again. */
@@ -223,17 +223,10 @@ async function askForTokens(
   }
 }
 
-/**
- * A code that another server gave is not sent here.
- *
- * @see RFC 9207 section 2.4
- */
+/** @see RFC 9207 section 2.4 */
 function mixedUp(server: ServerMetadata, iss: string | null): TokenAnswer | null {
   const isPromised = server.authorization_response_iss_parameter_supported === true
-  if (iss === server.issuer || (iss === null && !isPromised)) return null
-  const said =
-    iss === null ? 'names no issuer, which this server always does' : 'is of another issuer'
-  return unsentTokenAnswer('issuer_mismatch', `The answer at the callback ${said}.`)
+  return iss === server.issuer || (iss === null && !isPromised) ? null : otherIssuer(iss)
 }
 
 /** The subject of an id token that came over TLS from the server itself (OpenID Connect Core 3.1.3.7, 6). */

@@ -68,6 +68,17 @@ export function unsentTokenAnswer(error: string, description: string): TokenAnsw
   }
 }
 
+/**
+ * A code that another server gave is not sent to this one.
+ *
+ * @see RFC 9207 section 2.4
+ */
+export function otherIssuer(iss: string | null): TokenAnswer {
+  const said =
+    iss === null ? 'names no issuer, which this server always does' : 'is of another issuer'
+  return unsentTokenAnswer('issuer_mismatch', `The answer at the callback ${said}.`)
+}
+
 function kindOf(text: string, error: string | null): TokenAnswer['body'] {
   if (error !== null) return 'oauth_error'
   if (text === '') return 'none'

@@ -406,6 +406,16 @@ describe('what is not taken', () => {
     expect(await stateOf()).toBe('reconnect_needed scopes_lost')
   })
 
+  it('an answer that names another issuer: the code is sent nowhere', async () => {
+    await lose()
+    const asked = world.tokenRequests()
+    const answer = await visit((await reauthorizing.link(id)).url)
+    const outcome = await reauthorizing.callback({ ...answer, iss: 'https://evil.example' })
+    expect(reconnectPage(outcome).status).toBe(400)
+    expect(world.tokenRequests()).toBe(asked)
+    expect(await stateOf()).toBe('reconnect_needed issuer_mismatch')
+  })
+
   it('a code that was used elsewhere', async () => {
     await lose()
     const { url } = await reauthorizing.link(id)

@@ -239,10 +239,11 @@ describe('Salesforce', () => {
 
 describe('RFC 9207 section 2.4: an answer of another issuer', () => {
   test.each([
-    ['another issuer', 'https://evil.example'],
-    ['no issuer, where one is promised', null],
-  ])('%s: the code is not sent', async (_title, iss) => {
-    const { way, app } = places.get('our authority') as Place
+    ['our authority', 'another issuer', 'https://evil.example'],
+    ['our authority', 'no issuer, where one is promised', null],
+    ['salesforce', 'another issuer', 'https://evil.example'],
+  ])('%s, %s: the code is not sent', async (name, _title, iss) => {
+    const { way, app } = places.get(name) as Place
     const grant = { code: new Secret('code'), verifier: VERIFIER, iss }
     const answer = await way.redeem(app, grant, means)
     expect(answer).toMatchObject({ error: 'issuer_mismatch', mayHaveActed: false, status: null })

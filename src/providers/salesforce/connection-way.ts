@@ -18,6 +18,7 @@ import type {
 } from '../connection-way.ts'
 import { lostTokenAnswer, readTokenAnswer } from '../token-answer.ts'
 import { readAppOptions, traitOptions, withTraitOptions } from '../trait-options.ts'
+import { metadataUrl, refuseOtherIssuer } from './callback-issuer.ts'
 import { API_VERSION } from './config.ts'
 import { judgeRevocation } from './kill-answer.ts'
 import { readRestError } from './rest-answer.ts'
@@ -80,11 +81,14 @@ export const salesforceConnection: ConnectionWay = {
     })
     return `${oauthEndpoint(app.url, 'authorize')}?${query}`
   },
-  redeem: (app, { code, verifier }, means) =>
-    askForTokens(app, means, [code, verifier], {
+  async redeem(app, { code, verifier, iss = null }, means) {
+    const refused = await refuseOtherIssuer(app, iss, means)
+    if (refused) return refused
+    return askForTokens(app, means, [code, verifier], {
       ...{ grant_type: 'authorization_code', code: code.reveal() },
       ...{ redirect_uri: app.redirectUri, code_verifier: verifier.reveal() },
-    }),
+    })
+  },
   refresh: (app, refreshToken, means) =>
     askForTokens(app, means, [refreshToken], {
       ...{ grant_type: 'refresh_token', refresh_token: refreshToken.reveal() },
@@ -103,7 +107,7 @@ export const salesforceConnection: ConnectionWay = {
   },
   async control(app, means) {
     try {
-      const url = `${app.url.replace(/\/+$/, '')}/.well-known/openid-configuration`
+      const url = metadataUrl(app.url)
       const { status } = await means.http.send({ method: 'GET', url, signal: means.signal })
       return { ok: status < 500 && status !== 429, status }
     } catch (error) {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createHttp, type Http } from '../../../src/core/http.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import type { ConnectionApp, HeldToken } from '../../../src/providers/connection-way.ts'
+import { mayIssueFor } from '../../../src/providers/salesforce/callback-issuer.ts'
 import { salesforceConnection as way } from '../../../src/providers/salesforce/connection-way.ts'
 import { answer, type RawServer, startRawServer } from '../../cli/raw-server.ts'
 
@@ -9,10 +10,13 @@ const TOKEN = new Secret('5Aep-a-refresh-token')
 let server: RawServer
 let http: Http
 let says: readonly [status: number, body: unknown]
+let describes: readonly [status: number, body: unknown]
 
 beforeAll(async () => {
   http = createHttp()
-  server = await startRawServer((_request, response) => answer(response, ...says))
+  server = await startRawServer(({ path }, response) =>
+    answer(response, ...(path === '/site/.well-known/openid-configuration' ? describes : says)),
+  )
 })
 afterAll(async () => {
   await http.close()
@@ -74,5 +78,54 @@ test('where a grant came from stands beside its tokens', async () => {
   const { tokens } = await way.refresh(app(), TOKEN, { http })
   expect(tokens?.facts).toEqual({
     ...{ login_url: server.url, instance_url: 'https://acme.my.salesforce.com' },
+  })
+})
+
+describe('RFC 9207 section 2.4: the issuer that a callback names', () => {
+  const OTHER = 'https://evil.example'
+  const CUSTOM = 'https://login.acme.example'
+  const METADATA = '/site/.well-known/openid-configuration'
+  const SENT = '/site/services/oauth2/token'
+  test.each<[string, () => string | null, readonly [number, unknown], string[], string | null]>([
+    ['none: nothing is asked', () => null, [503, {}], [SENT], null],
+    ['the host’s own: nothing is asked', () => server.url, [503, {}], [SENT], null],
+    ['the url’s own: nothing is asked', () => `${server.url}/site`, [503, {}], [SENT], null],
+    ['what the metadata says', () => CUSTOM, [200, { issuer: CUSTOM }], [METADATA, SENT], null],
+    ['another', () => OTHER, [200, { issuer: CUSTOM }], [METADATA], 'issuer_mismatch'],
+    ['another, and no metadata', () => OTHER, [404, 'no'], [METADATA], 'issuer_mismatch'],
+    ['metadata that is none', () => OTHER, [200, 'null'], [METADATA], 'issuer_mismatch'],
+    ['a server that is busy: nothing is known', () => CUSTOM, [503, {}], [METADATA], null],
+  ])('%s', async (_title, iss, metadata, paths, error) => {
+    says = [200, { access_token: '00Dxx!at' }]
+    describes = metadata
+    server.requests.length = 0
+    const grant = { code: new Secret('code'), verifier: new Secret('verifier'), iss: iss() }
+    const answered = await way.redeem(app(), grant, { http })
+    expect(server.requests.map(({ path }) => path)).toEqual(paths)
+    const isSent = paths.includes(SENT)
+    expect(answered).toMatchObject({ error, mayHaveActed: isSent })
+    expect(answered.tokens !== null).toBe(isSent)
+  })
+
+  const [LOGIN, TEST] = ['https://login.salesforce.com', 'https://test.salesforce.com']
+  const ACME = 'https://acme.my.salesforce.com'
+  const SANDBOX = 'https://acme--dev.sandbox.my.salesforce.com'
+  test.each([
+    [ACME, ACME, true],
+    [`${ACME}/`, ACME, true],
+    [ACME, LOGIN, true],
+    [SANDBOX, TEST, true],
+    [LOGIN, ACME, true],
+    [TEST, SANDBOX, true],
+    [ACME, 'https://other.my.salesforce.com', false],
+    [LOGIN, TEST, false],
+    [ACME, 'http://login.salesforce.com', false],
+    [ACME, 'https://login.salesforce.com.evil.example', false],
+    [LOGIN, 'https://evil.example/.my.salesforce.com', false],
+    [LOGIN, 'https://my.salesforce.com.evil.example', false],
+    ['https://acme.my.site.com/portal', LOGIN, false],
+    ['http://127.0.0.1:50123', LOGIN, false],
+  ])('%s, which %s may speak for: %s', (url, iss, may) => {
+    expect(mayIssueFor(url, iss)).toBe(may)
   })
 })
