@@ -16,7 +16,9 @@ export interface Checked {
   readonly connection: Connection
   /** What the probe showed; null where none was made. */
   readonly probe: ProbeAnswer | null
-  /** Whether anything beside the time of the check is to be written. */
+  /** Whether the provider is asked of such a one at all: not where it waits for its owner, or was ended by us. */
+  readonly isAsked: boolean
+  /** Whether nothing beside the time of the check is to be written. */
   readonly isQuiet: boolean
 }
 
@@ -45,7 +47,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     const { id } = row
     // Its disconnect is under way, or was cut off: it is waited for, and gone on with.
     if (row.state === 'revoked' && row.due_at !== null) return finish(id)
-    if (!isInUse(row)) return unprobed(row)
+    if (!isInUse(row)) return { ...unprobed(row), isAsked: false }
     const tenant = parts.tenantOf(row.tenant)
     const now = clock.now()
     const isDue = row.renew_at !== null && row.renew_at <= now
@@ -77,7 +79,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
 
   const finish = async (id: string): Promise<Checked> => {
     const { connection } = await vault.disconnect(id)
-    return { connection, probe: null, isQuiet: false }
+    return { connection, probe: null, isAsked: true, isQuiet: false }
   }
 
   /** Null when the renewal has written already what is to be said of the connection. */
@@ -148,7 +150,7 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     const knows = isKnown(identity, probe.identity)
     const isWell = row.state === 'connected' && row.cause === null && !isUnrenewable(row)
     if (isWell && knows && isBatched) {
-      return { connection: vault.shown(row), probe, isQuiet: true }
+      return { connection: vault.shown(row), probe, isAsked: true, isQuiet: true }
     }
     return write(row, probe, (now) => {
       const before = asConnection(now).identity
@@ -184,11 +186,14 @@ export function createHealth(parts: VaultParts, vault: Vault) {
     decide: (now: ConnectionRow) => ConnectionChange | null,
   ): Promise<Checked> => {
     const updated = await store.update(row.id, decide)
-    return { connection: vault.shown(updated?.row ?? row), probe, isQuiet: false }
+    return {
+      ...{ connection: vault.shown(updated?.row ?? row), probe },
+      ...{ isAsked: true, isQuiet: false },
+    }
   }
 
   const unprobed = (row: ConnectionRow): Checked => ({
-    ...{ connection: vault.shown(row), probe: null, isQuiet: false },
+    ...{ connection: vault.shown(row), probe: null, isAsked: true, isQuiet: false },
   })
 
   return {

@@ -456,6 +456,59 @@ describe('rescind connection', () => {
     expect(invited.json.budget).toBeNull()
   })
 
+  test('check of one that waits for its owner says that nobody was asked, and how to ask once more', async () => {
+    const { org, run, add } = await open()
+    const { id } = await add()
+    const { userId } = org.credentials.admin
+    org.setUserFrozen(userId, true)
+    const found = await run(['connection', 'check', id, '--json'])
+    expect(found.json).toMatchObject({ asked: true, connection: { state: 'reconnect_needed' } })
+    // The cause is gone, and the grant lives.
+    org.setUserFrozen(userId, false)
+    org.clearLog()
+    const waiting = await run(['connection', 'check', id])
+    expect([waiting.exitCode, org.log.length]).toEqual([5, 0])
+    expect(waiting.stdout).toMatch(
+      /^Not asked: it waits for its owner\. Make its link: .* let in again, ask once more: /m,
+    )
+    const all = await run(['connection', 'check'])
+    expect(all.stdout).toMatch(
+      new RegExp(`^${id}  acme: .*\\] Not asked: it waits for its owner\\.$`, 'm'),
+    )
+    const { json } = await run(['connection', 'check', id, '--json'])
+    expect(json).toMatchObject({ asked: false, probe: null })
+    const told = waiting.stdout.split('ask once more: ')[1]!.trim().split(', then: ')
+    expect(told).toHaveLength(3)
+    for (const command of told) await run(command.replace('rescind ', '').split(' '))
+    const after = await run(['connection', 'show', id, '--json'])
+    expect(after.json.connection).toMatchObject({ state: 'connected', cause: null })
+  })
+
+  test.each([
+    [
+      'whose token is lost: nothing but its owner helps',
+      `UPDATE connection SET state = 'reconnect_needed', intent = 'lost', cause = '{"code":"rotated_token_lost","confidence":"likely","text":"Lost."}'`,
+      'Not asked: it waits for its owner. Make its link: rescind connection link ID.',
+    ],
+    [
+      'that is disabled: how to use it again',
+      "UPDATE connection SET state = 'disabled', due_at = NULL",
+      'Not asked: it is disabled. To use it again: rescind connection enable ID, then: rescind connection check ID',
+    ],
+    [
+      'that was disconnected',
+      "UPDATE connection SET state = 'revoked', due_at = NULL",
+      'Not asked: it was disconnected.',
+    ],
+  ])('check of one %s', async (_title, change, words) => {
+    const { home, run, add } = await open()
+    const { id } = await add()
+    using store = new DatabaseSync(join(home, 'rescind.db'))
+    store.exec(change)
+    const { stdout, exitCode } = await run(['connection', 'check', id])
+    expect([stdout.trim().split('\n').at(-1), exitCode]).toEqual([words.replaceAll('ID', id), 5])
+  })
+
   test('check of all: a real call for each that is in use, due or not, a line each, and exit 5 for a dead one', async () => {
     const { org, run, add } = await open()
     expect((await run(['connection', 'check'])).stdout).toBe('Checked 0 connections.\n')

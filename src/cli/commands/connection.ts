@@ -9,6 +9,7 @@ import { shownName, visible } from '../../core/screen-text.ts'
 import type { Secret } from '../../core/secret.ts'
 import { renderTextTable } from '../../core/text-table.ts'
 import type { Identity } from '../../providers/connection-way.ts'
+import { notAskedText, toAskText, whatToDo } from '../connection-advice.ts'
 import { type Context, type TenantOptions, withContext, withTenantOptions } from '../context.ts'
 import type { Io } from '../io.ts'
 import { checkTenants, type OpenVault, openVault } from '../open-vault.ts'
@@ -166,13 +167,6 @@ async function add(context: Context, open: OpenVault, options: AddOptions): Prom
   output.say(whatToDo(connection))
 }
 
-/** Of a connection that was added and is not well. */
-function whatToDo({ id, state }: Connection): string {
-  return state === 'reconnect_needed'
-    ? `Its token is good for nothing. Let its owner consent: rescind connection link ${id}. Or end it: rescind connection disconnect ${id}, and add it with another token.`
-    : `It is kept. When the cause is mended, check it again: rescind connection check ${id}`
-}
-
 async function readTokens(io: Io, options: AddOptions) {
   const read = (kind: 'refresh' | 'access') => {
     const source = { env: options[`${kind}TokenEnv`], file: options[`${kind}TokenFile`] }
@@ -262,14 +256,15 @@ const show =
 const check =
   (id: string): Work =>
   async (context, { health, notices, vault }) => {
-    const { connection, probe } = await health.check(id)
+    const { connection, probe, isAsked } = await health.check(id)
     await notices.send()
     // A connection that is not used any more may be of a tenant that is gone.
     const budget = probe && (await vault.budget(id))
-    context.output.result({ connection, probe, budget })
+    context.output.result({ connection, asked: isAsked, probe, budget })
     if (budget && isSpent(budget)) context.output.note(budgetText(budget))
     context.output.say(context.output.color.bold(id))
     tell(context, connection)
+    if (!isAsked) context.output.say(`${notAskedText(connection)} ${toAskText(connection)}`.trim())
     if (connection.state !== 'connected') context.io.exitCode = EXIT.notProven
   }
 
@@ -280,10 +275,10 @@ const checkAll: Work = async (context, { watch, notices, vault }) => {
   const budgets: (Budget & { readonly connection: string })[] = []
   const found = await watch.all({
     signal: io.signal,
-    async tell({ connection, probe }) {
+    async tell({ connection, probe, isAsked }) {
       const { id, tenant, identity } = connection
       connections.push(connection)
-      output.say(lineOf(connection))
+      output.say(isAsked ? lineOf(connection) : `${lineOf(connection)} ${notAskedText(connection)}`)
       const whose = JSON.stringify([tenant, identity?.org, identity?.user])
       // All connections of one user and app have one budget.
       if (!probe || identity === null || counted.has(whose)) return
