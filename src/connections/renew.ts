@@ -180,7 +180,7 @@ export function createRenewing(parts: VaultParts, underWay: UnderWay) {
       case 'transient':
       case 'ambiguous':
       case 'ours': {
-        const isRisky = maybeSpent && traits.rotation !== 'never' && traits.replayKills
+        const isRisky = maybeSpent && traits.rotation !== 'never'
         const retryAfterMs = verdict.kind === 'transient' ? verdict.retryAfterMs : undefined
         return unsettled(held, verdict.cause, isRisky ? 'doubt' : null, retryAfterMs)
       }

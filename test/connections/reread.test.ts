@@ -6,7 +6,8 @@ import type { TenantConfig } from '../../src/providers/provider.ts'
 import { CALLBACK } from '../server/core-world.ts'
 import { openEndpoints } from '../server/endpoints-world.ts'
 import { tempHome } from '../support/temp-home.ts'
-import { type ConnectionWorld, openConnectionWorld, openVault } from './world.ts'
+import { openGrantWorld } from './grant-world.ts'
+import { type ConnectionWorld, openConnectionWorld, openVault, type VaultProcess } from './world.ts'
 
 const SLOW = { kind: 'slow', ms: 700, on: 'token', nth: 1 } as const
 
@@ -80,6 +81,19 @@ describe('section 5.4: compare and set on the version', () => {
   })
 })
 
+/** Loses the answer to the next refresh, after it had its effect. */
+function loseNext({ parts: { http } }: Pick<VaultProcess, 'parts'>): void {
+  const { fetch } = http
+  Object.assign(http, {
+    fetch: async (...args: Parameters<typeof fetch>) => {
+      const answer = await fetch(...args)
+      if (!String(args[0]).endsWith('/token')) return answer
+      Object.assign(http, { fetch })
+      throw new RescindError('http_reset', 'The connection broke.')
+    },
+  })
+}
+
 /** A vault at our own authority, which forgives a replay for ten seconds. */
 async function openForgiving(options: Readonly<Record<string, unknown>>) {
   const world = await openEndpoints()
@@ -103,20 +117,7 @@ async function openForgiving(options: Readonly<Record<string, unknown>>) {
     ...{ tenant: 'as', owner: 'acme', accessToken: null },
     refreshToken: new Secret(refresh_token),
   })
-  /** Loses the answer to the next refresh, after it had its effect. */
-  const loseNext = () => {
-    const { http } = open.parts
-    const { fetch } = http
-    Object.assign(http, {
-      fetch: async (...args: Parameters<typeof fetch>) => {
-        const answer = await fetch(...args)
-        if (!String(args[0]).endsWith('/token')) return answer
-        Object.assign(http, { fetch })
-        throw new RescindError('http_reset', 'The connection broke.')
-      },
-    })
-  }
-  return { ...open, world, id, loseNext }
+  return { ...open, world, id, loseNext: () => loseNext(open) }
 }
 
 const GRACE = { replayKills: false, graceMs: 10_000 }
@@ -141,6 +142,23 @@ describe('a provider that forgives a replay for a while (Xero: 30 minutes)', () 
       ...{ code: 'rotated_token_lost', confidence: 'likely' },
     })
     expect(await world.events()).not.toContain('grant.ended')
+  })
+
+  test('and is refused: the successor is lost, and a disconnect does not take the spent one’s end for its', async () => {
+    const options = { rotation: 'may', replayKills: false }
+    const world = await openGrantWorld({ rotates: true, options })
+    const { vault, id } = world
+    loseNext(world)
+    await expect(vault.renew(id)).rejects.toMatchObject({ code: 'connection_unwell' })
+    await expect(vault.renew(id)).rejects.toMatchObject({ code: 'reconnect_needed' })
+    expect((await vault.get(id)).cause).toMatchObject({
+      ...{ code: 'rotated_token_lost', confidence: 'likely' },
+    })
+    expect(await vault.disconnect(id)).toMatchObject({
+      ...{ revokedAtProvider: 'unknown', mayLive: true },
+      why: expect.stringMatching(/new refresh token: that one may live/),
+    })
+    expect(world.alive()).toEqual([true])
   })
 
   test.each([
