@@ -91,6 +91,24 @@ describe('what comes while a disconnect waits for the provider is not thrown awa
   })
 })
 
+test('a disconnect that another process began is waited for, and its provider asked once', async () => {
+  const { vault, id, faults, revokes, home, tenants, alive, ...world } = await openGrantWorld()
+  await using other = await openVault({ home, tenants })
+  faults.set('/revocation', [{ slowMs: 800 }])
+  const first = vault.disconnect(id)
+  await expect.poll(revokes).toBe(1)
+  const row = await world.store.connections.read(id)
+  const second = other.vault.disconnect(id)
+  await systemClock.sleep(300)
+  // It has taken nothing over, and asked nobody.
+  expect((await world.store.connections.read(id))?.fence).toBe(row!.fence)
+  expect(revokes()).toBe(1)
+  expect(await first).toMatchObject(YES)
+  expect(await second).toMatchObject(YES)
+  expect(revokes()).toBe(1)
+  expect(alive()).toEqual([false])
+})
+
 test('of two tokens that end apart, one of which gave no answer: unknown', async () => {
   const { vault, id, faults, revokes } = await openGrantWorld({
     options: { revokeRefresh: 'token' },
