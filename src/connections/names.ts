@@ -11,9 +11,12 @@ export interface ConnectionNames {
   readonly tags: readonly string[]
 }
 
-/** Says whether a name can be printed, and found again by who reads it. */
+/**
+ * Says whether a name can be printed, and found again by who reads it: what reorders the text around it
+ * makes one name look like another.
+ */
 export function isPrintable(text: string): boolean {
-  return text.isWellFormed() && !/\p{Cc}/u.test(text)
+  return text.isWellFormed() && !/[\p{Cc}\p{Bidi_Control}]/u.test(text)
 }
 
 /** Refuses names by which nobody would find a connection again. @throws RescindError `usage` */

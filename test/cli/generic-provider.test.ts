@@ -259,6 +259,7 @@ describe('wrong input: one clear sentence', () => {
     ['no owner', ['invite', '--owner', ''], /The owner is empty/],
     ['an owner of blanks', ['invite', '--owner', ' '], /The owner is empty/],
     ['an owner that cannot be printed', ['invite', '--owner', 'a\nb'], /cannot be printed/],
+    ['an owner turned around', ['invite', '--owner', 'a\u202eb'], /cannot be printed/],
     ['an owner that is a text', ['invite', '--owner', 'x'.repeat(201)], /more than 200 characters/],
     ['a tag with a blank', ['invite', '--owner', 'a', '--tag', 'b c'], /A tag has 1 to 64 letters/],
     ['a tenant that is none', ['invite', '--owner', 'a', '--tenant', 'x'], /no tenant "x"/],

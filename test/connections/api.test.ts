@@ -197,6 +197,7 @@ describe('wrong input gets one clear sentence', () => {
     ['a tenant that is none', { tenant: 'nope', owner: 'a' }, 'There is no tenant of that name.'],
     ['an empty owner', { tenant: 'org', owner: '' }, 'owner must not be empty.'],
     ['an owner with a line feed', { tenant: 'org', owner: 'a\nb' }, 'owner must be printable.'],
+    ['an owner turned around', { tenant: 'org', owner: 'a\u202eb' }, 'owner must be printable.'],
     [
       'a long owner',
       { tenant: 'org', owner: 'x'.repeat(201) },
