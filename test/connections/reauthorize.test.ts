@@ -416,6 +416,18 @@ describe('what is not taken', () => {
     expect(await stateOf()).toBe('reconnect_needed issuer_mismatch')
   })
 
+  it('and one whose issuer nobody can look up: neither, and nothing is said to live', async () => {
+    await lose()
+    const asked = world.tokenRequests()
+    const answer = await visit((await reauthorizing.link(id)).url)
+    world.org.setFaults([{ kind: 'unavailable_503', on: 'discovery' }])
+    const outcome = await reauthorizing.callback({ ...answer, iss: 'https://evil.example' })
+    expect(outcome.kind).toBe('unreachable')
+    expect(world.tokenRequests()).toBe(asked)
+    const row = (await world.store.connections.read(id))!
+    expect(await world.store.connections.openExchange(row)).toBeNull()
+  })
+
   it('a code that was used elsewhere', async () => {
     await lose()
     const { url } = await reauthorizing.link(id)

@@ -1,5 +1,5 @@
 import type { ConnectionApp, TokenAnswer, WayMeans } from '../connection-way.ts'
-import { lostTokenAnswer, otherIssuer, readTokenAnswer } from '../token-answer.ts'
+import { lostTokenAnswer, otherIssuer, unsentTokenAnswer } from '../token-answer.ts'
 
 /** They serve each other's people: who logs in at one may be led to the other, and come back from it. */
 const LOGIN_HOST = /^https:\/\/(login|test)\.salesforce\.com$/
@@ -24,10 +24,10 @@ export async function refuseOtherIssuer(
       headers: { accept: 'application/json' },
     })
     const isBusy = answer.status >= 500 || answer.status === 429
-    // The grant itself was not sent, whatever became of the question for the metadata.
-    if (isBusy) return { ...readTokenAnswer(answer, []), mayHaveActed: false }
+    if (isBusy) return unsentTokenAnswer('metadata_busy', `It answered HTTP ${answer.status}.`)
     return issuerIn(answer.body) === iss ? null : otherIssuer(iss)
   } catch (error) {
+    // The code was not sent, whatever became of the question for the metadata.
     return { ...lostTokenAnswer(error), mayHaveActed: false }
   }
 }
