@@ -94,7 +94,13 @@ describe('RFC 9207 section 2.4: the issuer that a callback names', () => {
     ['another', () => OTHER, [200, { issuer: CUSTOM }], [METADATA], 'issuer_mismatch'],
     ['another, and no metadata', () => OTHER, [404, 'no'], [METADATA], 'issuer_mismatch'],
     ['metadata that is none', () => OTHER, [200, 'null'], [METADATA], 'issuer_mismatch'],
-    ['a server that is busy: nothing is known', () => CUSTOM, [503, {}], [METADATA], null],
+    [
+      'a server that is busy: nothing is known',
+      () => CUSTOM,
+      [503, {}],
+      [METADATA],
+      'metadata_busy',
+    ],
   ])('%s', async (_title, iss, metadata, paths, error) => {
     says = [200, { access_token: '00Dxx!at' }]
     describes = metadata
