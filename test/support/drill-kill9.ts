@@ -47,6 +47,7 @@ export async function checkKilledDrill(drills: DrillHome, wish: KillWish): Promi
 const TRUTHS: readonly (readonly [RegExp, readonly number[]])[] = [
   [/Nothing was revoked/, [0]],
   [/ is back; /, [0]],
+  [/whether it works since was not seen/, [0]],
   [/and may be back: /, [-1, 0]],
   [/may be dead: its revocation was begun/, [-1, 0]],
   [/The access token of .* was revoked on purpose/, [0]],

@@ -104,6 +104,11 @@ export interface DrillMemory {
   /** The connection came back without anybody's consent. */
   healedAlone: boolean
   reconnected: boolean
+  /**
+   * A call was seen to go well since it came back, and no refresh of the drill's own is under way; records of old
+   * have none.
+   */
+  seenWell?: boolean
   appliedBy: string | null
   /**
    * Set where the drill died before step 5 was judged: how many of its processes died within that step, each of

@@ -161,9 +161,11 @@ async function goOn(run: Run): Promise<void> {
   rememberCutOff(run)
   if (await isBackAlready(context)) {
     await becomeReconnected(context, 'somebody, before the drill was gone on with')
+    context.memory.seenWell = true
     context.save()
   } else if (isLost(run) && about.depth === 'access' && (await isBackNow(context))) {
     context.memory.healedAlone = true
+    context.memory.seenWell = true
     context.save()
   }
 }
@@ -248,6 +250,7 @@ async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
 /** The first of those that bring a new grant: what one of them has in hand does not outlive a process. */
 const LINK_STEP = 8
 const APPLY_STEP = 11
+const NEW_STEP = 12
 const DETECTION_STEP = 5
 const NOTICE_STEP = 7
 
@@ -296,6 +299,7 @@ async function walkStep(run: Run, one: Step): Promise<void> {
     const why = `It could not be done: ${error.message}`
     return { seen: { error: error.code }, judgement: { verdict: 'fail', why } as const }
   })
+  if (one.no === NEW_STEP) context.memory.seenWell = judgement.verdict === 'pass'
   context.save()
   record(run, one, { judgement, seen, startedAt })
 }

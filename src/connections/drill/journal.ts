@@ -222,7 +222,9 @@ function standing(
   const bring = `Bring it back with: ${resume}, or: ${byHand(about)}`
   const isShown = isShownDead(memory)
   if (memory.healedAlone || memory.reconnected) {
-    return `${subject} was revoked on purpose at ${at} and is back; what follows is not checked. Go on with: ${resume}`
+    return memory.seenWell
+      ? `${subject} was revoked on purpose at ${at} and is back; what follows is not checked. Go on with: ${resume}`
+      : `${subject} was revoked on purpose at ${at} (${depth}), and ${cameText(memory)}; whether it works since was not seen. ${bring}`
   }
   if (depth === 'access') {
     return isShown
@@ -236,6 +238,11 @@ function standing(
   return isShown
     ? `${subject} ${dead}: it was revoked on purpose at ${at} (${depth}), and ${since}. ${bring}`
     : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
+}
+
+/** How it came back, which does not say that it works. */
+function cameText({ reconnected }: DrillMemory): string {
+  return reconnected ? 'was given a new grant' : 'healed by itself'
 }
 
 /** Says of a drill that ended what state it left its connection in, which is not well, or somebody else's. */
@@ -258,7 +265,8 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers:
     return `${subject} does not work: ${since}, and was not refreshed by the end. ${bring}`
   }
   if (healedAlone || reconnected) {
-    return `${subject} came back and does not work: ${since}, and a call at the end failed. ${bring}`
+    const came = memory.seenWell ? 'came back' : cameText(memory)
+    return `${subject} ${came} and does not work: ${since}, and at the end a call failed, or the provider refused its token. ${bring}`
   }
   return isShownDead(memory)
     ? `${subject} is dead: ${since}, and nobody has reconnected it. ${bring}`

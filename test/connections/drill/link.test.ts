@@ -171,7 +171,7 @@ describe('a platform that says that it is connected all the while', () => {
     expect(drilled.step(14)?.verdict, story(drilled)).toBe('pass')
     expect(drilled.records.at(-1)).toMatchObject({
       isBack: false,
-      stands: expect.stringMatching(/came back and does not work/),
+      stands: expect.stringMatching(/was given a new grant and does not work/),
     })
   })
 })

@@ -134,6 +134,59 @@ describe.concurrent.each(WORLDS)('a drill via %s that was stopped', (_name, open
   })
 })
 
+describe.concurrent('a drill that was stopped after its new grant was given', () => {
+  const unseen =
+    /; whether it works since was not seen\. Bring it back with: rescind drill resume drl_\w+, or: rescind /
+  const back = / is back; what follows is not checked\. Go on with: rescind drill resume drl_/
+  test.each<[string, Depth, number, (stop: () => never) => Partial<Platform>, RegExp]>([
+    [
+      'and stays disabled is not said to be back',
+      'grant',
+      12,
+      (stop) => ({ call: async () => stop() }),
+      unseen,
+    ],
+    [
+      'in a refresh of its own, neither',
+      'grant',
+      12,
+      (stop) => ({ forceRefresh: async () => stop() }),
+      unseen,
+    ],
+    [
+      'in a refresh of its own after it healed, neither',
+      'access',
+      12,
+      (stop) => ({ forceRefresh: async () => stop() }),
+      unseen,
+    ],
+    ['and was shown to last is back', 'grant', 14, (stop) => ({ call: async () => stop() }), back],
+  ])('%s', async (_title, depth, no, wrong, said) => {
+    const world = await openVaultWorld()
+    const stop = new AbortController()
+    const platform = { ...world.platform }
+    const listen: DrillListener = ({ kind, step }) => {
+      if (kind !== 'intent' || step !== no) return
+      const stopping = () => {
+        stop.abort()
+        throw stop.signal.reason
+      }
+      Object.assign(platform, wrong(stopping))
+    }
+    const wish = { depth, platform, signal: stop.signal, more: { listen } }
+    await expect(drill(world, wish)).rejects.toMatchObject({
+      code: 'stopped_by_signal',
+      message: expect.stringMatching(said),
+    })
+    await expect(drill(world, { depth, platform: world.platform })).rejects.toMatchObject({
+      code: 'drill_busy',
+      message: expect.stringMatching(said),
+    })
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict, story(resumed)).toBe('passed')
+  })
+})
+
 describe.concurrent('a drill that died in step 5, with a refresh under way, blames nobody for it', () => {
   const lost = /The answer to a refresh went with the process that died/
   const mixed = /2 refreshes came, .* which were of the process that died cannot be told/

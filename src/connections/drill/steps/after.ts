@@ -71,6 +71,9 @@ export const newStep: StepOf<SeenNew> = {
     const probe = await probeDirectly(context, held.access)
     // Where spent tokens are refused, only the second refresh shows that the first one was kept.
     const rounds = context.rules.traits.rotation === 'never' ? 1 : 2
+    // One that is cut off may take the grant with it: that is on the disk before it is asked for.
+    memory.seenWell = false
+    context.save()
     const refreshed: SeenRefreshed[] = []
     for (let round = 0; round < rounds; round += 1) refreshed.push(await forceRefresh(context))
     return {
@@ -256,6 +259,7 @@ export const recoveryStep: StepOf<SeenRecovery> = {
     for (let calls = 0; calls < CALLS_AFTER; calls += 1) {
       if (!(await callThrough(context, (on) => platform.call(on))).ok) failed += 1
     }
+    if (failed > 0) memory.seenWell = false
     const isHealed = async () =>
       (await platform.notices(since)).filter(({ kind }) => kind === 'healed').length
     const waits = rules.habits.tellsHealing && rules.depth !== 'access'

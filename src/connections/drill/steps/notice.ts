@@ -84,6 +84,7 @@ export const detectionStep: StepOf<SeenDetection> = {
     if (!isDead && last.ok && accessChanged) {
       memory.recoveredAt ??= clock.now()
       memory.healedAlone = true
+      memory.seenWell = true
     }
     memory.refreshAttempts = mostOf(refreshes)
     return {

@@ -347,6 +347,7 @@ export async function becomeReconnected(context: DrillContext, by: string): Prom
   const { memory } = context
   memory.appliedBy = by
   memory.reconnected = true
+  memory.seenWell = false
   await claimGrant(context)
 }
 
