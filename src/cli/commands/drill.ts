@@ -140,7 +140,13 @@ function withRunOptions(command: Command): Command {
 function withLimits(command: Command): Command {
   return command
     .option('--out <folder>', 'where evidence and reports go (default: rescind-drill-ID)')
-    .addOption(time('--max-detect', 'from the revocation until it is noticed', '60s'))
+    .addOption(
+      time(
+        '--max-detect',
+        'from the revocation until it says that it needs its owner, or is healed',
+        '60s',
+      ),
+    )
     .addOption(time('--max-notify', 'until somebody is told', '60s'))
     .addOption(time('--max-recover', 'until it works again', '30m'))
     .addOption(time('--max-false-healthy', 'said to be well while dead', '60s'))

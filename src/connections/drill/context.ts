@@ -96,7 +96,7 @@ export interface DrillMemory {
   accessSurvives: boolean
   /** When a call through the platform first failed as it should. */
   failedAt: number | null
-  /** When the platform first said itself that the connection is not well. */
+  /** When the platform first said itself that the connection needs its owner. */
   unhealthyAt: number | null
   notifiedAt: number | null
   /** When a call through the platform first worked again. */

@@ -25,6 +25,7 @@ import { callThrough, identityText, isAnothers, probeDirectly } from './look.ts'
 import type { HeldTokens } from './platform.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
+import { detectMsOf, sinceRevoked } from './steps/notice.ts'
 import { becomeReconnected } from './steps/reconnect.ts'
 import { STEPS, VERDICT_STEP } from './steps.ts'
 
@@ -514,12 +515,10 @@ function endOf(
     readonly startedAt: number
   },
 ) {
-  const { memory, rules } = context
+  const { memory } = context
   // What was not judged is no number of the drill's: a resumed one may have seen a part of what was told.
   const isToldJudged = !end.notJudged.includes(NOTICE_STEP)
   const isSeenJudged = !end.notJudged.includes(DETECTION_STEP)
-  const since = (at: number | null) =>
-    at === null || memory.revokedAt === null ? null : Math.max(0, at - memory.revokedAt)
   return {
     kind: 'end',
     step: VERDICT_STEP.no,
@@ -530,11 +529,10 @@ function endOf(
     startedAt: new Date(end.startedAt).toISOString(),
     tookMs: context.clock.now() - end.startedAt,
     numbers: {
-      detectMs: isSeenJudged
-        ? since(rules.depth === 'access' ? memory.recoveredAt : memory.failedAt)
-        : null,
-      notifyMs: isToldJudged ? since(memory.notifiedAt) : null,
-      recoverMs: since(memory.recoveredAt),
+      detectMs: isSeenJudged ? detectMsOf(context) : null,
+      refusedMs: isSeenJudged ? sinceRevoked(memory, memory.failedAt) : null,
+      notifyMs: isToldJudged ? sinceRevoked(memory, memory.notifiedAt) : null,
+      recoverMs: sinceRevoked(memory, memory.recoveredAt),
       falseHealthyMs:
         !isSeenJudged || memory.deadAt === null || memory.unhealthyAt === null
           ? null

@@ -405,7 +405,12 @@ test('what was told and could not be judged after a resume is no number of the e
   expect(resumed.step(7)?.why).toMatch(/went to the process that died/)
   expect(resumed.records.at(-1)).toMatchObject({
     ...{ why: 'All steps passed that were judged; not judged: 7.', notJudged: [7] },
-    numbers: { notifyMs: null, duplicateNotices: null, detectMs: expect.any(Number) },
+    numbers: {
+      notifyMs: null,
+      duplicateNotices: null,
+      detectMs: expect.any(Number),
+      refusedMs: expect.any(Number),
+    },
   })
   const report = readReport(resumed.records)
   expect(headlineOf(report)).toBe('Drill at depth grant: passed; step 7 not judged')

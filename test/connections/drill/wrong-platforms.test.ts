@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenConnectorsSwitches } from '../../../emulators/index.ts'
 import type { Platform, PlatformCall } from '../../../src/connections/drill/platform.ts'
+import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
+import { readReport } from '../../../src/connections/drill/report/model.ts'
 import { RescindError } from '../../../src/core/errors.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import {
@@ -19,6 +21,22 @@ const WELL: PlatformCall = {
   providerRefused: false,
   cause: null,
   requestId: null,
+}
+
+/** Says what is so only once its scheduled check, which takes long, is over. */
+function sayingLate(right: Platform, ms: number): Pick<Platform, 'snapshot' | 'scheduledCheck'> {
+  let isChecked = false
+  return {
+    async scheduledCheck() {
+      await new Promise((wait) => setTimeout(wait, ms))
+      await right.scheduledCheck()
+      isChecked = true
+    },
+    async snapshot() {
+      const snapshot = await right.snapshot()
+      return isChecked ? snapshot : { ...snapshot, state: 'connected' }
+    },
+  }
 }
 
 /** A world that tells when the drill has revoked. */
@@ -90,6 +108,13 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
       () => ({ call: async () => WELL }),
       5,
       /It took 0 refreshes/,
+    ],
+    [
+      'says too late that it needs its owner, though a call was refused at once',
+      'refresh',
+      ({ platform }) => sayingLate(platform, 1_200),
+      5,
+      /^It took 1\.\d s to notice, and at most 1 s is allowed\.$/,
     ],
     ['tells nobody', 'refresh', () => ({ notices: async () => [] }), 7, /Nobody was told/],
     [
@@ -256,6 +281,25 @@ describe('what a platform says is not taken for more than it is', () => {
       ['skipped', expect.stringMatching(/not seen to heal/)],
     ])
     expect(drilled.step(8)?.verdict, story(drilled)).toBe('pass')
+  })
+
+  test('a refused call is no detection: the time is the one until it says that it needs its owner', async () => {
+    const { platform, ...world } = await openVaultWorld()
+    const drilled = await drill(world, {
+      depth: 'refresh',
+      platform: { ...platform, ...sayingLate(platform, 1_200) },
+    })
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+    expect(drilled.step(5)?.why).toMatch(
+      /^A call was refused after \d+ ms; the platform says reconnect_needed after 1\.\d s\.$/,
+    )
+    const { detectMs, refusedMs } = readReport(drilled.records).end?.numbers ?? {}
+    expect(drilled.step(5)?.evidence).toMatchObject({ detectMs, refusedMs })
+    expect(detectMs).toBeGreaterThanOrEqual(1_200)
+    expect(refusedMs).toBeLessThan(1_200)
+    const page = renderDrillHtml(readReport(drilled.records))
+    expect(page).toMatch(/noticed \+1\.\d s/)
+    expect(page).toMatch(/First refused call<\/dt><dd[^>]*>\d+ ms/)
   })
 
   test('a limit that the provider names is no death, and is waited out', async () => {

@@ -46,7 +46,10 @@ export interface ReportStep extends ReportResult {
 }
 
 export interface ReportNumbers {
+  /** Until it healed; at the other depths until the platform said that it needs its owner. */
   readonly detectMs: number | null
+  /** Until the provider first refused a call through the platform; evidence of old has none. */
+  readonly refusedMs?: number | null
   readonly notifyMs: number | null
   readonly recoverMs: number | null
   readonly falseHealthyMs: number | null
@@ -180,6 +183,11 @@ export function numberRows(report: DrillReport): readonly NumberRow[] {
       name: depth === 'access' ? 'Time to heal' : 'Time to detect',
       ms: numbers.detectMs,
       limitMs: limits.detectMs,
+      isJudged: isJudged(DETECTION_STEP),
+    },
+    isDeath && {
+      name: 'First refused call',
+      ms: numbers.refusedMs ?? null,
       isJudged: isJudged(DETECTION_STEP),
     },
     isDeath && {

@@ -1,6 +1,6 @@
 import { formatCounted } from '../../../core/counts.ts'
 import { formatDuration } from '../../../core/moments.ts'
-import type { DrillContext, DrillRules } from '../context.ts'
+import type { DrillContext, DrillMemory, DrillRules } from '../context.ts'
 import {
   answers,
   callThrough,
@@ -36,8 +36,10 @@ export interface SeenDetection extends SeenCutOff {
   readonly cause: string | null
   readonly accessChanged: boolean
   readonly refreshes: SeenRefreshes
-  /** From the revocation to the first call that showed it. */
+  /** From the revocation until it is healed, or until the platform says that it needs its owner. */
   readonly detectMs: number | null
+  /** From the revocation to the first call that the provider refused; null at depth access. */
+  readonly refusedMs: number | null
   /** How long the platform said that all is well after the token was dead. */
   readonly falseHealthyMs: number | null
 }
@@ -66,17 +68,23 @@ export const detectionStep: StepOf<SeenDetection> = {
       },
       (call) => isLostWithIt(call.cause, cutOff, rules) || (isDead ? isDeath(call) : call.ok),
     )
+    if (isDead && isDeath(last)) memory.failedAt ??= clock.now()
     // A scheduled check may refresh what is well: what healed it is counted before.
     const refreshes = await countRefreshes(context, since)
-    if (isDead && isDeath(last)) memory.failedAt ??= clock.now()
+    const look = async () => {
+      const snapshot = await platform.snapshot(signal)
+      if (NEEDS_OWNER.has(snapshot.state)) memory.unhealthyAt ??= clock.now()
+      return snapshot
+    }
+    // Who says so by the call alone need not wait for a check that takes long.
+    if (isDead) await look()
     await platform.scheduledCheck(signal)
     const snapshot = await until(
       context,
       { ms: isDead ? Math.max(0, since + limits.detectMs - clock.now()) : 0, everyMs: LOOK_MS },
-      () => platform.snapshot(signal),
+      look,
       ({ state }) => NEEDS_OWNER.has(state) === isDead,
     )
-    if (NEEDS_OWNER.has(snapshot.state)) memory.unhealthyAt ??= clock.now()
     const held = await platform.tokens(signal)
     context.keepOut(held.access, held.refresh)
     const old = secrets.old?.access
@@ -95,6 +103,7 @@ export const detectionStep: StepOf<SeenDetection> = {
       accessChanged,
       refreshes,
       detectMs: detectMsOf(context),
+      refusedMs: isDead ? sinceRevoked(memory, memory.failedAt) : null,
       falseHealthyMs: falseHealthyMsOf(context),
       cutOff,
     }
@@ -151,9 +160,14 @@ function isDeath({ ok, providerRefused, cause }: SeenCall): boolean {
   return !ok && providerRefused && (cause === null || RIGHT_CAUSES.has(cause))
 }
 
-function detectMsOf({ memory, rules }: DrillContext): number | null {
-  const at = rules.depth === 'access' ? memory.recoveredAt : memory.failedAt
-  return at === null || memory.revokedAt === null ? null : at - memory.revokedAt
+/** A dead grant is detected when the platform says so: that a call was refused tells nobody to reconnect. */
+export function detectMsOf({ memory, rules }: Pick<DrillContext, 'memory' | 'rules'>) {
+  return sinceRevoked(memory, rules.depth === 'access' ? memory.recoveredAt : memory.unhealthyAt)
+}
+
+/** How long after the revocation a moment was; null where it did not come. */
+export function sinceRevoked({ revokedAt }: DrillMemory, at: number | null): number | null {
+  return at === null || revokedAt === null ? null : Math.max(0, at - revokedAt)
 }
 
 function falseHealthyMsOf({ memory, rules, clock }: DrillContext): number | null {
@@ -182,7 +196,7 @@ function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
 }
 
 function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
-  const { last, state, detectMs, falseHealthyMs, cutOff } = seen
+  const { last, state, detectMs, refusedMs, falseHealthyMs, cutOff } = seen
   const late =
     tooLong('to notice', detectMs, limits.detectMs) ||
     tooLong('to say that it is not well', falseHealthyMs, limits.falseHealthyMs)
@@ -198,7 +212,7 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
         `The platform gives the wrong cause: ${last.cause}.`,
       cutOff === null && late,
     ],
-    `Noticed within ${formatDuration(detectMs ?? 0)}: the platform says ${state}.`,
+    `A call was refused after ${formatDuration(refusedMs ?? 0)}; the platform says ${state} after ${formatDuration(detectMs ?? 0)}.`,
   )
   return unless(judged, [lateOnly(late)])
 }
