@@ -116,6 +116,10 @@ export interface DrillMemory {
    */
   cutOff?: number
   refreshAttempts: number | null
+  /** How many notices of the death step 7 saw; not there where not all that came since would be the drill's. */
+  deathNotices?: number | undefined
+  /** How often the drill enabled what the platform had disabled: each lock has a notice of its own. */
+  locksLifted?: number
   duplicateNotices: number | null
 }
 

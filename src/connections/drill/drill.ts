@@ -163,6 +163,8 @@ async function goOn(run: Run): Promise<void> {
   if (await isBackAlready(context)) {
     await becomeReconnected(context, 'somebody, before the drill was gone on with')
     context.memory.seenWell = true
+    // Who brought it back may have been told once more.
+    context.memory.deathNotices = undefined
     context.save()
   } else if (isLost(run) && about.depth === 'access' && (await isBackNow(context))) {
     context.memory.healedAlone = true

@@ -109,6 +109,10 @@ const renewed = {
   direct: alive,
   refreshed: [{ call, accessChanged: true, persisted: true }],
 }
+const recovered = {
+  ...{ calls: 5, failed: 0, healedNotices: 1, recoverMs: 1, gap: { from: 1, to: 2 } },
+  deaths: { notices: 1, most: 1, lastMs: 1 },
+}
 
 describe('judges, by hand-made evidence', () => {
   test.each([
@@ -500,13 +504,45 @@ describe('judges, by hand-made evidence', () => {
     ],
     [
       '14 healed, told twice',
-      recoveryStep.judge(
-        { calls: 5, failed: 0, healedNotices: 2, recoverMs: 1, gap: { from: 1, to: 2 } },
-        rules(),
-      ),
+      recoveryStep.judge({ ...recovered, healedNotices: 2 }, rules()),
       'fail',
       /2 notices of one healing/,
     ],
+    ...(
+      [
+        [
+          'told again',
+          'refresh',
+          { notices: 2, most: 1, lastMs: 9_000 },
+          'fail',
+          /^2 notices of one death came, the last 9 s after the revocation\./,
+        ],
+        [
+          'told again, as step 7 has judged',
+          'refresh',
+          { notices: 2, most: 2, lastMs: 9 },
+          'pass',
+          /Well again/,
+        ],
+        [
+          'told again, and somebody else was at it',
+          'refresh',
+          { notices: 2, most: null, lastMs: 9 },
+          'pass',
+          /Well again/,
+        ],
+        [
+          'told of what healed',
+          'access',
+          { notices: 1, most: 0, lastMs: 9_000 },
+          'fail',
+          /^Somebody was told of a death, 9 s after/,
+        ],
+      ] as const
+    ).map(([title, depth, deaths, verdict, why]) => {
+      const judged = recoveryStep.judge({ ...recovered, deaths }, rules(depth))
+      return [`14 ${title}`, judged, verdict, why] as const
+    }),
     [
       '15 nobody counts',
       hygieneStep.judge({ before: null, after: 1, grants: null, orphaned: 0 }, rules()),

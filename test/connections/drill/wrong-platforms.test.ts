@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { OpenConnectorsSwitches } from '../../../emulators/index.ts'
-import type { Platform, PlatformCall } from '../../../src/connections/drill/platform.ts'
+import type { Notice, Platform, PlatformCall } from '../../../src/connections/drill/platform.ts'
 import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
 import { readReport } from '../../../src/connections/drill/report/model.ts'
 import { RescindError } from '../../../src/core/errors.ts'
@@ -35,6 +35,26 @@ function sayingLate(right: Platform, ms: number): Pick<Platform, 'snapshot' | 's
     async snapshot() {
       const snapshot = await right.snapshot()
       return isChecked ? snapshot : { ...snapshot, state: 'connected' }
+    },
+  }
+}
+
+/** Tells of the death once more when it is made to refresh, which is after step 7. */
+function tellingLate(right: Platform): Pick<Platform, 'forceRefresh' | 'notices'> {
+  let late: Notice | undefined
+  return {
+    async forceRefresh() {
+      const once = {
+        kind: 'needs_reauth',
+        signatureGood: true,
+        cause: 'revoked_or_expired',
+      } as const
+      late = { id: 'late', at: Date.now(), ...once }
+      return right.forceRefresh()
+    },
+    async notices(since) {
+      const told = await right.notices(since)
+      return late !== undefined && late.at >= since ? [...told, late] : told
     },
   }
 }
@@ -132,6 +152,20 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
     ],
     ['notices twice', 'refresh', ({ platform }) => ({ notices: twice(platform) }), 7, /2 notices/],
     [
+      'notices twice, the second one later',
+      'refresh',
+      ({ platform }) => tellingLate(platform),
+      14,
+      /^2 notices of one death came, the last \d.* after the revocation\.$/,
+    ],
+    [
+      'notices late what healed by itself',
+      'access',
+      ({ platform }) => tellingLate(platform),
+      14,
+      /^Somebody was told of a death, \d.* and only the access token was dead\.$/,
+    ],
+    [
       'signs badly',
       'refresh',
       ({ platform }) => ({
@@ -219,6 +253,15 @@ describe.concurrent('a platform of our own that is wrong on purpose fails the dr
     expect(drilled.step(step)?.why).toMatch(why)
   })
 
+  test('a second notice that came late is counted at the end', async () => {
+    const world = await openVaultWorld()
+    const platform = { ...world.platform, ...tellingLate(world.platform) }
+    const drilled = await drill(world, { depth: 'refresh', platform })
+    expect([drilled.step(7)?.verdict, drilled.step(14)?.verdict]).toEqual(['pass', 'fail'])
+    expect(drilled.step(14)?.evidence).toMatchObject({ deaths: { notices: 2, most: 1 } })
+    expect(drilled.records.at(-1)).toMatchObject({ numbers: { duplicateNotices: 1 } })
+  })
+
   test('loses the rotated token: the second refresh shows it', async () => {
     const world = await openVaultWorld({}, { client: 'rotating' })
     const { vault, connection } = world
@@ -300,6 +343,29 @@ describe('what a platform says is not taken for more than it is', () => {
     const page = renderDrillHtml(readReport(drilled.records))
     expect(page).toMatch(/noticed \+1\.\d s/)
     expect(page).toMatch(/First refused call<\/dt><dd[^>]*>\d+ ms/)
+  })
+
+  test('one that disables it again before it has the new grant tells that too, rightly', async () => {
+    const { platform, ...world } = await openAccountWorld()
+    let isFirst = true
+    const drilled = await drill(world, {
+      depth: 'refresh',
+      platform: {
+        ...platform,
+        async applyCallback(link, callback, signal) {
+          if (callback.code === null || !isFirst) {
+            return platform.applyCallback(link, callback, signal)
+          }
+          isFirst = false
+          await platform.scheduledCheck()
+          expect((await platform.snapshot()).state).toBe('disabled')
+          return { ok: false, route: 'PATCH', cause: 'malformed_answer' }
+        },
+      },
+    })
+    expect(drilled.verdict, story(drilled)).toBe('passed')
+    expect(drilled.step(14)?.evidence).toMatchObject({ deaths: { notices: 2, most: 2 } })
+    expect(drilled.records.at(-1)).toMatchObject({ numbers: { duplicateNotices: 0 } })
   })
 
   test('a limit that the provider names is no death, and is waited out', async () => {

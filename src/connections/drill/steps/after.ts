@@ -13,6 +13,7 @@ import {
 } from '../look.ts'
 import { fail, failFirst, type Judgement, type StepOf, skip } from '../step.ts'
 import { countLive } from './before.ts'
+import { noticesOfDeath } from './notice.ts'
 import { expectedOf } from './revoke.ts'
 
 const LOOK_MS = 100
@@ -241,17 +242,28 @@ export interface SeenRecovery {
   readonly calls: number
   readonly failed: number
   readonly healedNotices: number
+  readonly deaths: SeenDeaths
   readonly recoverMs: number | null
   /** The gap in which jobs had to wait. */
   readonly gap: { readonly from: number | null; readonly to: number | null }
+}
+
+/** What was told of the one death in the whole drill. */
+export interface SeenDeaths {
+  readonly notices: number
+  /** More are too many; null where somebody else was at it too. Those that step 7 has judged are not judged again. */
+  readonly most: number | null
+  /** From the revocation to the last one. */
+  readonly lastMs: number | null
 }
 
 /** Step 14: work goes on. */
 export const recoveryStep: StepOf<SeenRecovery> = {
   no: 14,
   name: 'Recovery',
-  act: 'Call as jobs would; read the notice that it is well again.',
-  passOnlyIf: 'All calls go well, and the healing is told once, where the platform tells it.',
+  act: 'Call as jobs would; read the notice that it is well again, and once more those of the death.',
+  passOnlyIf:
+    'All calls go well, nobody was told of the death once more, and the healing is told once, where the platform tells it.',
   async ask(context) {
     const { platform, clock, memory, rules, signal } = context
     const since = memory.revokedAt ?? clock.now()
@@ -272,11 +284,12 @@ export const recoveryStep: StepOf<SeenRecovery> = {
       calls: CALLS_AFTER,
       failed,
       healedNotices: await isHealed(),
+      deaths: await lookAtDeaths(context, { since, isWell: failed === 0 }),
       recoverMs,
       gap: { from, to },
     }
   },
-  judge({ failed, calls, healedNotices, recoverMs }, { depth, habits, limits }) {
+  judge({ failed, calls, healedNotices, deaths, recoverMs }, { depth, habits, limits }) {
     return failFirst(
       [
         failed > 0 && `${failed} of ${calls} calls failed after the connection came back.`,
@@ -286,6 +299,7 @@ export const recoveryStep: StepOf<SeenRecovery> = {
           healedNotices === 0 &&
           'Nobody was told that it is well again.',
         healedNotices > 1 && `${healedNotices} notices of one healing came.`,
+        tooMany(deaths),
         recoverMs !== null &&
           recoverMs > limits.recoverMs &&
           `It took ${formatDuration(recoverMs)} to recover, and at most ${formatDuration(limits.recoverMs)} is allowed.`,
@@ -293,6 +307,30 @@ export const recoveryStep: StepOf<SeenRecovery> = {
       `Well again ${formatDuration(recoverMs ?? 0)} after the revocation.`,
     )
   },
+}
+
+async function lookAtDeaths(
+  context: DrillContext,
+  { since, isWell }: { readonly since: number; readonly isWell: boolean },
+): Promise<SeenDeaths> {
+  const { memory, rules } = context
+  const { deathNotices, locksLifted = 0, recoveredAt } = memory
+  // What died again is told again, rightly.
+  const end = isWell ? Number.POSITIVE_INFINITY : (recoveredAt ?? since)
+  const times = (await noticesOfDeath(context, since)).map(({ at }) => at).filter((at) => at <= end)
+  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1)
+  const most = deathNotices === undefined ? null : Math.max(deathNotices, right)
+  if (most !== null && times.length > most) memory.duplicateNotices = times.length - right
+  const lastMs = times.length === 0 ? null : Math.max(...times) - since
+  return { notices: times.length, most, lastMs }
+}
+
+function tooMany({ notices, most, lastMs }: SeenDeaths): string | false {
+  if (most === null || notices <= most) return false
+  const last = `${formatDuration(lastMs ?? 0)} after the revocation`
+  return most === 0
+    ? `Somebody was told of a death, ${last}, and only the access token was dead.`
+    : `${formatCounted(notices, 'notice')} of one death came, the last ${last}.`
 }
 
 export interface SeenHygiene {

@@ -318,6 +318,15 @@ export interface SeenNotice {
 /** A notice that was sent is there to be seen. */
 const isHeard = (receiver: Receiver) => receiver === 'kept' || receiver === 'of_process'
 
+/** What was told of a death since a moment, each delivery by itself. */
+export async function noticesOfDeath(
+  { platform, rules }: DrillContext,
+  since: number,
+): Promise<readonly Notice[]> {
+  const { deathNotices } = rules.habits
+  return (await platform.notices(since)).filter(({ kind }) => deathNotices.includes(kind))
+}
+
 /** Step 7: somebody is told, once, and rightly. */
 export const noticeStep: StepOf<SeenNotices> = {
   no: 7,
@@ -328,7 +337,6 @@ export const noticeStep: StepOf<SeenNotices> = {
   async ask(context) {
     const { platform, clock, memory, rules, signal } = context
     const since = memory.revokedAt ?? clock.now()
-    const isDeath = ({ kind }: Notice) => rules.habits.deathNotices.includes(kind)
     const isDead = rules.depth !== 'access'
     // What the history alone has may still come.
     const mustCome = rules.habits.signsNotices && isHeard(platform.receiver)
@@ -338,13 +346,14 @@ export const noticeStep: StepOf<SeenNotices> = {
     await until(
       context,
       { ms: isDead && mayCome ? left : 0, everyMs: LOOK_MS },
-      () => platform.notices(since),
-      (notices) => notices.some((notice) => isDeath(notice) && isHere(notice)),
+      () => noticesOfDeath(context, since),
+      (notices) => notices.some(isHere),
     )
     await clock.sleep(SETTLE_MS, signal)
-    const notices = (await platform.notices(since)).filter(isDeath)
+    const notices = await noticesOfDeath(context, since)
     const first = notices.reduce((at, notice) => Math.min(at, notice.at), Number.POSITIVE_INFINITY)
     if (notices.length > 0) memory.notifiedAt ??= first
+    memory.deathNotices = notices.length
     memory.duplicateNotices = Math.max(0, notices.length - 1)
     return {
       receiver: platform.receiver,

@@ -247,15 +247,27 @@ export const enableStep: StepOf<SeenEnable> = {
   name: 'Enable',
   act: 'Enable the connection, where the platform disabled it.',
   passOnlyIf: 'It is not disabled any more.',
-  async ask({ platform, signal }) {
+  async ask(context) {
+    const { platform, signal } = context
     const before = (await platform.snapshot(signal)).state
-    const answer = await platform.enable(signal)
+    const answer = await enable(context)
     return { before, answer, after: (await platform.snapshot(signal)).state }
   },
   judge({ before, answer, after }) {
     if (after === 'disabled') return fail('It is still disabled.')
     return pass(answer === 'enabled' ? `Enabled: it was ${before}.` : 'It was not disabled.')
   },
+}
+
+/** Each lock of the platform's is told: that it may have been lifted is on the disk before it can come again. */
+async function enable(context: DrillContext): Promise<SeenEnable['answer']> {
+  const { memory, platform, signal } = context
+  const { locksLifted = 0 } = memory
+  memory.locksLifted = locksLifted + 1
+  context.save()
+  const answer = await platform.enable(signal)
+  if (answer === 'not_needed') memory.locksLifted = locksLifted
+  return answer
 }
 
 export interface SeenApply {
@@ -357,4 +369,6 @@ const APPLY_TRIES_MAX = 2
 async function consentAgain(context: DrillContext, again: string): Promise<void> {
   const link = await newLink(context)
   context.secrets.callback = (await visitWith(context, link, 'allow', again)).callback
+  // While its owner was away the platform may have disabled it again.
+  if ((await context.platform.snapshot(context.signal)).state === 'disabled') await enable(context)
 }
