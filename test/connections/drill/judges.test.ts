@@ -105,6 +105,7 @@ const held = { id: 'con_1', state: 'connected', scopes: [], facts: {} }
 const renewed = {
   before: { ...held, access: 'fp_a', refresh: 'fp_r', identity: 'o/u' },
   after: { ...held, access: 'fp_b', refresh: 'fp_s', identity: 'o/u' },
+  enabled: 'not_needed',
   platform: call,
   direct: alive,
   refreshed: [{ call, accessChanged: true, persisted: true }],

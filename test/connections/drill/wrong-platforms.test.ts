@@ -393,6 +393,48 @@ describe('what a platform says is not taken for more than it is', () => {
   })
 })
 
+describe.concurrent('an account that keeps an instance disabled when it is told to enable it', () => {
+  const LONG = { recoverMs: 600_000 }
+
+  test('until it has the new grant: it is told once more then, and comes back', async () => {
+    const { platform, ...world } = await openAccountWorld()
+    let hasGrant = false
+    const drilled = await drill(world, {
+      depth: 'refresh',
+      limits: LONG,
+      platform: {
+        ...platform,
+        enable: async (signal) => (hasGrant ? platform.enable(signal) : 'enabled'),
+        async applyCallback(...args) {
+          const applied = await platform.applyCallback(...args)
+          hasGrant ||= applied.ok
+          return applied
+        },
+      },
+    })
+    expect(drilled.step(10)).toMatchObject({ verdict: 'fail', why: 'It is still disabled.' })
+    expect(drilled.step(12), story(drilled)).toMatchObject({
+      ...{ verdict: 'pass', evidence: { enabled: 'enabled' } },
+    })
+    expect(drilled.records.at(-1)).toMatchObject({ failedAt: 10, isBack: true })
+  })
+
+  test('for good: that it cannot heal by itself is judged at once, and not waited out', async () => {
+    const { platform, ...world } = await openAccountWorld()
+    const stuck: Platform = { ...platform, enable: async () => 'enabled' }
+    const drilled = await drill(world, { depth: 'refresh', platform: stuck, limits: LONG })
+    expect(drilled.step(12), story(drilled)).toMatchObject({
+      ...{ verdict: 'fail', why: expect.stringMatching(/^Calls through the platform still fail/) },
+      evidence: { enabled: 'enabled', after: { state: 'disabled' } },
+    })
+    expect(drilled.step(12)?.tookMs).toBeLessThan(60_000)
+    expect(drilled.records.at(-1)).toMatchObject({
+      isBack: false,
+      stands: expect.stringMatching(/^drilled was given a new grant and does not work: /),
+    })
+  })
+})
+
 describe('an access drill that did not see it heal', () => {
   test.each([
     ['and it lives: the end says so', true, { isBack: true, stands: null }],

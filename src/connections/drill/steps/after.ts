@@ -1,4 +1,5 @@
 import { formatCounted } from '../../../core/counts.ts'
+import { isRescindError } from '../../../core/errors.ts'
 import { formatDuration } from '../../../core/moments.ts'
 import { missingScopes } from '../../grant-change.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
@@ -14,6 +15,7 @@ import {
 import { fail, failFirst, type Judgement, type StepOf, skip } from '../step.ts'
 import { countLive } from './before.ts'
 import { noticesOfDeath } from './notice.ts'
+import { enableAgain } from './reconnect.ts'
 import { expectedOf } from './revoke.ts'
 
 const LOOK_MS = 100
@@ -21,6 +23,11 @@ const CALL_MS = 250
 /** Calls that must all go well before a connection counts as recovered. */
 const CALLS_AFTER = 5
 const SETTLE_MS = 1_000
+
+/** States that no platform leaves by itself, once it has the code. */
+const STUCK = new Set<string>(['reconnect_needed', 'disabled'])
+/** Reads may lag behind a change for so long. */
+const STUCK_MS = 5_000
 
 /** The connection at one moment, as evidence shows it. */
 export interface SeenHeld {
@@ -37,6 +44,8 @@ export interface SeenHeld {
 export interface SeenNew {
   readonly before: SeenHeld
   readonly after: SeenHeld
+  /** What came of enabling it once more, where the new grant did not lift the lock. */
+  readonly enabled: string
   readonly platform: SeenCall
   readonly direct: SeenProbe
   readonly refreshed: readonly SeenRefreshed[]
@@ -54,17 +63,13 @@ export interface SeenRefreshed {
 export const newStep: StepOf<SeenNew> = {
   no: 12,
   name: 'Verify new',
-  act: 'Call through the platform and directly; make the platform refresh.',
+  act: 'Enable it once more where it is still disabled; call through the platform and directly; make it refresh.',
   passOnlyIf:
     'The same connection with new tokens, the same identity, no fewer scopes; refreshes work and are kept.',
   async ask(context) {
     const { platform, memory, clock, signal, secrets } = context
-    const call = await until(
-      context,
-      { ms: context.rules.limits.recoverMs, everyMs: CALL_MS },
-      () => callThrough(context, (on) => platform.call(on)),
-      ({ ok }) => ok,
-    )
+    const enabled = memory.reconnected ? await enableAgain(context) : 'not_needed'
+    const call = await callUntilWell(context)
     if (call.ok) memory.recoveredAt ??= clock.now()
     const held = await platform.tokens(signal)
     context.keepOut(held.access, held.refresh)
@@ -80,12 +85,41 @@ export const newStep: StepOf<SeenNew> = {
     return {
       before: beforeOf(context, secrets.old),
       after,
+      enabled,
       platform: call,
       direct: probe,
       refreshed,
     }
   },
   judge: (seen, rules) => judgeNew(seen, rules),
+}
+
+/** Waits for the first call that goes well, but not for what is shown for a while as what cannot heal by itself. */
+async function callUntilWell(context: DrillContext): Promise<SeenCall> {
+  const { platform, clock, rules } = context
+  let stuckSince: number | null = null
+  const look = async () => {
+    const call = await callThrough(context, (on) => platform.call(on))
+    const isStuck = !call.ok && (await isShownStuck(context))
+    stuckSince = isStuck ? (stuckSince ?? clock.now()) : null
+    return call
+  }
+  return until(
+    context,
+    { ms: rules.limits.recoverMs, everyMs: CALL_MS },
+    look,
+    ({ ok }) => ok || (stuckSince !== null && clock.now() - stuckSince >= STUCK_MS),
+  )
+}
+
+/** A platform that does not answer may be well in a moment. */
+async function isShownStuck({ platform, signal }: DrillContext): Promise<boolean> {
+  try {
+    return STUCK.has((await platform.snapshot(signal)).state)
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return false
+  }
 }
 
 function judgeNew(seen: SeenNew, { depth, traits }: DrillRules): Judgement {

@@ -270,6 +270,18 @@ async function enable(context: DrillContext): Promise<SeenEnable['answer']> {
   return answer
 }
 
+/** Enables what is disabled once more; a refusal is an answer here, given by its code. */
+export async function enableAgain(context: DrillContext): Promise<string> {
+  const { platform, signal } = context
+  try {
+    const { state } = await platform.snapshot(signal)
+    return state === 'disabled' ? await enable(context) : 'not_needed'
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return error.code
+  }
+}
+
 export interface SeenApply {
   readonly tries: readonly {
     readonly route: string
@@ -370,5 +382,5 @@ async function consentAgain(context: DrillContext, again: string): Promise<void>
   const link = await newLink(context)
   context.secrets.callback = (await visitWith(context, link, 'allow', again)).callback
   // While its owner was away the platform may have disabled it again.
-  if ((await context.platform.snapshot(context.signal)).state === 'disabled') await enable(context)
+  await enableAgain(context)
 }
