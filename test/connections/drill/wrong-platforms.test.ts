@@ -326,6 +326,44 @@ describe('what a platform says is not taken for more than it is', () => {
     expect(drilled.step(8)?.verdict, story(drilled)).toBe('pass')
   })
 
+  test('calls that go well from a cache at the end, with a token that is dead, are no way back', async () => {
+    const { direct, ...world } = await openVaultWorld()
+    const platform = { ...world.platform }
+    const revoke = async () => {
+      const { access, refresh } = await world.platform.tokens()
+      for (const [kind, token] of [
+        ['refresh', refresh],
+        ['access', access],
+      ] as const) {
+        if (token) await direct.way.revoke(direct.app, { kind, token }, direct.means)
+      }
+    }
+    const drilled = await drill(
+      { ...world, direct },
+      {
+        depth: 'refresh',
+        platform,
+        more: {
+          listen: ({ kind, step }) => {
+            if (kind !== 'step' || step !== 14) return
+            platform.call = async () => WELL
+            const snapshot = platform.snapshot
+            platform.snapshot = async () => {
+              await revoke()
+              return snapshot()
+            }
+          },
+        },
+      },
+    )
+    expect(drilled.records.at(-1), story(drilled)).toMatchObject({
+      isBack: false,
+      stands: expect.stringMatching(
+        /^drilled came back and does not work: .* or the provider refused its token\. Bring it back/,
+      ),
+    })
+  })
+
   test('a refused call is no detection: the time is the one until it says that it needs its owner', async () => {
     const { platform, ...world } = await openVaultWorld()
     const drilled = await drill(world, {
