@@ -115,6 +115,11 @@ export interface DrillMemory {
    * which may have begun a refresh of the platform's that nobody saw the end of.
    */
   cutOff?: number
+  /**
+   * Whose rotated token went with a process of the drill's that died in a refresh of its own, in step 12: the grant
+   * that was drilled, and how many that codes of the drill's had brought; records of old have none.
+   */
+  lostGrants?: { readonly drilled: boolean; readonly ofCodes: number }
   refreshAttempts: number | null
   /** How many notices of the death step 7 saw; not there where not all that came since would be the drill's. */
   deathNotices?: number | undefined

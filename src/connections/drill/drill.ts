@@ -21,7 +21,7 @@ import {
   whereItStood,
 } from './journal.ts'
 import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
-import { callThrough, identityText, isAnothers, probeDirectly } from './look.ts'
+import { callThrough, identityText, isAnothers, probeDirectly, until } from './look.ts'
 import type { HeldTokens } from './platform.ts'
 import { type Judgement, type Step, step } from './step.ts'
 import { hygieneAfterFaults } from './steps/after.ts'
@@ -160,7 +160,9 @@ async function goOn(run: Run): Promise<void> {
   if (isNowLost) write(run, { ...header(options), evidenceLost: true })
   write(run, { kind: 'resumed', drill: about.drill, guards: guards.map(guardValue) })
   rememberCutOff(run)
-  if (await isBackAlready(context)) {
+  if (await isLostInRefresh(run)) {
+    bringBackAnew(run)
+  } else if (await isBackAlready(context)) {
     await becomeReconnected(context, 'somebody, before the drill was gone on with')
     context.memory.seenWell = true
     // Who brought it back may have been told once more.
@@ -182,6 +184,47 @@ function rememberCutOff({ options, context, judged }: Run): void {
   )
   memory.cutOff = platform.receiver === 'lost' ? begun.length : 0
   context.save()
+}
+
+/** Where tokens rotate, what a refresh of step 12 brought went with the process that died: nobody's fault but the drill's. */
+async function isLostInRefresh(run: Run): Promise<boolean> {
+  const { context, judged, options } = run
+  const { memory, platform, rules } = context
+  const isBegun = options.evidence.records.some(
+    ({ kind, step }) => kind === 'intent' && step === NEW_STEP,
+  )
+  if (judged.has(NEW_STEP) || !(isBegun || isLost(run))) return false
+  if (!memory.reconnected && !memory.healedAlone) return false
+  if (platform.receiver !== 'lost') return false
+  // The refresh that was cut off is settled by the next one: until then nobody can say.
+  const { cause } = await until(
+    context,
+    { ms: rules.limits.detectMs, everyMs: LOOK_MS },
+    () => callThrough(context, (on) => platform.forceRefresh(on)),
+    (call) => call.ok || call.cause === 'rotated_token_lost',
+  )
+  return rules.traits.rotation !== 'never' && cause === 'rotated_token_lost'
+}
+
+/** What had come back is lost: the owner consents once more, and steps 12 to 15 are of that grant. */
+function bringBackAnew(run: Run): void {
+  const { context, judged } = run
+  const { memory } = context
+  write(run, { kind: 'lost', step: NEW_STEP, why: LOST_IN_REFRESH })
+  forgetReconnect(judged)
+  const { drilled, ofCodes } = memory.lostGrants ?? { drilled: false, ofCodes: 0 }
+  memory.lostGrants = memory.reconnected
+    ? { drilled, ofCodes: ofCodes + 1 }
+    : { drilled: true, ofCodes }
+  Object.assign(memory, { reconnected: false, healedAlone: false, ownGrant: null, appliedBy: null })
+  context.save()
+}
+
+const LOST_IN_REFRESH =
+  'The drill died in a refresh of its own, and the rotated token went with it: the connection is brought back once more.'
+
+function forgetReconnect(judged: Run['judged']): void {
+  for (let no = LINK_STEP; no <= NEW_STEP; no += 1) judged.delete(no)
 }
 
 /** What was written before the drill died is gone: only what brings the connection back is still to be done. */
@@ -256,6 +299,7 @@ const APPLY_STEP = 11
 const NEW_STEP = 12
 const DETECTION_STEP = 5
 const NOTICE_STEP = 7
+const LOOK_MS = 100
 
 function isToBeDone({ judged, context }: Run, no: number): boolean {
   if (judged.has(APPLY_STEP) || context.memory.reconnected) return !judged.has(no)
@@ -438,6 +482,7 @@ function judgedSoFar(records: readonly EvidenceRecord[]): Pick<Run, 'judged' | '
   const judged = new Map<number, Judgement>()
   const failedFaults = new Set<string>()
   for (const { kind, step, inject, verdict, why } of records) {
+    if (kind === 'lost') forgetReconnect(judged)
     if (kind === 'inject' && verdict === 'fail') failedFaults.add(String(inject))
     if (kind !== 'step' || typeof step !== 'number') continue
     judged.set(step, { verdict, why } as Judgement)

@@ -226,12 +226,16 @@ function standing(
       ? `${subject} was revoked on purpose at ${at} and is back; what follows is not checked. Go on with: ${resume}`
       : `${subject} was revoked on purpose at ${at} (${depth}), and ${cameText(memory)}; whether it works since was not seen. ${bring}`
   }
-  if (depth === 'access') {
+  const isInDoubt = memory.codesLost > (memory.codesRefused ?? 0)
+  if (memory.lostGrants && !isInDoubt) {
+    return `${subject} ${dead}: it was revoked on purpose at ${at} (${depth}), and ${LOST_AGAIN}. ${bring}`
+  }
+  if (depth === 'access' && !isInDoubt) {
     return isShown
       ? `The access token of ${subject} was revoked on purpose at ${at}; the next call through the platform should refresh it. Go on with: ${resume}`
       : `The access token of ${subject} may be dead: its revocation was begun at ${at}. The next call through the platform should refresh it. Go on with: ${resume}`
   }
-  if (memory.codesLost > (memory.codesRefused ?? 0)) {
+  if (isInDoubt) {
     return `${subject} was revoked on purpose at ${at} (${depth}), and may be back: the platform was given the code of a new grant, and its answer is not known. ${bring}`
   }
   const since = memory.codesLost > 0 ? 'what came back was refused' : `${nobody} reconnected it`
@@ -239,6 +243,8 @@ function standing(
     ? `${subject} ${dead}: it was revoked on purpose at ${at} (${depth}), and ${since}. ${bring}`
     : `${subject} may be dead: its revocation was begun at ${at} (${depth}), and what came of it is not known. ${bring}`
 }
+
+const LOST_AGAIN = 'what came back was lost with the drill, which died in a refresh of its own'
 
 /** How it came back, which does not say that it works. */
 function cameText({ reconnected }: DrillMemory): string {
@@ -261,10 +267,13 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers:
   }
   if (!mayBeRevoked(memory)) return `Nothing was revoked, and a call through ${subject} fails.`
   const since = `it was revoked on purpose at ${momentOf(revokedAt)} UTC (${depth})`
-  if (depth === 'access' && !healedAlone && !reconnected) {
+  const cameBack = healedAlone || reconnected
+  if (memory.lostGrants && !cameBack)
+    return `${subject} is dead: ${since}, and ${LOST_AGAIN}. ${bring}`
+  if (depth === 'access' && !cameBack) {
     return `${subject} does not work: ${since}, and was not refreshed by the end. ${bring}`
   }
-  if (healedAlone || reconnected) {
+  if (cameBack) {
     const came = memory.seenWell ? 'came back' : cameText(memory)
     return `${subject} ${came} and does not work: ${since}, and at the end a call failed, or the provider refused its token. ${bring}`
   }

@@ -76,14 +76,15 @@ export interface SeenGrants {
  */
 export async function revokeSurplus(context: DrillContext): Promise<SeenGrants | null> {
   const { memory, rules, lab } = context
-  const { grantsBefore, ownGrant, codesLost, reconnected } = memory
+  const { grantsBefore, ownGrant, codesLost, reconnected, lostGrants } = memory
+  const { ofCodes = 0 } = lostGrants ?? {}
   const now = await listGrants(context)
   if (grantsBefore === null || now === null) return null
   const began = beganSince(grantsBefore, now)
   const surplus = began.filter(({ print }) => print !== ownGrant)
   const isTold = ownGrant !== null || !reconnected
   let revoked = 0
-  if (lab !== null && isTold && surplus.length <= codesLost) {
+  if (lab !== null && isTold && surplus.length <= codesLost + ofCodes) {
     revoked = await revokeGrants(context, surplus)
   }
   // A reconnect ends what it replaces, where its token is known.
@@ -93,20 +94,22 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
   const ownNew = isTold ? 0 : 1
   return {
     revoked,
-    left: Math.max(0, surplus.length - revoked - ownNew),
+    left: Math.max(0, surplus.length - ownNew - (revoked || ofCodes)),
     gone: Math.max(0, missing.length - ownOld),
   }
 }
 
 /**
  * How many grants live on, at most, whose rotated token went with a process of the drill's that died: nobody can
- * end one. At the other depths the grant is dead before it is refreshed.
+ * end one. At the other depths the drilled grant is dead before it is refreshed.
  */
 export function orphanedByDeath({
-  memory: { cutOff = 0, reconnected },
+  memory: { cutOff = 0, lostGrants = { drilled: false, ofCodes: 0 }, reconnected },
   rules: { depth, traits },
 }: Pick<DrillContext, 'memory' | 'rules'>): number {
-  return cutOff > 0 && reconnected && depth === 'access' && traits.rotation !== 'never' ? 1 : 0
+  const { drilled, ofCodes } = lostGrants
+  const isCutOff = cutOff > 0 && depth === 'access' && traits.rotation !== 'never'
+  return (reconnected && (isCutOff || drilled) ? 1 : 0) + ofCodes
 }
 
 async function revokeGrants(

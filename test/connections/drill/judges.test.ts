@@ -111,7 +111,14 @@ const renewed = {
   refreshed: [{ call, accessChanged: true, persisted: true }],
 }
 const recovered = {
-  ...{ calls: 5, failed: 0, healedNotices: 1, recoverMs: 1, gap: { from: 1, to: 2 } },
+  ...{
+    calls: 5,
+    failed: 0,
+    healedNotices: 1,
+    healedMost: 1,
+    recoverMs: 1,
+    gap: { from: 1, to: 2 },
+  },
   deaths: { notices: 1, most: 1, lastMs: 1 },
 }
 

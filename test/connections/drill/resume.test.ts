@@ -54,23 +54,20 @@ async function stopIn(
   await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
 }
 
-/** Lets the drill, and the platform in its process, die in step 5: its refresh was answered, and nothing is written. */
-async function dieInDetection(world: VaultWorld, depth: Depth): Promise<void> {
+/** Lets the drill, and the platform in its process, die in a step: its refresh was answered, and nothing is written. */
+async function dieInRefresh(world: VaultWorld, depth: Depth, no: 5 | 12): Promise<void> {
   const stop = new AbortController()
-  let isDetecting = false
-  const platform: Platform = {
-    ...world.platform,
-    async call(signal) {
-      if (!isDetecting) return world.platform.call(signal)
-      const dying = world.lab?.vault?.another({ isDying: true })
-      await expect(dying?.renew(world.connection)).rejects.toThrow()
-      stop.abort()
-      stop.signal.throwIfAborted()
-      return expect.unreachable()
-    },
+  const platform: Platform = { ...world.platform }
+  const die = async () => {
+    const dying = world.lab?.vault?.another({ isDying: true })
+    await expect(dying?.renew(world.connection)).rejects.toThrow()
+    stop.abort()
+    stop.signal.throwIfAborted()
+    return expect.unreachable()
   }
   const listen: DrillListener = ({ kind, step }) => {
-    if (kind === 'intent' && step === 5) isDetecting = true
+    if (kind !== 'intent' || step !== no) return
+    Object.assign(platform, no === 5 ? { call: die } : { forceRefresh: die })
   }
   const wish = { depth, platform, signal: stop.signal, more: { listen } } as const
   await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
@@ -204,7 +201,7 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
   test.each(rows)('depth %s, an app that is %s', async (depth, client, notJudged, how) => {
     const world = await openVaultWorld({ leaseMs: 400 }, { client })
     const alive = world.org.truth.counts().alive
-    await dieInDetection(world, depth)
+    await dieInRefresh(world, depth, 5)
     const resumed = await resume(world, { platform: world.platform })
     expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
     const nos = Object.keys(notJudged).map(Number)
@@ -217,7 +214,7 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
 
   test('and still blames a platform that storms the provider', async () => {
     const world = await openVaultWorld({ leaseMs: 400 })
-    await dieInDetection(world, 'refresh')
+    await dieInRefresh(world, 'refresh', 5)
     const { platform, direct } = world
     const resumed = await resume(world, {
       platform: {
@@ -234,6 +231,56 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
       expect.stringMatching(/refreshes for one dead token/),
     ])
   })
+})
+
+describe.concurrent('a drill that died in a refresh of its own, in step 12', () => {
+  test.each<[string, Depth, 'connected' | 'rotating', readonly string[]]>([
+    ['no token rotates: it goes on', 'refresh', 'connected', []],
+    ['tokens rotate: its owner consents once more', 'refresh', 'rotating', ['lost']],
+    ['the same of the whole grant', 'grant', 'rotating', ['lost']],
+    ['the same of what had healed by itself', 'access', 'rotating', ['lost']],
+  ])('%s', async (_title, depth, client, lost) => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client })
+    const alive = world.org.truth.counts().alive
+    await dieInRefresh(world, depth, 12)
+    const resumed = await resume(world, { platform: world.platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    expect(resumed.records.filter(({ kind }) => kind === 'lost').map(({ kind }) => kind)).toEqual(
+      lost,
+    )
+    // The grant that was drilled lives on at depth access: nobody has its token any more.
+    const isLeft = depth === 'access'
+    expect([12, 13, 14, 15].map((no) => resumed.step(no)?.verdict)).toEqual([
+      ...['pass', 'pass', 'pass', isLeft ? 'skipped' : 'pass'],
+    ])
+    expect(resumed.records.at(-1)).toMatchObject({
+      ...{ isBack: true, stands: null, numbers: { duplicateNotices: 0 } },
+    })
+    expect(world.org.truth.counts().alive).toBe(alive + (isLeft ? 1 : 0))
+  })
+
+  test.each<Depth>(['access', 'refresh'])(
+    'and again before its owner has consented says what is so, and comes back (%s)',
+    async (depth) => {
+      const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
+      const { platform } = world
+      await dieInRefresh(world, depth, 12)
+      const stop = new AbortController()
+      const listen: DrillListener = ({ kind, step }) => {
+        if (kind === 'intent' && step === 9) stop.abort()
+      }
+      await expect(
+        resume(world, { platform, signal: stop.signal, more: { listen } }),
+      ).rejects.toMatchObject({
+        message: expect.stringMatching(
+          /^Stopped\. drilled is dead: .*, and what came back was lost with the drill, .* Bring it back with: /,
+        ),
+      })
+      const resumed = await resume(world, { platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+      expect(resumed.records.at(-1)).toMatchObject({ isBack: true })
+    },
+  )
 })
 
 function loseEvidence({ folder }: OrgWorld): void {

@@ -44,6 +44,8 @@ export function renderRecord(
     }
     case 'resumed':
       return hang('    ', 'Gone on with after it died.')
+    case 'lost':
+      return hang('    ', String(why))
     default:
       return undefined
   }

@@ -276,6 +276,8 @@ export interface SeenRecovery {
   readonly calls: number
   readonly failed: number
   readonly healedNotices: number
+  /** Once for each time that it came back: a drill that died may have lost what did. */
+  readonly healedMost: number
   readonly deaths: SeenDeaths
   readonly recoverMs: number | null
   /** The gap in which jobs had to wait. */
@@ -318,12 +320,16 @@ export const recoveryStep: StepOf<SeenRecovery> = {
       calls: CALLS_AFTER,
       failed,
       healedNotices: await isHealed(),
+      healedMost: 1 + (memory.lostGrants?.ofCodes ?? 0),
       deaths: await lookAtDeaths(context, { since, isWell: failed === 0 }),
       recoverMs,
       gap: { from, to },
     }
   },
-  judge({ failed, calls, healedNotices, deaths, recoverMs }, { depth, habits, limits }) {
+  judge(
+    { failed, calls, healedNotices, healedMost, deaths, recoverMs },
+    { depth, habits, limits },
+  ) {
     return failFirst(
       [
         failed > 0 && `${failed} of ${calls} calls failed after the connection came back.`,
@@ -332,7 +338,7 @@ export const recoveryStep: StepOf<SeenRecovery> = {
           depth !== 'access' &&
           healedNotices === 0 &&
           'Nobody was told that it is well again.',
-        healedNotices > 1 && `${healedNotices} notices of one healing came.`,
+        healedNotices > healedMost && `${healedNotices} notices of one healing came.`,
         tooMany(deaths),
         recoverMs !== null &&
           recoverMs > limits.recoverMs &&
@@ -348,11 +354,12 @@ async function lookAtDeaths(
   { since, isWell }: { readonly since: number; readonly isWell: boolean },
 ): Promise<SeenDeaths> {
   const { memory, rules } = context
-  const { deathNotices, locksLifted = 0, recoveredAt } = memory
+  const { deathNotices, locksLifted = 0, lostGrants, recoveredAt } = memory
+  const lost = (lostGrants?.ofCodes ?? 0) + (lostGrants?.drilled ? 1 : 0)
   // What died again is told again, rightly.
   const end = isWell ? Number.POSITIVE_INFINITY : (recoveredAt ?? since)
   const times = (await noticesOfDeath(context, since)).map(({ at }) => at).filter((at) => at <= end)
-  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1)
+  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1) + lost
   const most = deathNotices === undefined ? null : Math.max(deathNotices, right)
   if (most !== null && times.length > most) memory.duplicateNotices = times.length - right
   const lastMs = times.length === 0 ? null : Math.max(...times) - since
