@@ -497,19 +497,6 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   failed.sort((a, b) => a - b)
   const failedAt = failed[0] ?? null
   const failedFaults = [...run.failedFaults]
-  const complaints = [
-    ...failed.map((no) => `Step ${no} failed: ${run.judged.get(no)?.why}`),
-    failedFaults.length > 0 &&
-      `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
-    cut,
-    isLost(run) && 'The evidence of what came before the drill died is lost.',
-  ].filter((one) => typeof one === 'string')
-  const verdict = complaints.length === 0 ? 'passed' : 'failed'
-  const notJudged = notJudgedIn(run)
-  const why =
-    complaints.length === 0
-      ? passedText(notJudged, run.options.evidence.records)
-      : complaints.join(' ')
   const { memory } = run.context
   const isMended = memory.healedAlone || memory.reconnected
   // An access token that was revoked may be refreshed after the drill has looked.
@@ -517,6 +504,21 @@ async function finish(run: Run, cut?: string): Promise<DrillEnd> {
   const isOver = isMended || !mayBeRevoked(memory) || isHealed
   // Where access tokens outlive the grant a call goes well, and the next refresh does not.
   const isBack = (await isBackNow(run.context)) && isOver
+  const isFailed = failed.length > 0 || failedFaults.length > 0
+  const complaints = [
+    ...failed.map((no) => `Step ${no} failed: ${run.judged.get(no)?.why}`),
+    failedFaults.length > 0 &&
+      `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
+    cut,
+    isLost(run) && 'The evidence of what came before the drill died is lost.',
+    !isFailed && !isBack && 'At the end the connection is not well.',
+  ].filter((one) => typeof one === 'string')
+  const verdict = complaints.length === 0 ? 'passed' : 'failed'
+  const notJudged = notJudgedIn(run)
+  const why =
+    complaints.length === 0
+      ? passedText(notJudged, run.options.evidence.records)
+      : complaints.join(' ')
   const { about } = run.options.journal
   const stands = isBack ? null : whereItEnded(about, memory, await isAnothers(run.context))
   const end = { verdict, failedAt, failedFaults, notJudged, why, isBack, stands, startedAt }

@@ -357,6 +357,7 @@ describe('what a platform says is not taken for more than it is', () => {
       },
     )
     expect(drilled.records.at(-1), story(drilled)).toMatchObject({
+      verdict: 'failed',
       isBack: false,
       stands: expect.stringMatching(
         /^drilled came back and does not work: .* or the provider refused its token\. Bring it back/,
