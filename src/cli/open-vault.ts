@@ -37,7 +37,9 @@ export async function openVault(context: Context): Promise<OpenVault> {
   const receivers = config.receivers()
   const accept = config.connections()?.acceptChanges
   const opened = createConnectionParts(parts, { accept, receivers, signal })
-  signal.addEventListener('abort', opened.vault.underWay.stop, { once: true })
+  const { stop } = opened.vault.underWay
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
   context.atClose(async () => {
     for (const { message } of (await opened.land()).values()) output.note(message)
   })

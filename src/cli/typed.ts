@@ -1,6 +1,7 @@
-/** One long word of digits and letters of both cases, or a longer one: a token, and hardly ever a name. */
-const TOKEN_LIKE = /^(?=.*\d)(?:(?=.*[a-z])(?=.*[A-Z])|(?=.{32}))[\w.~+=!%-]{20,}$/
-const FILE = /\.(jsonl?|ya?ml|csv|html|xml|md|txt|pem|db|plan|undo)$/i
+/** One long word with digits and letters of both cases, or a longer one: a token, and hardly ever a name. */
+const TOKEN_LIKE = /^(?=.*\d)(?:(?=.*[a-z])(?=.*[A-Z])|(?=.{32}))[\x21-\x7e]{20,}$/
+/** What is no token for all that: a path from a root, an address, the name of a file. */
+const NO_TOKEN = /^(\.{0,2}\/|~\/|https?:)|\.(jsonl?|ya?ml|csv|html|xml|md|txt|pem|db|plan|undo)$/i
 /** Messages repeat no more of what was typed. */
 const REPEATED_MAX = [80, 60, 40]
 
@@ -11,7 +12,7 @@ const REPEATED_MAX = [80, 60, 40]
 export function hideTyped(message: string, args: readonly string[]): string {
   let shown = message
   for (const word of args.flatMap((arg) => arg.split(/^(--[a-z-]+)=/))) {
-    if (!TOKEN_LIKE.test(word) || FILE.test(word)) continue
+    if (!TOKEN_LIKE.test(word) || NO_TOKEN.test(word)) continue
     for (const form of [word, ...REPEATED_MAX.map((max) => word.slice(0, max))]) {
       shown = shown.replaceAll(form, '[not repeated]')
     }

@@ -108,13 +108,18 @@ export async function openConnections(options: OpenConnectionsOptions): Promise<
   const { connections: store, close: closeStore } = opened
   let running: Promise<void> | undefined
   let made: ConnectionParts | undefined
-  const close = async () => {
+  let closing: Promise<void> | undefined
+  const closeAll = async () => {
     ended.abort()
     made?.vault.underWay.stop()
     await running
     for (const error of (await made?.land())?.values() ?? []) onTrouble(error)
     await closeStore()
     await http.close()
+  }
+  const close = () => {
+    closing ??= closeAll()
+    return closing
   }
   try {
     const { signal } = ended

@@ -355,10 +355,12 @@ export function openConnections(parts: StoreParts, path: string): ConnectionStor
     },
     async checked(rows) {
       const sql = `UPDATE connection SET checked_at = ?, due_at = ?, failures = 0
-        WHERE no = ? AND version = ? AND due_at IS ?
-        AND state = 'connected' AND cause IS NULL AND intent IS NULL`
-      const values = rows.map(({ no, version, due_at, at, nextAt }) => {
-        return [at, nextAt, no, version, due_at]
+        WHERE no = ? AND version = ? AND state = 'connected' AND cause IS NULL AND intent IS NULL
+        AND (due_at IS ? OR (due_at > ? AND due_at > ?))`
+      const now = clock.now()
+      // Where a batch takes long, another process may have taken it too; who asks for a check asks for it at once.
+      const values = rows.map(({ no, version, due_at: due, at, nextAt }) => {
+        return [at, nextAt, no, version, due, due, now]
       })
       await parts.runMany([{ sql, rows: values }])
     },

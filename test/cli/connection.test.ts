@@ -101,6 +101,22 @@ describe('rescind connection', () => {
     expect(after.json.connection).toMatchObject({ state: 'connected', cause: null })
   })
 
+  test('disconnect, where a consent was lost and nothing is held: another run is not proposed', async () => {
+    const { run, home } = await open()
+    const { json } = await run(['connection', 'invite', '--owner', 'acme', '--json'])
+    {
+      using raw = new DatabaseSync(join(home, 'rescind.db'))
+      raw.exec("UPDATE reconnect SET used_at = 1, intent = 'lost'")
+    }
+    const ran = await run(['connection', 'disconnect', json.connection])
+    expect([ran.exitCode, ran.stdout]).toEqual([
+      5,
+      expect.stringMatching(
+        /unknown \(a consent .* was cut off, .*\)\.\nIts grant may live on\. End it at the provider\.\n$/,
+      ),
+    ])
+  })
+
   test('check of all, stopped: it says so, and what was not looked at is no failure', async () => {
     const { org, add, home, env } = await open()
     await add()

@@ -7,6 +7,14 @@ import { tempHome } from '../support/temp-home.ts'
 
 const TOKEN = '8f3kQz-27aLmPq0xTtVw91bNcD_s6RrGh4JkLm5Nn7Pp9QqSs.T2vWwXy8Zz1Aa3Bb4Cc5Dd6Ee7Ff8Gg9Hh'
 
+/** Shapes of Google, Microsoft, plain base64 and a version before it. */
+const OF_VENDORS = [
+  '1//0gLx7yZbQ9aBCgYIARAAGBASNwF-L9IrKd8sAmpleToken',
+  'M.C521_BAY.0.U.-CqzN*abcDEF123!ghiJKL456$$mnoPQR789',
+  'qL3+Zt/9aBcD8eFgH1iJ2kL/mN4oP5qR6sT7uV8wX9y=',
+  'v1:4f9c2A7be01D88aa53Ec',
+]
+
 function leavesOf(command: Command, path: readonly string[] = []): (readonly string[])[] {
   if (command.commands.length === 0) return [path]
   return command.commands.flatMap((one) => leavesOf(one, [...path, one.name()]))
@@ -49,7 +57,7 @@ const PLACES = [
 
 test.each(PLACES)('a token is not repeated that was typed behind "%s"', async (place) => {
   using home = tempHome()
-  for (const typed of [TOKEN, TOKEN.slice(0, 24)]) {
+  for (const typed of [TOKEN, TOKEN.slice(0, 24), ...OF_VENDORS]) {
     const ran = await rescind([...place.split(' '), typed], { home: home.path })
     expect(ran.exitCode).not.toBe(0)
     expect((ran.stdout + ran.stderr).includes(typed.slice(0, 20))).toBe(false)

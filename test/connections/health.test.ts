@@ -355,6 +355,29 @@ describe('a connection that changes while others of its batch are checked stays 
       { state: 'revoked', intent: 'ending', isSoon: true },
     ],
   ]
+  test('taken by another process too, for it takes long: what was found is written', async () => {
+    const world = await open()
+    const { watch, store, held, asked, ids } = world
+    await dueNow(world)
+    asked.clear()
+    let goOn = () => {}
+    held.set('second', new Promise((resolve) => (goOn = resolve)))
+    const batch = watch.pass({ signal: new AbortController().signal, lanes: 1 })
+    await expect.poll(() => [...asked]).toEqual(['first', 'second'])
+    const claimed = await store.connections.claimDue(
+      Date.now() + 3_600_000,
+      Date.now() + 7_200_000,
+      9,
+    )
+    expect(claimed).toHaveLength(2)
+    goOn()
+    await batch
+    for (const id of ids) {
+      const row = (await store.connections.read(id))!
+      expect(row.checked_at).not.toBe(claimed.find((one) => one.id === id)?.checked_at)
+      expect(row.due_at).toBeLessThan(Date.now() + 7_000_000)
+    }
+  })
   test.each(
     (['pass', 'all'] as const).flatMap((way) => changes.map((change) => [way, ...change] as const)),
   )('%s: %s', async (way, _title, change, expected) => {

@@ -251,7 +251,7 @@ describe('a host that closes waits for what is under way, and begins nothing mor
     const { id } = await world.connect()
     const host = await openHost(world)
     await host.vault.accessToken(id)
-    await host.close()
+    await Promise.all([host.close(), host.close()])
     const { vault, reauthorizing } = host
     for (const call of [vault.accessToken(id), vault.get(id), reauthorizing.link(id)]) {
       await expect(call).rejects.toMatchObject({ code: 'store_closed' })

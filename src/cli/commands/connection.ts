@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type Budget, budgetText, countText, isSpent } from '../../connections/budget.ts'
 import type { Cause, Connection, ConnectionState } from '../../connections/connection.ts'
+import type { Disconnected } from '../../connections/disconnect.ts'
 import type { Checked } from '../../connections/health.ts'
 import { formatCounted } from '../../core/counts.ts'
 import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'
@@ -324,9 +325,19 @@ const disconnect =
     )
     if (done.mayLive) {
       io.exitCode = EXIT.notProven
-      output.say(`Its grant may live on. ${done.leftAlone ? END_OTHERS : TRY_AGAIN}`)
+      output.say(`Its grant may live on. ${await whatLeft(done, vault)}`)
     }
   }
+
+async function whatLeft(
+  { connection, leftAlone }: Disconnected,
+  vault: OpenVault['vault'],
+): Promise<string> {
+  const { id, accessFingerprint, refreshFingerprint } = connection
+  const isHeld = accessFingerprint !== null || refreshFingerprint !== null
+  if (!isHeld && (await vault.replaced(id)) === 0) return 'End it at the provider.'
+  return leftAlone ? END_OTHERS : TRY_AGAIN
+}
 
 const TRY_AGAIN =
   'Run the command again to try it again: the token is kept, sealed, until the provider says yes. Or end the grant at the provider.'
