@@ -423,6 +423,16 @@ describe('judges, by hand-made evidence', () => {
     }),
     ...(
       [
+        ['before the drill died', null, 'fail', /does not say that the provider refused/],
+        ['while the drill was dead', 0, 'skipped', /had given the connection up before/],
+      ] as const
+    ).map(([title, cutOff, verdict, why]) => {
+      const last = { ...refused, status: 403, providerRefused: false }
+      const seen = { ...detection, last, state: 'disabled', cutOff }
+      return [`5 disabled ${title}`, detectionStep.judge(seen, rules()), verdict, why] as const
+    }),
+    ...(
+      [
         ['without a death', null, 'fail', /It took 1 min/],
         ['while the drill was dead', 0, 'skipped', /It took 1 min .* it cannot be judged/],
       ] as const

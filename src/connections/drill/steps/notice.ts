@@ -66,7 +66,9 @@ export const detectionStep: StepOf<SeenDetection> = {
         calls += 1
         return callThrough(context, (on) => act.call(platform, on))
       },
-      (call) => isLostWithIt(call.cause, cutOff, rules) || (isDead ? isDeath(call) : call.ok),
+      (call) =>
+        isLostWithIt(call.cause, cutOff, rules) ||
+        (isDead ? isDeath(call) || isGivenUp(call, cutOff) : call.ok),
     )
     if (isDead && isDeath(last)) memory.failedAt ??= clock.now()
     // A scheduled check may refresh what is well: what healed it is counted before.
@@ -160,6 +162,17 @@ function isDeath({ ok, providerRefused, cause }: SeenCall): boolean {
   return !ok && providerRefused && (cause === null || RIGHT_CAUSES.has(cause))
 }
 
+/** A platform that gave the connection up while the drill was dead asks the provider no more. */
+function isGivenUp(
+  { ok, providerRefused, cause }: SeenCall,
+  cutOff: SeenCutOff['cutOff'],
+): boolean {
+  return cutOff !== null && !ok && !providerRefused && cause !== null && RIGHT_CAUSES.has(cause)
+}
+
+const GIVEN_UP =
+  'The platform had given the connection up before the drill was gone on with: that the provider refused a call, it told the process that died.'
+
 /** A dead grant is detected when the platform says so: that a call was refused tells nobody to reconnect. */
 export function detectMsOf({ memory, rules }: Pick<DrillContext, 'memory' | 'rules'>) {
   return sinceRevoked(memory, rules.depth === 'access' ? memory.recoveredAt : memory.unhealthyAt)
@@ -205,6 +218,7 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
       last.ok && 'The platform does not notice: calls through it still go well.',
       !last.ok &&
         !last.providerRefused &&
+        !isGivenUp(last, cutOff) &&
         `The platform does not say that the provider refused (${last.cause ?? last.status ?? 'no answer'}).`,
       !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
       last.cause !== null &&
@@ -214,7 +228,7 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
     ],
     `A call was refused after ${formatDuration(refusedMs ?? 0)}; the platform says ${state} after ${formatDuration(detectMs ?? 0)}.`,
   )
-  return unless(judged, [lateOnly(late)])
+  return unless(judged, [isGivenUp(last, cutOff) && GIVEN_UP, lateOnly(late)])
 }
 
 function tooLong(what: string, ms: number | null, max: number): string | false {
