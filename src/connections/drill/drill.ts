@@ -20,7 +20,7 @@ import {
   whereItStands,
   whereItStood,
 } from './journal.ts'
-import { grantsBeforeFault, revokeOrphans } from './live-grants.ts'
+import { grantsBeforeFault, heldGrant, isReplacedByHand, revokeOrphans } from './live-grants.ts'
 import { callThrough, identityText, isAnothers, probeDirectly, until } from './look.ts'
 import type { HeldTokens } from './platform.ts'
 import { type Judgement, type Step, step } from './step.ts'
@@ -146,14 +146,15 @@ async function calmFirst({ lab }: DrillContext): Promise<void> {
 
 /** What was permitted at the beginning may not be any more. */
 async function goOn(run: Run): Promise<void> {
-  const { options, context } = run
+  const { options, context, judged } = run
   const { about } = options.journal
+  const { memory } = context
   const guards = await checkGuards(context, options.permission, 'again', async () => {
     if (faultsOf(options.evidence.records) !== null) await calmFirst(context)
   })
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
-    const stands = whereItStood(about, context.memory)
+    const stands = whereItStood(about, memory)
     throw refused(`The drill does not go on. ${thenSay(refusal, stands)}`)
   }
   const isNowLost = options.evidence.records.length === 0
@@ -162,27 +163,38 @@ async function goOn(run: Run): Promise<void> {
   rememberCutOff(run)
   if (await isLostInRefresh(run)) {
     bringBackAnew(run)
+  } else if (!judged.has(NEW_STEP) && (await isReplacedByHand(context))) {
+    countLost(memory)
+    await becomeReconnected(context, BY_SOMEBODY)
+    memory.ownGrant = await heldGrant(context)
+    memory.deathNotices = undefined
+    context.save()
   } else if (await isBackAlready(context)) {
-    await becomeReconnected(context, 'somebody, before the drill was gone on with')
-    context.memory.seenWell = true
+    await becomeReconnected(context, BY_SOMEBODY)
+    memory.seenWell = true
     // Who brought it back may have been told once more.
-    context.memory.deathNotices = undefined
+    memory.deathNotices = undefined
     context.save()
   } else if (isLost(run) && about.depth === 'access' && (await isBackNow(context))) {
-    context.memory.healedAlone = true
-    context.memory.seenWell = true
+    memory.healedAlone = true
+    memory.seenWell = true
     context.save()
   }
 }
 
-/** A platform that lives in the drill's own process dies with it, in the middle of a refresh perhaps. */
+/**
+ * A platform that lives in the drill's own process dies with it, in the middle of a refresh perhaps; another one may
+ * have refreshed for the drill's scheduled check.
+ */
 function rememberCutOff({ options, context, judged }: Run): void {
   const { memory, platform } = context
   if (memory.revokedAt === null || judged.has(DETECTION_STEP)) return
   const begun = options.evidence.records.filter(
     ({ kind, step }) => kind === 'intent' && step === DETECTION_STEP,
   )
-  memory.cutOff = platform.receiver === 'lost' ? begun.length : 0
+  const { depth, habits } = context.rules
+  const ofCheck = depth === 'access' ? habits.refreshesOfCheck : 0
+  memory.cutOff = begun.length * (platform.receiver === 'lost' ? 1 : ofCheck)
   context.save()
 }
 
@@ -196,10 +208,12 @@ async function isLostInRefresh(run: Run): Promise<boolean> {
   if (judged.has(NEW_STEP) || !(isBegun || isLost(run))) return false
   if (!memory.reconnected && !memory.healedAlone) return false
   if (platform.receiver !== 'lost') return false
-  // The refresh that was cut off is settled by the next one: until then nobody can say.
+  memory.seenWell = false
+  context.save()
+  // The refresh that was cut off is settled by the next one, which waits for it; a provider in trouble is not pressed.
   const { cause } = await until(
     context,
-    { ms: rules.limits.detectMs, everyMs: LOOK_MS },
+    { ms: SETTLE_MS, everyMs: SETTLE_LOOK_MS },
     () => callThrough(context, (on) => platform.forceRefresh(on)),
     (call) => call.ok || call.cause === 'rotated_token_lost',
   )
@@ -212,14 +226,20 @@ function bringBackAnew(run: Run): void {
   const { memory } = context
   write(run, { kind: 'lost', step: NEW_STEP, why: LOST_IN_REFRESH })
   forgetReconnect(judged)
-  const { drilled, ofCodes } = memory.lostGrants ?? { drilled: false, ofCodes: 0 }
-  memory.lostGrants = memory.reconnected
-    ? { drilled, ofCodes: ofCodes + 1 }
-    : { drilled: true, ofCodes }
+  countLost(memory)
   Object.assign(memory, { reconnected: false, healedAlone: false, ownGrant: null, appliedBy: null })
   context.save()
 }
 
+/** What had come back is given up, or was replaced: its grant, its healing and its death are the drill's. */
+function countLost(memory: DrillMemory): void {
+  const { drilled, ofCodes } = memory.lostGrants ?? { drilled: false, ofCodes: 0 }
+  memory.lostGrants = memory.reconnected
+    ? { drilled, ofCodes: ofCodes + 1 }
+    : { drilled: true, ofCodes }
+}
+
+const BY_SOMEBODY = 'somebody, before the drill was gone on with'
 const LOST_IN_REFRESH =
   'The drill died in a refresh of its own, and the rotated token went with it: the connection is brought back once more.'
 
@@ -299,7 +319,9 @@ const APPLY_STEP = 11
 const NEW_STEP = 12
 const DETECTION_STEP = 5
 const NOTICE_STEP = 7
-const LOOK_MS = 100
+/** Three tries at most. */
+const SETTLE_MS = 4_000
+const SETTLE_LOOK_MS = 2_000
 
 function isToBeDone({ judged, context }: Run, no: number): boolean {
   if (judged.has(APPLY_STEP) || context.memory.reconnected) return !judged.has(no)

@@ -88,7 +88,8 @@ export async function revokeSurplus(context: DrillContext): Promise<SeenGrants |
     revoked = await revokeGrants(context, surplus)
   }
   // A reconnect ends what it replaces, where its token is known.
-  const isEnded = rules.depth !== 'access' || (reconnected && orphanedByDeath(context) === 0)
+  const isGivenUp = lostGrants?.drilled === true || orphanedByDeath(context) === 0
+  const isEnded = rules.depth !== 'access' || (reconnected && isGivenUp)
   const ownOld = memory.revokedAt !== null && isEnded ? 1 : 0
   const missing = grantsBefore.filter((print) => !now.some((grant) => grant.print === print))
   const ownNew = isTold ? 0 : 1
@@ -164,8 +165,20 @@ export async function revokeOrphans(
   return revokeGrants(context, isTold ? [...former, ...began] : former)
 }
 
+/**
+ * Says whether the connection holds another grant than the one that it came back with, because somebody
+ * reconnected it meanwhile; false where nobody can say.
+ */
+export async function isReplacedByHand(context: DrillContext): Promise<boolean> {
+  const { grantsBefore, ownGrant, reconnected, healedAlone } = context.memory
+  if (grantsBefore === null || !(reconnected || healedAlone)) return false
+  const held = await heldGrant(context).catch(orNull)
+  if (held === null) return false
+  return reconnected ? ownGrant !== null && held !== ownGrant : !grantsBefore.includes(held)
+}
+
 /** The grant of the refresh token that the platform holds; only an emulator tells. */
-async function heldGrant(context: DrillContext): Promise<Fingerprint | null> {
+export async function heldGrant(context: DrillContext): Promise<Fingerprint | null> {
   const { platform, lab, fingerprint, signal } = context
   const { refresh } = await platform.tokens(signal)
   const handle = refresh && lab && (await handleOf(lab.provider, refresh))

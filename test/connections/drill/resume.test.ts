@@ -281,6 +281,50 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
       expect(resumed.records.at(-1)).toMatchObject({ isBack: true })
     },
   )
+
+  test.each<[Depth, 'connected' | 'rotating']>([
+    ['refresh', 'rotating'],
+    ['refresh', 'connected'],
+    ['access', 'rotating'],
+  ])(
+    'and was reconnected by hand since: that grant is taken as it is (%s, %s)',
+    async (depth, client) => {
+      const world = await openVaultWorld({ leaseMs: 400 }, { client })
+      const stop = new AbortController()
+      const platform: Platform = { ...world.platform }
+      const listen: DrillListener = ({ kind, step }) => {
+        if (kind === 'intent' && step === 12) {
+          Object.assign(platform, {
+            call: async () => {
+              stop.abort()
+              return stop.signal.throwIfAborted()
+            },
+          })
+        }
+      }
+      const wish = { depth, platform, signal: stop.signal, more: { listen } } as const
+      await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+      await reconnectByHand(world)
+      const resumed = await resume(world, { platform: world.platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+      expect(resumed.records.at(-1)).toMatchObject({
+        ...{ isBack: true, appliedBy: expect.stringMatching(/^somebody/) },
+      })
+    },
+  )
+
+  test('at a provider in trouble it is not pressed', async () => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
+    await dieInRefresh(world, 'refresh', 12)
+    world.org.setFaults([
+      { kind: 'unavailable_503', on: 'token' },
+      { kind: 'unavailable_503', on: 'introspect' },
+    ])
+    const before = world.org.counters().get('introspect') ?? 0
+    const resumed = await resume(world, { platform: world.platform })
+    expect(resumed.verdict).toBe('failed')
+    expect((world.org.counters().get('introspect') ?? 0) - before).toBeLessThan(15)
+  })
 })
 
 function loseEvidence({ folder }: OrgWorld): void {
