@@ -317,6 +317,18 @@ describe('a connection that changes while others of its batch are checked stays 
     return { ...world, ...provider, other, ids: [await make('first'), await make('second')] }
   }
 
+  /** Checks the first, and holds the second up until it may go on. */
+  async function beginBatch(world: World, way: 'pass' | 'all') {
+    const { watch, held, asked } = world
+    await dueNow(world)
+    asked.clear()
+    const { promise, resolve: goOn } = Promise.withResolvers<void>()
+    held.set('second', promise)
+    const batch = watch[way]({ signal: new AbortController().signal, lanes: 1 })
+    await expect.poll(() => [...asked]).toEqual(['first', 'second'])
+    return { batch, goOn }
+  }
+
   const changes: [string, (world: World, id: string) => Promise<unknown>, object][] = [
     [
       'refused to a caller: due at once',
@@ -357,13 +369,8 @@ describe('a connection that changes while others of its batch are checked stays 
   ]
   test('taken by another process too, for it takes long: what was found is written', async () => {
     const world = await open()
-    const { watch, store, held, asked, ids } = world
-    await dueNow(world)
-    asked.clear()
-    let goOn = () => {}
-    held.set('second', new Promise((resolve) => (goOn = resolve)))
-    const batch = watch.pass({ signal: new AbortController().signal, lanes: 1 })
-    await expect.poll(() => [...asked]).toEqual(['first', 'second'])
+    const { store, ids } = world
+    const { batch, goOn } = await beginBatch(world, 'pass')
     const claimed = await store.connections.claimDue(
       Date.now() + 3_600_000,
       Date.now() + 7_200_000,
@@ -378,17 +385,13 @@ describe('a connection that changes while others of its batch are checked stays 
       expect(row.due_at).toBeLessThan(Date.now() + 7_000_000)
     }
   })
+
   test.each(
     (['pass', 'all'] as const).flatMap((way) => changes.map((change) => [way, ...change] as const)),
   )('%s: %s', async (way, _title, change, expected) => {
     const world = await open()
-    const { watch, store, held, asked, ids } = world
-    await dueNow(world)
-    asked.clear()
-    let goOn = () => {}
-    held.set('second', new Promise((resolve) => (goOn = resolve)))
-    const batch = watch[way]({ signal: new AbortController().signal, lanes: 1 })
-    await expect.poll(() => [...asked]).toEqual(['first', 'second'])
+    const { store, ids } = world
+    const { batch, goOn } = await beginBatch(world, way)
     await change(world, ids[0]!)
     const row = await store.connections.read(ids[0]!)
     goOn()

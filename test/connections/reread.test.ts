@@ -60,20 +60,12 @@ describe('section 5.4: compare and set on the version', () => {
   test('a refresh without an answer says nothing of the grant that the owner brought meanwhile', async () => {
     const { vault, store, parts, id, world } = await openForgiving(GRACE)
     const { access_token, refresh_token } = await world.issue('app')
-    const { http } = parts
-    const { fetch } = http
-    Object.assign(http, {
-      fetch: async (...args: Parameters<typeof fetch>) => {
-        const answer = await fetch(...args)
-        if (!String(args[0]).endsWith('/token')) return answer
-        Object.assign(http, { fetch })
-        await vault.adopt(id, {
-          ...{ accessToken: new Secret(access_token), refreshToken: new Secret(refresh_token) },
-          ...{ expiresInS: null, scopes: null, identity: null, facts: {} },
-        })
-        throw new RescindError('http_reset', 'The connection broke.')
-      },
-    })
+    loseNext({ parts }, () =>
+      vault.adopt(id, {
+        ...{ accessToken: new Secret(access_token), refreshToken: new Secret(refresh_token) },
+        ...{ expiresInS: null, scopes: null, identity: null, facts: {} },
+      }),
+    )
     expect(await vault.renew(id)).toMatchObject({ state: 'connected', cause: null, version: 2 })
     expect(await store.connections.read(id)).toMatchObject({ intent: null, failures: 0 })
     const types = (await vault.events(id)).map(({ type }) => type)
@@ -81,14 +73,18 @@ describe('section 5.4: compare and set on the version', () => {
   })
 })
 
-/** Loses the answer to the next refresh, after it had its effect. */
-function loseNext({ parts: { http } }: Pick<VaultProcess, 'parts'>): void {
+/** Loses the answer to the next refresh, after it had its effect, and what happens meanwhile. */
+function loseNext(
+  { parts: { http } }: Pick<VaultProcess, 'parts'>,
+  meanwhile: () => Promise<unknown> = async () => {},
+): void {
   const { fetch } = http
   Object.assign(http, {
     fetch: async (...args: Parameters<typeof fetch>) => {
       const answer = await fetch(...args)
       if (!String(args[0]).endsWith('/token')) return answer
       Object.assign(http, { fetch })
+      await meanwhile()
       throw new RescindError('http_reset', 'The connection broke.')
     },
   })
