@@ -166,7 +166,7 @@ async function goOn(run: Run): Promise<void> {
   } else if (!judged.has(NEW_STEP) && (await isReplacedByHand(context))) {
     countLost(memory)
     await becomeReconnected(context, BY_SOMEBODY)
-    memory.ownGrant = await heldGrant(context)
+    memory.ownGrant = (await heldGrant(context)) ?? memory.ownGrant
     memory.deathNotices = undefined
     context.save()
   } else if (await isBackAlready(context)) {

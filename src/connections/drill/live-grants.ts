@@ -173,8 +173,17 @@ export async function isReplacedByHand(context: DrillContext): Promise<boolean> 
   const { grantsBefore, ownGrant, reconnected, healedAlone } = context.memory
   if (grantsBefore === null || !(reconnected || healedAlone)) return false
   const held = await heldGrant(context).catch(orNull)
-  if (held === null) return false
+  if (held === null) return reconnected && (await isSucceeded(context))
   return reconnected ? ownGrant !== null && held !== ownGrant : !grantsBefore.includes(held)
+}
+
+/** A provider that does not tell which grant is held shows that the drill's is gone, and that another began since. */
+async function isSucceeded(context: DrillContext): Promise<boolean> {
+  const { grantsBefore, ownGrant } = context.memory
+  const now = await listGrants(context).catch(orNull)
+  if (ownGrant === null || now === null) return false
+  const isLive = now.some(({ print }) => print === ownGrant)
+  return !isLive && beganSince(grantsBefore, now).length > 0
 }
 
 /** The grant of the refresh token that the platform holds; only an emulator tells. */

@@ -282,13 +282,15 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
     },
   )
 
-  test.each<[Depth, 'connected' | 'rotating']>([
-    ['refresh', 'rotating'],
-    ['refresh', 'connected'],
-    ['access', 'rotating'],
+  test.each<[Depth, 'connected' | 'rotating', 'emulator' | 'real provider']>([
+    ['refresh', 'rotating', 'emulator'],
+    ['refresh', 'connected', 'emulator'],
+    ['access', 'rotating', 'emulator'],
+    ['refresh', 'rotating', 'real provider'],
+    ['refresh', 'connected', 'real provider'],
   ])(
-    'and was reconnected by hand since: that grant is taken as it is (%s, %s)',
-    async (depth, client) => {
+    'and was reconnected by hand since: that grant is taken as it is (%s, %s, %s)',
+    async (depth, client, provider) => {
       const world = await openVaultWorld({ leaseMs: 400 }, { client })
       const stop = new AbortController()
       const platform: Platform = { ...world.platform }
@@ -305,7 +307,9 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
       const wish = { depth, platform, signal: stop.signal, more: { listen } } as const
       await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
       await reconnectByHand(world)
-      const resumed = await resume(world, { platform: world.platform })
+      const { lab, ...unaided } = world
+      const seen = provider === 'emulator' ? world : unaided
+      const resumed = await resume(seen, { platform: world.platform })
       expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
       expect(resumed.records.at(-1)).toMatchObject({
         ...{ isBack: true, appliedBy: expect.stringMatching(/^somebody/) },
