@@ -18,7 +18,7 @@ import type { Estate } from './server.ts'
  * POST latency    `{"ms": 40}`
  * POST age-codes  `{"ms": 900000}`: the codes that nobody has redeemed were given so much earlier; says how many
  * POST grants     a grant to add: `{"userId": id, "appId": client id, "createdAt": ms}`; gives its handles
- * POST grant-of   `{"refreshToken": token}`: its `grant`, as the requests name it, and the delete token, or null (holds a secret)
+ * POST grant-of   `{"refreshToken": token}`, or `{"code": code}`: its `grant`, as the requests name it, and the delete token, or null (holds a secret)
  * POST expire     ends every session
  * POST block      `{"appId": client id, "blocked": true}`
  * POST user       `{"userId": id, "isActive": false, "isFrozen": true}`
@@ -57,7 +57,7 @@ export function controlValue(estate: Estate, route: string, body: string): unkno
     case 'POST grants':
       return addGrant(org, input() as unknown as AddGrant)
     case 'POST grant-of':
-      return grantOf(org, String(input().refreshToken))
+      return grantOf(org, input())
     case 'POST user':
       return changeUser(estate, input())
     default:
@@ -65,8 +65,11 @@ export function controlValue(estate: Estate, route: string, body: string): unkno
   }
 }
 
-function grantOf(org: Org, refreshToken: string): unknown {
-  const row = refreshPlace(org, refreshToken)?.row
+function grantOf(org: Org, { refreshToken, code }: Record<string, unknown>): unknown {
+  const row =
+    typeof code === 'string'
+      ? [...org.codeByRow].find(([, brought]) => brought === code)?.[0]
+      : refreshPlace(org, String(refreshToken))?.row
   if (row === undefined) return { grant: null, deleteToken: null }
   return { grant: row, deleteToken: org.codec.encode('delete', row, 0) }
 }

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Consent } from '../../connections/drill/consent/consent.ts'
 import type { DrillLimits, DrillMemory, DrillRules, Mode } from '../../connections/drill/context.ts'
-import { type DrillOptions, runDrill } from '../../connections/drill/drill.ts'
+import { runDrill } from '../../connections/drill/drill.ts'
 import {
   type EvidenceRecord,
   type EvidenceValue,
@@ -37,6 +37,7 @@ import { renderDrillJson } from '../../connections/drill/report/json.ts'
 import { renderDrillJunit } from '../../connections/drill/report/junit.ts'
 import { type DrillReport, headlineOf, readReport } from '../../connections/drill/report/model.ts'
 import { renderDrillEnd, renderRecord } from '../../connections/drill/report/terminal.ts'
+import type { DrillOptions } from '../../connections/drill/run.ts'
 import { type TracedCall, traceLine } from '../../connections/open-connectors/trace.ts'
 import { tracedHttp } from '../../connections/open-connectors/traced-http.ts'
 import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'

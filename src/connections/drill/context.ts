@@ -64,6 +64,18 @@ export interface Witness {
   refreshes(since: number, old: Secret | null): Promise<number>
 }
 
+/** A drill that goes on after one of its processes died: nobody watched meanwhile. */
+export interface Resumed {
+  /** Since when this process goes on, in milliseconds since the epoch. */
+  readonly at: number
+  /** One died before step 5 was judged: its times went on while nobody looked. */
+  readonly isUnjudged: boolean
+  /** One died within step 5: a refresh of the platform's may have been under way that nobody saw the end of. */
+  readonly inDetection: boolean
+  /** The platform said that it needs its owner when the drill was gone on with, with step 5 not judged. */
+  readonly gaveUp: boolean
+}
+
 /**
  * What a drill has learned so far. Holds no secret; kept from step to step, and over a crash.
  * Times are milliseconds since the epoch.
@@ -110,16 +122,12 @@ export interface DrillMemory {
    */
   seenWell?: boolean
   appliedBy: string | null
-  /**
-   * Set where the drill died before step 5 was judged: how many of its processes died within that step, each of
-   * which may have begun a refresh of the platform's that nobody saw the end of.
-   */
-  cutOff?: number
-  /**
-   * Whose rotated token went with a process of the drill's that died in a refresh of its own, in step 12: the grant
-   * that was drilled, and how many that codes of the drill's had brought; records of old have none.
-   */
-  lostGrants?: { readonly drilled: boolean; readonly ofCodes: number }
+  /** Set where a process of the drill died. */
+  resumed?: Resumed
+  /** What had come back was lost again with a process that died, or was replaced while the drill was dead. */
+  cameBackAnew?: true
+  /** Set where the connection was disconnected while the drill was dead: nothing can bring it back. */
+  disconnected?: true
   refreshAttempts: number | null
   /** How many notices of the death step 7 saw; not there where not all that came since would be the drill's. */
   deathNotices?: number | undefined
@@ -133,6 +141,8 @@ export interface DrillSecrets {
   old: HeldTokens | null
   link: ReconnectLink | null
   callback: Callback | null
+  /** Those that the platform was given: an emulator tells which grant each brought. */
+  codes: readonly Secret[]
 }
 
 /** The handles of a simulated drill: emulators, another person, and our own vault from within. */
@@ -185,6 +195,10 @@ export interface DrillContext {
   keepOut(...secrets: readonly (Secret | null)[]): void
   /** Puts memory and secrets on the disk, the secrets sealed. */
   save(): void
+}
+
+export function emptySecrets(): DrillSecrets {
+  return { old: null, link: null, callback: null, codes: [] }
 }
 
 export function emptyMemory(startedAt: number): DrillMemory {

@@ -96,7 +96,9 @@ export function emulatorWitness(control: EmulatorControl, { clientId, held }: Wi
   return {
     async refreshes(since, old) {
       const tokens = [old, await held()].filter((token) => token !== null)
-      const grants = await Promise.all(tokens.map((token) => grantOf(control, token)))
+      const grants = await Promise.all(
+        tokens.map((token) => grantOf(control, token, 'refreshToken')),
+      )
       const own = grants.map(({ grant }) => grant).filter((grant) => grant !== null)
       const all = await tokenRequests(control, 'refresh_token', since)
       const requests = all.filter((one) => one.clientId === clientId)
@@ -122,9 +124,16 @@ async function tokenRequests(control: EmulatorControl, grant: string, since: num
   )
 }
 
-/** Asks an emulated org for the handle of the grant of a refresh token; null where it knows none. */
-export async function handleOf(control: EmulatorControl, token: Secret): Promise<Secret | null> {
-  const { deleteToken } = await grantOf(control, token)
+/** What names a grant of an emulated org: a refresh token of its, or the code that brought it. */
+export type GrantKey = 'refreshToken' | 'code'
+
+/** Asks an emulated org for the handle of a grant; null where it knows none. */
+export async function handleOf(
+  control: EmulatorControl,
+  secret: Secret,
+  key: GrantKey = 'refreshToken',
+): Promise<Secret | null> {
+  const { deleteToken } = await grantOf(control, secret, key)
   return deleteToken === null ? null : new Secret(deleteToken)
 }
 
@@ -134,8 +143,8 @@ interface GrantOf {
   readonly deleteToken: string | null
 }
 
-function grantOf(control: EmulatorControl, token: Secret): Promise<GrantOf> {
-  return control.tell('grant-of', { refreshToken: token.reveal() })
+function grantOf(control: EmulatorControl, secret: Secret, key: GrantKey): Promise<GrantOf> {
+  return control.tell('grant-of', { [key]: secret.reveal() })
 }
 
 /** Does something while faults are in force at an emulator, and counts the calls that they struck. */

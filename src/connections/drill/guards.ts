@@ -12,6 +12,12 @@ import type { Platform, PlatformHabits } from './platform.ts'
 import { countLive } from './steps/before.ts'
 import { lookAtLink } from './steps/reconnect.ts'
 
+/** A refusal; what ends with a command keeps its line to itself, so that it can be pasted. */
+export function refusedBy(what: string, refusal: string, stands: string): RescindError {
+  const gap = refusal.endsWith('.') ? ' ' : '\n'
+  return new RescindError('drill_refused', `${what} ${refusal}${gap}${stands}`)
+}
+
 /** The tag without which nothing is ever drilled. */
 export const DRILL_TAG = 'drill-target'
 /** A reconnect may make one more token before the old one is gone, and one is left for a mistake. */

@@ -20,7 +20,13 @@ import { makeFolder } from '../../core/folder.ts'
 import { Secret } from '../../core/secret.ts'
 import type { Sealer } from '../../store/sealing.ts'
 import type { Consent } from './consent/consent.ts'
-import type { DrillLimits, DrillMemory, DrillSecrets, Mode } from './context.ts'
+import {
+  type DrillLimits,
+  type DrillMemory,
+  type DrillSecrets,
+  emptySecrets,
+  type Mode,
+} from './context.ts'
 import { identityText } from './look.ts'
 import type { Depth } from './platform.ts'
 
@@ -105,6 +111,19 @@ interface Kept {
   readonly memory: DrillMemory | null
   /** Sealed JSON, in base64. */
   readonly secrets: string | null
+}
+
+/**
+ * Forgets a drill that died and cannot be gone on with, as where its instance was deleted: its subject is free.
+ *
+ * @throws RescindError `drill_busy` when it runs, `usage` when there is none
+ */
+export function forgetDrill(drill: string, means: JournalMeans): Pick<Kept, 'about' | 'memory'> {
+  const { journal, memory } = resumeJournal(drill, means)
+  const { about } = journal
+  journal.close()
+  journal.leave()
+  return { about, memory }
 }
 
 /**
@@ -227,7 +246,7 @@ function standing(
       : `${subject} was revoked on purpose at ${at} (${depth}), and ${cameText(memory)}; whether it works since was not seen. ${bring}`
   }
   const isInDoubt = memory.codesLost > (memory.codesRefused ?? 0)
-  if (memory.lostGrants && !isInDoubt) {
+  if (memory.cameBackAnew && !isInDoubt) {
     return `${subject} ${dead}: it was revoked on purpose at ${at} (${depth}), and ${LOST_AGAIN}. ${bring}`
   }
   if (depth === 'access' && !isInDoubt) {
@@ -256,6 +275,9 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers:
   const { subject, depth, via } = about
   const { revokedAt, hurt, healedAlone, reconnected, before } = memory
   const bring = `Bring it back with: ${byHand(about)}`
+  if (memory.disconnected) {
+    return `${subject} was disconnected while the drill was dead, and cannot be brought back: make a new connection.`
+  }
   if (isAnothers) {
     const owner = identityText(before?.identity ?? null)
     // The platform itself knows only who it is of now.
@@ -268,7 +290,7 @@ export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers:
   if (!mayBeRevoked(memory)) return `Nothing was revoked, and a call through ${subject} fails.`
   const since = `it was revoked on purpose at ${momentOf(revokedAt)} UTC (${depth})`
   const cameBack = healedAlone || reconnected
-  if (memory.lostGrants && !cameBack)
+  if (memory.cameBackAnew && !cameBack)
     return `${subject} is dead: ${since}, and ${LOST_AGAIN}. ${bring}`
   if (depth === 'access' && !cameBack) {
     return `${subject} does not work: ${since}, and was not refreshed by the end. ${bring}`
@@ -332,16 +354,17 @@ function journalOf(opened: DrillAbout, { folder, sealer }: JournalMeans, no: num
 
 const COLUMN = 'drill.secrets'
 
-/** The callback's code is not kept: it is good for minutes, and a new one is asked for. */
+/** The callback is not kept: its code is good for minutes, and a new one is asked for. */
 function sealSecrets(
   { subject }: DrillAbout,
-  { old }: DrillSecrets,
+  { old, codes }: DrillSecrets,
   sealer: Sealer,
 ): string | null {
   if (old === null) return null
   const plain = JSON.stringify({
     access: old.access.reveal(),
     refresh: old.refresh?.reveal() ?? null,
+    codes: codes.map((code) => code.reveal()),
   })
   return Buffer.from(sealer.seal(new Secret(plain), { tenant: subject, column: COLUMN })).toString(
     'base64',
@@ -349,12 +372,19 @@ function sealSecrets(
 }
 
 function openSecrets({ about, secrets }: Kept, sealer: Sealer): DrillSecrets {
-  if (secrets === null) return { old: null, link: null, callback: null }
+  if (secrets === null) return emptySecrets()
   const place = { tenant: about.subject, column: COLUMN }
   const plain = sealer.open(Buffer.from(secrets, 'base64'), place).reveal()
-  const { access, refresh } = JSON.parse(plain) as { access: string; refresh: string | null }
+  // Journals of old have no codes.
+  const { access, refresh, codes = [] } = JSON.parse(plain) as SealedSecrets
   const old = { access: new Secret(access), refresh: refresh === null ? null : new Secret(refresh) }
-  return { old, link: null, callback: null }
+  return { ...emptySecrets(), old, codes: codes.map((code) => new Secret(code)) }
+}
+
+interface SealedSecrets {
+  readonly access: string
+  readonly refresh: string | null
+  readonly codes?: readonly string[]
 }
 
 /** Who has a subject. */

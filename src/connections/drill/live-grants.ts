@@ -2,7 +2,7 @@ import { isRescindError } from '../../core/errors.ts'
 import type { Fingerprint, Secret } from '../../core/secret.ts'
 import type { DrillContext } from './context.ts'
 import { handleOf } from './emulator.ts'
-import { whoseGrant } from './look.ts'
+import { heldNow, probeDirectly, whoseGrant } from './look.ts'
 
 /** The vendor tells when a grant began in whole seconds: two that must be told apart begin further apart. */
 export const GRANTS_APART_MS = 1_100
@@ -38,16 +38,18 @@ export async function rememberGrants(context: DrillContext): Promise<void> {
 }
 
 /**
- * Remembers which grant the connection came back with: the youngest, for the codes of a drill are given
- * one after the other, and the one that was taken last brought it. Two of one second tell nothing.
+ * Remembers which grant the connection came back with. Where the provider does not tell, it is the youngest, for
+ * the codes of a drill are given one after the other, and the one that was taken last brought it. Two of one
+ * second tell nothing.
  */
 export async function claimGrant(context: DrillContext): Promise<void> {
   const { memory } = context
+  const held = await heldGrant(context).catch(orNull)
   const now = await listGrants(context).catch(orNull)
   const began = beganSince(memory.grantsBefore, now)
   const [youngest, next] = began.toSorted((a, b) => b.createdAt - a.createdAt)
-  memory.ownGrant =
-    youngest === undefined || youngest.createdAt === next?.createdAt ? null : youngest.print
+  const isTold = youngest !== undefined && youngest.createdAt !== next?.createdAt
+  memory.ownGrant = held ?? (isTold ? youngest.print : null)
 }
 
 function orNull(error: unknown): null {
@@ -70,47 +72,43 @@ export interface SeenGrants {
 }
 
 /**
- * Revokes what codes of the drill brought that nobody holds: as many grants at most as codes were lost,
- * and never one that was there before. At an emulator alone: a real provider does not tell which code
- * brought a grant, and another program of the same user's may have begun one meanwhile. Null where the provider cannot say which grants there are.
+ * Revokes what codes of the drill brought that nobody holds, and never a grant that was there before. At an
+ * emulator alone, which tells which code brought a grant: a real provider does not, and another program of the
+ * same user's may have begun one meanwhile. Null where the provider cannot say which grants there are.
  */
 export async function revokeSurplus(context: DrillContext): Promise<SeenGrants | null> {
-  const { memory, rules, lab } = context
-  const { grantsBefore, ownGrant, codesLost, reconnected, lostGrants } = memory
-  const { ofCodes = 0 } = lostGrants ?? {}
+  const { memory, rules } = context
+  const { grantsBefore, ownGrant, reconnected, revokedAt } = memory
   const now = await listGrants(context)
   if (grantsBefore === null || now === null) return null
   const began = beganSince(grantsBefore, now)
   const surplus = began.filter(({ print }) => print !== ownGrant)
   const isTold = ownGrant !== null || !reconnected
-  let revoked = 0
-  if (lab !== null && isTold && surplus.length <= codesLost + ofCodes) {
-    revoked = await revokeGrants(context, surplus)
-  }
-  // A reconnect ends what it replaces, where its token is known.
-  const isGivenUp = lostGrants?.drilled === true || orphanedByDeath(context) === 0
-  const isEnded = rules.depth !== 'access' || (reconnected && isGivenUp)
-  const ownOld = memory.revokedAt !== null && isEnded ? 1 : 0
+  const held = await heldGrant(context).catch(orNull)
+  const broughtByUs = await broughtByCodes(context)
+  const lost = surplus.filter(({ print }) => print !== held && broughtByUs.includes(print))
+  const revoked = await revokeGrants(context, lost)
+  // A reconnect ends what it replaces.
+  const ownOld = revokedAt !== null && (rules.depth !== 'access' || reconnected) ? 1 : 0
   const missing = grantsBefore.filter((print) => !now.some((grant) => grant.print === print))
   const ownNew = isTold ? 0 : 1
   return {
     revoked,
-    left: Math.max(0, surplus.length - ownNew - (revoked || ofCodes)),
+    left: Math.max(0, surplus.length - ownNew - revoked),
     gone: Math.max(0, missing.length - ownOld),
   }
 }
 
-/**
- * How many grants live on, at most, whose rotated token went with a process of the drill's that died: nobody can
- * end one. At the other depths the drilled grant is dead before it is refreshed.
- */
-export function orphanedByDeath({
-  memory: { cutOff = 0, lostGrants = { drilled: false, ofCodes: 0 }, reconnected },
-  rules: { depth, traits },
-}: Pick<DrillContext, 'memory' | 'rules'>): number {
-  const { drilled, ofCodes } = lostGrants
-  const isCutOff = cutOff > 0 && depth === 'access' && traits.rotation !== 'never'
-  return (reconnected && (isCutOff || drilled) ? 1 : 0) + ofCodes
+/** The grants that codes of the drill's brought; none where nobody tells. */
+async function broughtByCodes(context: DrillContext): Promise<readonly Fingerprint[]> {
+  const { lab, secrets, fingerprint } = context
+  const prints: Fingerprint[] = []
+  for (const code of lab === null ? [] : secrets.codes) {
+    const handle = lab && (await handleOf(lab.provider, code, 'code'))
+    context.keepOut(handle)
+    if (handle) prints.push(fingerprint(handle))
+  }
+  return prints
 }
 
 async function revokeGrants(
@@ -166,24 +164,41 @@ export async function revokeOrphans(
 }
 
 /**
- * Says whether the connection holds another grant than the one that it came back with, because somebody
- * reconnected it meanwhile; false where nobody can say.
+ * Says whether the connection holds another grant than the drill left it with: somebody reconnected it while the
+ * drill was dead, or a code of the drill's was taken in its last moment. False where nobody can say.
  */
-export async function isReplacedByHand(context: DrillContext): Promise<boolean> {
-  const { grantsBefore, ownGrant, reconnected, healedAlone } = context.memory
-  if (grantsBefore === null || !(reconnected || healedAlone)) return false
+export async function isOnAnotherGrant(context: DrillContext): Promise<boolean> {
+  const { grantsBefore, ownGrant, reconnected, revokedAt, cameBackAnew } = context.memory
+  if (revokedAt === null) return false
   const held = await heldGrant(context).catch(orNull)
-  if (held === null) return reconnected && (await isSucceeded(context))
-  return reconnected ? ownGrant !== null && held !== ownGrant : !grantsBefore.includes(held)
+  if (reconnected) {
+    if (ownGrant === null) return false
+    return held === null ? isSucceeded(context, [ownGrant]) : held !== ownGrant
+  }
+  if (held !== null && grantsBefore !== null) return !grantsBefore.includes(held)
+  const { depth, traits } = context.rules
+  const isRenewed = await holdsAnotherRefreshToken(context)
+  if (!isRenewed || traits.rotation === 'never') return isRenewed
+  // A platform that rotates changes its tokens by itself, while the old ones live.
+  if (depth !== 'access' || cameBackAnew) {
+    return context.memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
+  }
+  return grantsBefore !== null && isSucceeded(context, grantsBefore)
 }
 
-/** A provider that does not tell which grant is held shows that the drill's is gone, and that another began since. */
-async function isSucceeded(context: DrillContext): Promise<boolean> {
-  const { grantsBefore, ownGrant } = context.memory
+/** A provider that does not tell which grant is held shows all the same that one is gone, and that another began since. */
+async function isSucceeded(context: DrillContext, some: readonly Fingerprint[]): Promise<boolean> {
   const now = await listGrants(context).catch(orNull)
-  if (ownGrant === null || now === null) return false
-  const isLive = now.some(({ print }) => print === ownGrant)
-  return !isLive && beganSince(grantsBefore, now).length > 0
+  if (now === null) return false
+  const isGone = some.some((print) => !now.some((grant) => grant.print === print))
+  return isGone && beganSince(context.memory.grantsBefore, now).length > 0
+}
+
+async function holdsAnotherRefreshToken(context: DrillContext): Promise<boolean> {
+  const { secrets, fingerprint } = context
+  const old = secrets.old?.refresh ?? null
+  const held = (await heldNow(context))?.refresh ?? null
+  return old !== null && held !== null && fingerprint(held) !== fingerprint(old)
 }
 
 /** The grant of the refresh token that the platform holds; only an emulator tells. */

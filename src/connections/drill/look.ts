@@ -1,7 +1,7 @@
 import { isRescindError } from '../../core/errors.ts'
 import type { Identity, ProbeAnswer } from '../../providers/connection-way.ts'
 import type { DrillContext } from './context.ts'
-import type { OtherConnection, PlatformCall } from './platform.ts'
+import type { HeldTokens, OtherConnection, PlatformCall } from './platform.ts'
 
 /** An answer through the platform, as evidence shows it. */
 export interface SeenCall {
@@ -117,6 +117,31 @@ export async function isAnothers(context: DrillContext): Promise<boolean> {
     return null
   })
   return right !== null && now !== null && identityText(now) !== right
+}
+
+/** The tokens that the platform holds; null where it does not say. */
+export async function heldNow(context: DrillContext): Promise<HeldTokens | null> {
+  try {
+    const held = await context.platform.tokens(context.signal)
+    context.keepOut(held.access, held.refresh)
+    return held
+  } catch (error) {
+    if (!isRescindError(error)) throw error
+    return null
+  }
+}
+
+/** A stranger's grant answers as well: what is somebody else's is not back. */
+export async function isWell(context: DrillContext): Promise<boolean> {
+  const { ok } = await callThrough(context, (on) => context.platform.call(on))
+  return ok && !(await isAnothers(context))
+}
+
+/** A platform may say that calls go well: the provider must take the token that it holds. */
+export async function isBackNow(context: DrillContext): Promise<boolean> {
+  if (!(await isWell(context))) return false
+  const held = await heldNow(context)
+  return held !== null && (await probeDirectly(context, held.access)).verdict === 'alive'
 }
 
 /** Refreshes since a moment, by all who count them. */

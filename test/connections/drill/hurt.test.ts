@@ -96,7 +96,7 @@ describe.concurrent('a fault that killed the connection', () => {
     rmSync(join(folder, 'drills', name))
     const signer = openEvidenceKey(join(folder, 'drill-key'))
     const evidence = continueEvidence(about.evidence, { signer, clock: systemClock })
-    const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+    const resumed = { memory, secrets: { old: null, link: null, callback: null, codes: [] } }
     const drilled = await drill(world, { ...wish, more: { evidence, resumed } })
     expect(evidence.records.at(-1)).toMatchObject({
       ...{ kind: 'end', verdict: 'failed', isBack: true },
@@ -143,7 +143,7 @@ describe.concurrent('a stranger’s grant that a fault had put in when the drill
     evidence.append({ kind: 'drill', inject: ['wrong-person', 'five-failures'] })
     evidence.append({ kind: 'intent', inject: 'wrong-person' })
     const memory = { ...emptyMemory(0), hurt, before: await platform.snapshot() }
-    const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+    const resumed = { memory, secrets: { old: null, link: null, callback: null, codes: [] } }
     return {
       evidence,
       resume: () => drill(world, { depth: 'refresh', platform: died, more: { evidence, resumed } }),
@@ -270,7 +270,7 @@ describe.concurrent('what a process left on at the emulators when it died', () =
       leave(world)
       const hurt = isDead ? { fault: 'masked-secret-in-put', at: 0 } : null
       const memory = { ...emptyMemory(0), hurt }
-      const resumed = { memory, secrets: { old: null, link: null, callback: null } }
+      const resumed = { memory, secrets: { old: null, link: null, callback: null, codes: [] } }
       await drill(world, { depth: 'refresh', platform, more: { evidence, resumed } })
       expect(evidence.records.at(-1)).toMatchObject({ kind: 'end', isBack: true })
       expect(await switchesOf(world)).toMatchObject(GIVEN)

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { DrillListener } from '../../../src/connections/drill/drill.ts'
 import { INJECTION_NAMES, injectionsOf } from '../../../src/connections/drill/injections.ts'
 import type { Platform } from '../../../src/connections/drill/platform.ts'
+import type { DrillListener } from '../../../src/connections/drill/run.ts'
 import { Secret } from '../../../src/core/secret.ts'
 import { drill, openAccountWorld, openVaultWorld, story } from './world.ts'
 

@@ -70,7 +70,7 @@ async function race(folder: string, how: 'open' | 'resume'): Promise<readonly st
 }
 
 const ABOUT = { drill: 'drl_dead', subject: 'con_1', via: 'rescind', depth: 'refresh' } as const
-const NONE = { old: null, link: null, callback: null }
+const NONE = { old: null, link: null, callback: null, codes: [] }
 
 interface Left {
   readonly pid?: number

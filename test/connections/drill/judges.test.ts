@@ -80,8 +80,8 @@ const link = {
 }
 const detection = {
   ...{ calls: 1, last: refused, state: 'reconnect_needed', cause: null, accessChanged: false },
-  ...{ refreshes: { platform: 1, provider: 1 }, detectMs: 10, falseHealthyMs: 10, cutOff: null },
-  refusedMs: 4,
+  ...{ refreshes: { platform: 1, provider: 1 }, detectMs: 10, falseHealthyMs: 10 },
+  ...{ refusedMs: 4, resumed: null, refreshesSince: null },
 }
 const healing = { ...detection, last: call, state: 'connected', accessChanged: true }
 const notice = {
@@ -98,8 +98,12 @@ const told = {
   notices: [notice],
   notifyMs: 5,
   duplicates: 0,
-  cutOff: null,
+  resumed: null,
 } as const
+
+/** Of a drill that goes on after a process of it died. */
+const resumed = { at: 1, isUnjudged: true, inDetection: true, gaveUp: false }
+const goneOn = { resumed, refreshesSince: { platform: 1, provider: 1 } }
 
 const held = { id: 'con_1', state: 'connected', scopes: [], facts: {} }
 const renewed = {
@@ -115,7 +119,7 @@ const recovered = {
     calls: 5,
     failed: 0,
     healedNotices: 1,
-    healedMost: 1,
+    cameBackAnew: false,
     recoverMs: 1,
     gap: { from: 1, to: 2 },
   },
@@ -327,7 +331,7 @@ describe('judges, by hand-made evidence', () => {
           refreshes: none,
           othersCalled: 0,
           brokenOthers: [],
-          cutOff: null,
+          ...{ resumed: null, refreshesSince: null },
         },
         rules(),
       ),
@@ -344,7 +348,7 @@ describe('judges, by hand-made evidence', () => {
           refreshes: none,
           othersCalled: 0,
           brokenOthers: ['con_2'],
-          cutOff: null,
+          ...{ resumed: null, refreshesSince: null },
         },
         rules(),
       ),
@@ -375,77 +379,103 @@ describe('judges, by hand-made evidence', () => {
       'skipped',
       /went to the process that died/,
     ],
+    ...(
+      [
+        ['with one in all', 1, 1, 1, 'pass', /within 10 ms, with one refresh\.$/],
+        [
+          'with another of the time when it was dead',
+          3,
+          1,
+          3,
+          'skipped',
+          /3 refreshes came, .* cannot be told/,
+        ],
+        ['with two since', 2, 2, 2, 'fail', /It took 2 refreshes, and exactly one/],
+        ['with none', 0, 0, 0, 'skipped', /no refresh was counted/],
+        ['and nobody counts what the dead process sent', 0, 0, null, 'skipped', /are not counted/],
+      ] as const
+    ).map(([title, platform, since, provider, verdict, why]) => {
+      const refreshes = { platform, provider }
+      const refreshesSince = { platform: since, provider: provider === null ? null : since }
+      const seen = { ...healing, resumed, refreshes, refreshesSince }
+      const judged = detectionStep.judge(seen, rules('access'))
+      return [`5 healed after a process died: ${title}`, judged, verdict, why] as const
+    }),
     [
-      '5 in a process after one that died: healed with two',
-      detectionStep.judge(
-        { ...healing, cutOff: 1, refreshes: { platform: 1, provider: 2 } },
-        rules('access'),
-      ),
-      'skipped',
-      /2 refreshes came, .* cannot be told/,
-    ],
-    [
-      '5 in a process after one that died: healed with three',
-      detectionStep.judge(
-        { ...healing, cutOff: 1, refreshes: { platform: 2, provider: 3 } },
-        rules('access'),
-      ),
-      'fail',
-      /3 refreshes/,
-    ],
-    [
-      '5 in a process after one that died: the provider counts one in all',
-      detectionStep.judge({ ...healing, cutOff: 1 }, rules('access')),
+      '5 healed, and nobody counts',
+      detectionStep.judge({ ...healing, refreshes: none }, rules('access')),
       'pass',
-      /one refresh/,
+      /within 10 ms; its refreshes are not counted\.$/,
     ],
     [
-      '5 in a process after one that died: nobody counts what that one sent',
-      detectionStep.judge(
-        { ...healing, cutOff: 1, refreshes: { platform: 0, provider: null } },
-        rules('access'),
-      ),
-      'skipped',
-      /are not counted/,
+      '5 healed with none',
+      detectionStep.judge({ ...healing, refreshes: { platform: 0, provider: 0 } }, rules('access')),
+      'fail',
+      /It took 0 refreshes/,
     ],
     ...(
       [
-        ['its rotated token is lost', 1, 'may', 'skipped', /went with the process that died/],
-        ['before it looked', 0, 'may', 'fail', /does not say that the provider refused/],
-        ['and no token rotates', 1, 'never', 'fail', /does not say that the provider refused/],
+        [
+          'its rotated token is lost',
+          true,
+          'may',
+          'skipped',
+          /went with the process that died, or was lost since/,
+        ],
+        ['before it looked', false, 'may', 'fail', /does not say that the provider refused/],
+        ['and no token rotates', true, 'never', 'fail', /does not say that the provider refused/],
       ] as const
-    ).map(([title, cutOff, rotation, verdict, why]) => {
+    ).map(([title, inDetection, rotation, verdict, why]) => {
       const cause = 'rotated_token_lost'
       const last = { ...refused, providerRefused: false, cause }
-      const seen = { ...detection, last, cause, cutOff }
+      const after = { ...goneOn, resumed: { ...resumed, inDetection } }
+      const seen = { ...detection, ...after, last, cause }
       const judged = detectionStep.judge(seen, rules('refresh', { rotation }))
       return [`5 in a process after one that died: ${title}`, judged, verdict, why] as const
     }),
     ...(
       [
-        ['before the drill died', null, 'fail', /does not say that the provider refused/],
-        ['while the drill was dead', 0, 'skipped', /had given the connection up before/],
+        ['without a death', null, 'fail', /does not say that the provider refused/],
+        [
+          'after the drill was gone on with',
+          false,
+          'fail',
+          /does not say that the provider refused/,
+        ],
+        [
+          'while the drill was dead',
+          true,
+          'skipped',
+          /had given the connection up before .* nobody saw/,
+        ],
       ] as const
-    ).map(([title, cutOff, verdict, why]) => {
+    ).map(([title, gaveUp, verdict, why]) => {
       const last = { ...refused, status: 403, providerRefused: false }
-      const seen = { ...detection, last, state: 'disabled', cutOff }
+      const after = gaveUp === null ? {} : { ...goneOn, resumed: { ...resumed, gaveUp } }
+      const seen = { ...detection, ...after, last, state: 'disabled' }
       return [`5 disabled ${title}`, detectionStep.judge(seen, rules()), verdict, why] as const
     }),
     ...(
       [
-        ['without a death', null, 'fail', /It took 1 min/],
-        ['while the drill was dead', 0, 'skipped', /It took 1 min .* it cannot be judged/],
+        ['without a death', {}, 'fail', /It took 1 min/],
+        ['while the drill was dead', goneOn, 'skipped', /It took 1 min .* it cannot be judged/],
+        [
+          'after a death that came later',
+          { ...goneOn, resumed: { ...resumed, isUnjudged: false } },
+          'fail',
+          /It took 1 min/,
+        ],
       ] as const
-    ).flatMap(([title, cutOff, verdict, why]) => [
+    ).flatMap(([title, after, verdict, why]) => [
       [
         `5 noticed late ${title}`,
-        detectionStep.judge({ ...detection, detectMs: 60_000, cutOff }, rules()),
+        detectionStep.judge({ ...detection, ...after, detectMs: 60_000 }, rules()),
         verdict,
         why,
       ] as const,
       [
         `7 told late ${title}`,
-        noticeStep.judge({ ...told, notifyMs: 60_000, cutOff }, rules()),
+        noticeStep.judge({ ...told, ...after, notifyMs: 60_000 }, rules()),
         verdict,
         why,
       ] as const,
@@ -526,6 +556,12 @@ describe('judges, by hand-made evidence', () => {
       'fail',
       /2 notices of one healing/,
     ],
+    [
+      '14 healed, told once for each time that it came back',
+      recoveryStep.judge({ ...recovered, healedNotices: 2, cameBackAnew: true }, rules()),
+      'pass',
+      /Well again/,
+    ],
     ...(
       [
         [
@@ -563,26 +599,26 @@ describe('judges, by hand-made evidence', () => {
     }),
     [
       '15 nobody counts',
-      hygieneStep.judge({ before: null, after: 1, grants: null, orphaned: 0 }, rules()),
+      hygieneStep.judge({ before: null, after: 1, grants: null, isResumed: false }, rules()),
       'skipped',
       /cannot say/,
     ],
     [
       '15 one more',
-      hygieneStep.judge({ before: 1, after: 2, grants: null, orphaned: 0 }, rules()),
+      hygieneStep.judge({ before: 1, after: 2, grants: null, isResumed: false }, rules()),
       'fail',
       /left some behind/,
     ],
     [
       '15 one fewer',
-      hygieneStep.judge({ before: 2, after: 1, grants: null, orphaned: 0 }, rules()),
+      hygieneStep.judge({ before: 2, after: 1, grants: null, isResumed: false }, rules()),
       'fail',
       /one is gone that should live/,
     ],
     [
       '15 as many, and one of them another',
       hygieneStep.judge(
-        { before: 2, after: 2, grants: { revoked: 0, left: 0, gone: 1 }, orphaned: 0 },
+        { before: 2, after: 2, grants: { revoked: 0, left: 0, gone: 1 }, isResumed: false },
         rules(),
       ),
       'fail',
@@ -591,32 +627,42 @@ describe('judges, by hand-made evidence', () => {
     [
       '15 one that began meanwhile',
       hygieneStep.judge(
-        { before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 }, orphaned: 0 },
+        { before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 }, isResumed: false },
         rules(),
       ),
       'fail',
       /left alone/,
     ],
-    [
-      '15 what a rotated token left that died with the process',
-      hygieneStep.judge({ before: 1, after: 2, grants: null, orphaned: 1 }, rules('access')),
-      'skipped',
-      /lives on at the provider/,
-    ],
-    [
-      '15 one more beside it',
-      hygieneStep.judge({ before: 1, after: 3, grants: null, orphaned: 1 }, rules('access')),
-      'fail',
-      /left some behind/,
-    ],
+    ...(
+      [
+        [
+          'one more',
+          { before: 1, after: 2, grants: null },
+          /left some behind\. The drill was dead for a while/,
+        ],
+        [
+          'one fewer',
+          { before: 2, after: 1, grants: null },
+          /one is gone that should live\. The drill was dead/,
+        ],
+        [
+          'one that began meanwhile',
+          { before: 2, after: 3, grants: { revoked: 0, left: 1, gone: 0 } },
+          /left alone\. .* whose doing that is cannot be told/,
+        ],
+      ] as const
+    ).map(([title, seen, why]) => {
+      const judged = hygieneStep.judge({ ...seen, isResumed: true }, rules())
+      return [`15 after a process died: ${title}`, judged, 'skipped', why] as const
+    }),
     [
       '15 what was lost is revoked',
       hygieneStep.judge(
-        { before: 2, after: 2, grants: { revoked: 1, left: 0, gone: 0 }, orphaned: 0 },
+        { before: 2, after: 2, grants: { revoked: 1, left: 0, gone: 0 }, isResumed: false },
         rules(),
       ),
       'pass',
-      /1 that a lost code had brought was revoked/,
+      /1 that a code of the drill’s had brought, and nobody holds, was revoked/,
     ],
   ] as const)('%s', (_name, judgement, verdict, why) => {
     expect(judgement).toEqual({ verdict, why: expect.stringMatching(why) })

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { emptyMemory } from '../../../src/connections/drill/context.ts'
-import type { DrillListener } from '../../../src/connections/drill/drill.ts'
 import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
+import type { DrillListener } from '../../../src/connections/drill/run.ts'
 import type { Failure } from '../../../src/connections/open-connectors/answer.ts'
 import {
   createOpenConnectorsClient,
@@ -66,7 +66,7 @@ describe('a connection of our vault whose grant another one lives on is not dril
     evidence.append({ kind: 'drill', inject: null })
     const resumed = {
       memory: emptyMemory(systemClock.now()),
-      secrets: { old: await world.platform.tokens(), link: null, callback: null },
+      secrets: { old: await world.platform.tokens(), link: null, callback: null, codes: [] },
     }
     const twin = await makeTwin(world, {})
     const wish = { depth: 'grant', platform: world.platform, more: { evidence, resumed } } as const

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
-import type { DrillListener } from '../../../src/connections/drill/drill.ts'
 import { verifyEvidence } from '../../../src/connections/drill/evidence.ts'
 import { createEvidence } from '../../../src/connections/drill/evidence-file.ts'
 import { openEvidenceKey } from '../../../src/connections/drill/evidence-key.ts'
@@ -15,6 +14,7 @@ import type { Depth, Platform } from '../../../src/connections/drill/platform.ts
 import { renderDrillHtml } from '../../../src/connections/drill/report/html.ts'
 import { headlineOf, readReport } from '../../../src/connections/drill/report/model.ts'
 import { renderDrillEnd } from '../../../src/connections/drill/report/terminal.ts'
+import type { DrillListener } from '../../../src/connections/drill/run.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { newId } from '../../../src/store/store.ts'
 import {
@@ -186,7 +186,7 @@ describe.concurrent('a drill that was stopped after its new grant was given', ()
 
 describe.concurrent('a drill that died in step 5, with a refresh under way, blames nobody for it', () => {
   const lost = /The answer to a refresh went with the process that died/
-  const mixed = /2 refreshes came, .* which were of the process that died cannot be told/
+  const mixed = /2 refreshes came, .* which were of that time cannot be told/
   const rows: readonly (readonly [
     Depth,
     'connected' | 'rotating',
@@ -196,7 +196,12 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
     ['refresh', 'connected', { 6: mixed }, 'consent'],
     ['refresh', 'rotating', { 5: lost, 7: lost }, 'consent'],
     ['access', 'connected', { 5: mixed, 6: mixed }, 'no consent'],
-    ['access', 'rotating', { 5: lost, 7: lost, 15: /lives on at the provider/ }, 'consent'],
+    [
+      'access',
+      'rotating',
+      { 5: lost, 7: lost, 15: /lives on until somebody revokes it/ },
+      'consent',
+    ],
   ]
   test.each(rows)('depth %s, an app that is %s', async (depth, client, notJudged, how) => {
     const world = await openVaultWorld({ leaseMs: 400 }, { client })

@@ -21,7 +21,7 @@ import type {
   Mode,
   Witness,
 } from '../../../src/connections/drill/context.ts'
-import { type DrillOptions, runDrill } from '../../../src/connections/drill/drill.ts'
+import { runDrill } from '../../../src/connections/drill/drill.ts'
 import {
   emulatorControl,
   emulatorMailbox,
@@ -49,6 +49,7 @@ import {
   countingRefreshes,
   rescindPlatform,
 } from '../../../src/connections/drill/rescind-platform.ts'
+import type { DrillOptions } from '../../../src/connections/drill/run.ts'
 import { openVaultLab } from '../../../src/connections/drill/vault-lab.ts'
 import { createHealth } from '../../../src/connections/health.ts'
 import { createNotices } from '../../../src/connections/notices.ts'

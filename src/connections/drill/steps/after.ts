@@ -3,7 +3,7 @@ import { isRescindError } from '../../../core/errors.ts'
 import { formatDuration } from '../../../core/moments.ts'
 import { missingScopes } from '../../grant-change.ts'
 import type { DrillContext, DrillRules } from '../context.ts'
-import { orphanedByDeath, revokeSurplus, type SeenGrants } from '../live-grants.ts'
+import { revokeSurplus, type SeenGrants } from '../live-grants.ts'
 import {
   callThrough,
   identityText,
@@ -276,8 +276,8 @@ export interface SeenRecovery {
   readonly calls: number
   readonly failed: number
   readonly healedNotices: number
-  /** Once for each time that it came back: a drill that died may have lost what did. */
-  readonly healedMost: number
+  /** It came back more than once, as a drill that died may lose what did: so often its healing may be told. */
+  readonly cameBackAnew: boolean
   readonly deaths: SeenDeaths
   readonly recoverMs: number | null
   /** The gap in which jobs had to wait. */
@@ -320,14 +320,14 @@ export const recoveryStep: StepOf<SeenRecovery> = {
       calls: CALLS_AFTER,
       failed,
       healedNotices: await isHealed(),
-      healedMost: 1 + (memory.lostGrants?.ofCodes ?? 0),
+      cameBackAnew: memory.cameBackAnew === true,
       deaths: await lookAtDeaths(context, { since, isWell: failed === 0 }),
       recoverMs,
       gap: { from, to },
     }
   },
   judge(
-    { failed, calls, healedNotices, healedMost, deaths, recoverMs },
+    { failed, calls, healedNotices, cameBackAnew, deaths, recoverMs },
     { depth, habits, limits },
   ) {
     return failFirst(
@@ -338,7 +338,7 @@ export const recoveryStep: StepOf<SeenRecovery> = {
           depth !== 'access' &&
           healedNotices === 0 &&
           'Nobody was told that it is well again.',
-        healedNotices > healedMost && `${healedNotices} notices of one healing came.`,
+        !cameBackAnew && healedNotices > 1 && `${healedNotices} notices of one healing came.`,
         tooMany(deaths),
         recoverMs !== null &&
           recoverMs > limits.recoverMs &&
@@ -354,13 +354,12 @@ async function lookAtDeaths(
   { since, isWell }: { readonly since: number; readonly isWell: boolean },
 ): Promise<SeenDeaths> {
   const { memory, rules } = context
-  const { deathNotices, locksLifted = 0, lostGrants, recoveredAt } = memory
-  const lost = (lostGrants?.ofCodes ?? 0) + (lostGrants?.drilled ? 1 : 0)
+  const { deathNotices, locksLifted = 0, cameBackAnew, recoveredAt } = memory
   // What died again is told again, rightly.
   const end = isWell ? Number.POSITIVE_INFINITY : (recoveredAt ?? since)
   const times = (await noticesOfDeath(context, since)).map(({ at }) => at).filter((at) => at <= end)
-  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1) + lost
-  const most = deathNotices === undefined ? null : Math.max(deathNotices, right)
+  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1)
+  const most = deathNotices === undefined || cameBackAnew ? null : Math.max(deathNotices, right)
   if (most !== null && times.length > most) memory.duplicateNotices = times.length - right
   const lastMs = times.length === 0 ? null : Math.max(...times) - since
   return { notices: times.length, most, lastMs }
@@ -379,8 +378,8 @@ export interface SeenHygiene {
   readonly after: number | null
   /** Null where the provider counts the tokens alone, or not even that. */
   readonly grants: SeenGrants | null
-  /** Grants whose rotated token went with a process of the drill that died, at most: nobody can end one. */
-  readonly orphaned: number
+  /** A process of the drill died: what began or ended meanwhile may be anybody's. */
+  readonly isResumed: boolean
 }
 
 /** Step 15: nothing is left behind, and nothing else is gone. */
@@ -392,20 +391,16 @@ export const hygieneStep: StepOf<SeenHygiene> = {
   async ask(context) {
     const grants = await revokeSurplus(context)
     const before = context.memory.liveBefore
-    return { before, after: await countLive(context), grants, orphaned: orphanedByDeath(context) }
+    const isResumed = context.memory.resumed !== undefined
+    return { before, after: await countLive(context), grants, isResumed }
   },
-  judge({ before, after, grants, orphaned }) {
+  judge({ before, after, grants, isResumed }) {
     if (before === null || after === null) {
       return skip('The provider cannot say how many live tokens the user and the app have.')
     }
     const { left = 0, gone = 0, revoked = 0 } = grants ?? {}
     const count = `${formatCounted(after, 'live token')}, and ${before} before`
-    if (gone === 0 && left === 0 && after > before && after - before <= orphaned) {
-      return skip(
-        `${count}: the grant whose rotated token went with the process that died lives on at the provider until somebody revokes it there.`,
-      )
-    }
-    return failFirst(
+    const judged = failFirst(
       [
         gone > 0 &&
           `${count}: ${gone} of those before ${gone === 1 ? 'is' : 'are'} gone that the drill did not revoke.`,
@@ -416,7 +411,11 @@ export const hygieneStep: StepOf<SeenHygiene> = {
       ],
       revoked === 0
         ? `${count}.`
-        : `${count}: ${revoked} that a lost code had brought ${revoked === 1 ? 'was' : 'were'} revoked.`,
+        : `${count}: ${revoked} that a code of the drill’s had brought, and nobody holds, ${revoked === 1 ? 'was' : 'were'} revoked.`,
+    )
+    if (judged.verdict !== 'fail' || !isResumed) return judged
+    return skip(
+      `${judged.why} The drill was dead for a while, and whose doing that is cannot be told; a grant whose token went with it lives on until somebody revokes it at the provider.`,
     )
   },
 }
@@ -435,7 +434,7 @@ export const hygieneAfterFaults: StepOf<SeenHygieneAfterFaults> = {
     before: context.memory.liveBefore,
     after: await countLive(context),
     grants: null,
-    orphaned: 0,
+    isResumed: false,
     byFaults: context.memory.leftByFaults ?? 0,
   }),
   judge(seen, rules) {

@@ -1,6 +1,6 @@
 import { formatCounted } from '../../../core/counts.ts'
 import { formatDuration } from '../../../core/moments.ts'
-import type { DrillContext, DrillMemory, DrillRules } from '../context.ts'
+import type { DrillContext, DrillMemory, DrillRules, Resumed } from '../context.ts'
 import {
   answers,
   callThrough,
@@ -19,23 +19,30 @@ const CALL_MS = 250
 const SETTLE_MS = 1_000
 const LOOK_MS = 100
 /** States in which a platform says that only the owner can bring the connection back. */
-const NEEDS_OWNER = new Set<string>(['reconnect_needed', 'reconnecting', 'disabled'])
+export const NEEDS_OWNER = new Set<string>(['reconnect_needed', 'reconnecting', 'disabled'])
 /** Causes that say, rightly, that the grant is gone. */
 const RIGHT_CAUSES = new Set<string>(['revoked_or_expired', 'by_owner', 'no_refresh_token'])
 
-/** As the memory has it; null where no process of the drill died before step 5 was judged. */
-export interface SeenCutOff {
-  readonly cutOff: number | null
+/** As the memory has it; null where no process of the drill died. */
+export interface SeenResumed {
+  readonly resumed: Resumed | null
 }
 
-export interface SeenDetection extends SeenCutOff {
+/** Refreshes, by all who count them. */
+export interface SeenCounts extends SeenResumed {
+  /** Since the revocation. */
+  readonly refreshes: SeenRefreshes
+  /** Those of them since the drill was gone on with; null where no process of it died. */
+  readonly refreshesSince: SeenRefreshes | null
+}
+
+export interface SeenDetection extends SeenCounts {
   readonly calls: number
   readonly last: SeenCall
   readonly state: string
   /** The cause as the platform has it, once it knows. */
   readonly cause: string | null
   readonly accessChanged: boolean
-  readonly refreshes: SeenRefreshes
   /** From the revocation until it is healed, or until the platform says that it needs its owner. */
   readonly detectMs: number | null
   /** From the revocation to the first call that the provider refused; null at depth access. */
@@ -56,7 +63,7 @@ export const detectionStep: StepOf<SeenDetection> = {
     const { depth, limits } = rules
     const since = memory.revokedAt ?? clock.now()
     const isDead = depth !== 'access'
-    const cutOff = memory.cutOff ?? null
+    const resumed = memory.resumed ?? null
     let calls = 0
     const act = memory.accessSurvives ? platform.forceRefresh : platform.call
     const last = await until(
@@ -67,12 +74,12 @@ export const detectionStep: StepOf<SeenDetection> = {
         return callThrough(context, (on) => act.call(platform, on))
       },
       (call) =>
-        isLostWithIt(call.cause, cutOff, rules) ||
-        (isDead ? isDeath(call) || isGivenUp(call, cutOff) : call.ok),
+        isLostWithIt(call.cause, resumed, rules) ||
+        (isDead ? isDeath(call) || isGivenUp(call, resumed) : call.ok),
     )
     if (isDead && isDeath(last)) memory.failedAt ??= clock.now()
     // A scheduled check may refresh what is well: what healed it is counted before.
-    const refreshes = await countRefreshes(context, since)
+    const counts = await countFor(context, since)
     const look = async () => {
       const snapshot = await platform.snapshot(signal)
       if (NEEDS_OWNER.has(snapshot.state)) memory.unhealthyAt ??= clock.now()
@@ -96,66 +103,85 @@ export const detectionStep: StepOf<SeenDetection> = {
       memory.healedAlone = true
       memory.seenWell = true
     }
-    memory.refreshAttempts = mostOf(refreshes)
+    memory.refreshAttempts = mostOf(counts.refreshes)
     return {
+      ...counts,
       calls,
       last,
       state: snapshot.state,
       cause: last.cause,
       accessChanged,
-      refreshes,
       detectMs: detectMsOf(context),
       refusedMs: isDead ? sinceRevoked(memory, memory.failedAt) : null,
       falseHealthyMs: falseHealthyMsOf(context),
-      cutOff,
     }
   },
   judge(seen, rules) {
-    if (NEEDS_OWNER.has(seen.state) && isLostWithIt(seen.cause, seen.cutOff, rules)) {
+    if (NEEDS_OWNER.has(seen.state) && isLostWithIt(seen.cause, seen.resumed, rules)) {
       return skip(LOST_WITH_IT)
     }
     return rules.depth === 'access' ? judgeHealing(seen, rules) : judgeDeath(seen, rules)
   },
 }
 
+async function countFor(context: DrillContext, since: number): Promise<SeenCounts> {
+  const { resumed = null } = context.memory
+  return {
+    refreshes: await countRefreshes(context, since),
+    refreshesSince: resumed && (await countRefreshes(context, resumed.at)),
+    resumed,
+  }
+}
+
 /** What it rotated to went with the process that died: the platform is right to ask the owner. */
 function isLostWithIt(
   cause: string | null,
-  cutOff: SeenCutOff['cutOff'],
+  resumed: Resumed | null,
   { traits }: DrillRules,
 ): boolean {
-  return (cutOff ?? 0) > 0 && traits.rotation !== 'never' && cause === 'rotated_token_lost'
+  const mayBeCutOff = resumed?.inDetection === true && traits.rotation !== 'never'
+  return mayBeCutOff && cause === 'rotated_token_lost'
 }
 
 const LOST_WITH_IT =
-  'The answer to a refresh went with the process that died: that the owner is asked for a token that was lost is right, and says nothing of the revocation.'
+  'The answer to a refresh went with the process that died, or was lost since: that the owner is asked for a token that was lost is right, and says nothing of the revocation.'
 
 /** A time that went on while the drill was dead is no fault of the platform's, and shows nothing. */
 function lateOnly(late: string | false): string | false {
   return late && `${late} For a part of that the drill was dead, so that it cannot be judged.`
 }
 
-/** Refreshes that are too many, or too few, but for those of processes that died. */
-function isOff(count: number | null, bound: { least: number; most: number }, cutOff: number) {
+/** Refreshes that are too many, or too few: of a drill that died, those alone that it saw. */
+function isOff(
+  { refreshes, refreshesSince }: SeenCounts,
+  bound: { least: number; most: number },
+): boolean {
+  const count = mostOf(refreshesSince ?? refreshes)
   if (count === null) return false
-  return count > bound.most + cutOff || (cutOff === 0 && count < bound.least)
+  return count > bound.most || (refreshesSince === null && count < bound.least)
 }
 
-/** Which refreshes were of a process that died only the provider knows, and it does not know of whom they were. */
+/** Whose the refreshes were that nobody saw, the provider does not know. */
 function mixed(
-  { refreshes, cutOff }: { readonly refreshes: SeenRefreshes } & SeenCutOff,
-  most: number,
+  { refreshes, resumed }: SeenCounts,
+  bound: { least: number; most: number },
 ): string | false {
   const count = mostOf(refreshes)
-  if (!cutOff || count === null) return false
+  if (resumed === null || count === null) return false
   if (refreshes.provider === null) {
-    return 'The drill died while the connection was looked at, and the refreshes of the process that died are not counted.'
+    return resumed.inDetection
+      ? 'The drill died while the connection was looked at, and the refreshes of the process that died are not counted.'
+      : count < bound.least && NOT_SEEN
   }
+  if (count < bound.least) return NOT_SEEN
   return (
-    count > most &&
-    `${formatCounted(count, 'refresh', 'refreshes')} came, and the drill died while the connection was looked at: which were of the process that died cannot be told.`
+    count > bound.most &&
+    `${formatCounted(count, 'refresh', 'refreshes')} came, and for a part of that time the drill was dead: which were of that time cannot be told.`
   )
 }
+
+const NOT_SEEN =
+  'It is well, and no refresh was counted: what was done while the drill was dead nobody saw.'
 
 /** A limit or a lack of rights is a no of the provider's as well, and may pass. */
 function isDeath({ ok, providerRefused, cause }: SeenCall): boolean {
@@ -163,15 +189,13 @@ function isDeath({ ok, providerRefused, cause }: SeenCall): boolean {
 }
 
 /** A platform that gave the connection up while the drill was dead asks the provider no more. */
-function isGivenUp(
-  { ok, providerRefused, cause }: SeenCall,
-  cutOff: SeenCutOff['cutOff'],
-): boolean {
-  return cutOff !== null && !ok && !providerRefused && cause !== null && RIGHT_CAUSES.has(cause)
+function isGivenUp({ ok, providerRefused, cause }: SeenCall, resumed: Resumed | null): boolean {
+  const isSilent = !ok && !providerRefused && cause !== null && RIGHT_CAUSES.has(cause)
+  return resumed?.gaveUp === true && isSilent
 }
 
 const GIVEN_UP =
-  'The platform had given the connection up before the drill was gone on with: that the provider refused a call, it told the process that died.'
+  'The platform had given the connection up before the drill was gone on with, and asks the provider no more: whether it was refused a call by then, nobody saw.'
 
 /** A dead grant is detected when the platform says so: that a call was refused tells nobody to reconnect. */
 export function detectMsOf({ memory, rules }: Pick<DrillContext, 'memory' | 'rules'>) {
@@ -189,8 +213,8 @@ function falseHealthyMsOf({ memory, rules, clock }: DrillContext): number | null
 }
 
 function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
-  const { last, accessChanged, state, refreshes, detectMs, cutOff } = seen
-  const count = mostOf(refreshes)
+  const { last, accessChanged, state, detectMs, resumed } = seen
+  const count = mostOf(seen.refreshes)
   const late = tooLong('to heal', detectMs, limits.detectMs)
   const judged = failFirst(
     [
@@ -199,17 +223,20 @@ function judgeHealing(seen: SeenDetection, { limits }: DrillRules): Judgement {
       !last.ok &&
         `Calls through the platform still fail (${last.cause ?? last.status ?? 'no answer'}).`,
       !accessChanged && 'The platform says that all is well, and still holds the dead token.',
-      isOff(count, { least: 1, most: 1 }, cutOff ?? 0) &&
+      isOff(seen, ONE) &&
         `It took ${formatCounted(count ?? 0, 'refresh', 'refreshes')}, and exactly one is right.`,
-      cutOff === null && late,
+      !resumed?.isUnjudged && late,
     ],
-    `It healed by itself within ${formatDuration(detectMs ?? 0)}, with one refresh.`,
+    `It healed by itself within ${formatDuration(detectMs ?? 0)}${count === null ? '; its refreshes are not counted' : ', with one refresh'}.`,
   )
-  return unless(judged, [mixed(seen, 1), lateOnly(late)])
+  return unless(judged, [mixed(seen, ONE), lateOnly(late)])
 }
 
+/** What a dead access token takes. */
+const ONE = { least: 1, most: 1 }
+
 function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
-  const { last, state, detectMs, refusedMs, falseHealthyMs, cutOff } = seen
+  const { last, state, detectMs, refusedMs, falseHealthyMs, resumed } = seen
   const late =
     tooLong('to notice', detectMs, limits.detectMs) ||
     tooLong('to say that it is not well', falseHealthyMs, limits.falseHealthyMs)
@@ -218,17 +245,17 @@ function judgeDeath(seen: SeenDetection, { limits }: DrillRules): Judgement {
       last.ok && 'The platform does not notice: calls through it still go well.',
       !last.ok &&
         !last.providerRefused &&
-        !isGivenUp(last, cutOff) &&
+        !isGivenUp(last, resumed) &&
         `The platform does not say that the provider refused (${last.cause ?? last.status ?? 'no answer'}).`,
       !NEEDS_OWNER.has(state) && `The platform says ${state}, though only a reconnect can help.`,
       last.cause !== null &&
         !RIGHT_CAUSES.has(last.cause) &&
         `The platform gives the wrong cause: ${last.cause}.`,
-      cutOff === null && late,
+      !resumed?.isUnjudged && late,
     ],
     `A call was refused after ${formatDuration(refusedMs ?? 0)}; the platform says ${state} after ${formatDuration(detectMs ?? 0)}.`,
   )
-  return unless(judged, [isGivenUp(last, cutOff) && GIVEN_UP, lateOnly(late)])
+  return unless(judged, [isGivenUp(last, resumed) && GIVEN_UP, lateOnly(late)])
 }
 
 function tooLong(what: string, ms: number | null, max: number): string | false {
@@ -239,11 +266,10 @@ function tooLong(what: string, ms: number | null, max: number): string | false {
   )
 }
 
-export interface SeenStorm extends SeenCutOff {
+export interface SeenStorm extends SeenCounts {
   readonly calls: number
   readonly ok: number
   readonly forMs: number
-  readonly refreshes: SeenRefreshes
   /** Other connections that answered a call before, and were called again. */
   readonly othersCalled: number
   /** Other connections that were well before, and are not now. */
@@ -266,9 +292,9 @@ export const stormStep: StepOf<SeenStorm> = {
       if (call.ok) ok += 1
       await clock.sleep(CALL_MS, signal)
     }
-    const refreshes = await countRefreshes(context, memory.revokedAt ?? startedAt)
+    const counts = await countFor(context, memory.revokedAt ?? startedAt)
     // Of what healed by itself, its own refresh counts, and none that the scheduled check made.
-    if (rules.depth !== 'access') memory.refreshAttempts = mostOf(refreshes)
+    if (rules.depth !== 'access') memory.refreshAttempts = mostOf(counts.refreshes)
     const others = await platform.others(signal)
     const forMs = clock.now() - startedAt
     const shownBroken = others
@@ -278,12 +304,11 @@ export const stormStep: StepOf<SeenStorm> = {
     const { othersAnswering = [] } = memory
     const silent = await silentOf(context, othersAnswering)
     const brokenOthers = [...new Set([...shownBroken, ...silent])]
-    const seen = { calls, ok, forMs, refreshes, cutOff: memory.cutOff ?? null }
-    return { ...seen, othersCalled: othersAnswering.length, brokenOthers }
+    return { ...counts, calls, ok, forMs, othersCalled: othersAnswering.length, brokenOthers }
   },
   judge(seen, { depth, habits }) {
-    const { calls, refreshes, othersCalled, brokenOthers, cutOff } = seen
-    const bound = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
+    const { calls, refreshes, othersCalled, brokenOthers } = seen
+    const most = depth === 'access' ? 1 + habits.refreshesOfCheck : habits.refreshAttemptsMax
     const count = mostOf(refreshes)
     const called =
       othersCalled === 0 ? '' : `: ${formatCounted(othersCalled, 'answers', 'answer')} a call`
@@ -291,13 +316,13 @@ export const stormStep: StepOf<SeenStorm> = {
       depth === 'access' && habits.refreshesOfCheck > 0 ? ', those of its scheduled check too' : ''
     const judged = failFirst(
       [
-        isOff(count, { least: 0, most: bound }, cutOff ?? 0) &&
-          `${count} refreshes for one dead token, and at most ${bound} ${bound === 1 ? 'is' : 'are'} right.`,
+        isOff(seen, { least: 0, most }) &&
+          `${count} refreshes for one dead token, and at most ${most} ${most === 1 ? 'is' : 'are'} right.`,
         brokenOthers.length > 0 && `Other connections broke with it: ${brokenOthers.join(', ')}.`,
       ],
-      `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${bound}${ofCheck}`}. Other connections are as before${called}.`,
+      `${formatCounted(calls, 'more call')}: ${count === null ? 'refreshes are not counted' : `${formatCounted(count, 'refresh', 'refreshes')} since the revocation, of at most ${most}${ofCheck}`}. Other connections are as before${called}.`,
     )
-    return unless(judged, [mixed(seen, bound)])
+    return unless(judged, [mixed(seen, { least: 0, most })])
   },
 }
 
@@ -311,7 +336,7 @@ async function silentOf(context: DrillContext, others: readonly string[]) {
   return silent
 }
 
-export interface SeenNotices extends SeenCutOff {
+export interface SeenNotices extends SeenResumed {
   readonly receiver: Receiver
   readonly state: string
   /** Step 5 has seen it heal by itself. */
@@ -382,7 +407,7 @@ export const noticeStep: StepOf<SeenNotices> = {
       })),
       notifyMs: notices.length > 0 ? first - since : null,
       duplicates: memory.duplicateNotices,
-      cutOff: memory.cutOff ?? null,
+      resumed: memory.resumed ?? null,
     }
   },
   judge(seen, rules) {
@@ -391,9 +416,9 @@ export const noticeStep: StepOf<SeenNotices> = {
 }
 
 function judgeQuiet(seen: SeenNotices, rules: DrillRules): Judgement {
-  const { notices, state, healed, cutOff } = seen
+  const { notices, state, healed, resumed } = seen
   const [first] = notices
-  if (notices.length === 1 && first && isLostWithIt(first.cause, cutOff, rules)) {
+  if (notices.length === 1 && first && isLostWithIt(first.cause, resumed, rules)) {
     return skip(LOST_WITH_IT)
   }
   if (notices.length > 0) {
@@ -410,7 +435,7 @@ function judgeQuiet(seen: SeenNotices, rules: DrillRules): Judgement {
 }
 
 function judgeNotices(
-  { receiver, notices, state, notifyMs, cutOff }: SeenNotices,
+  { receiver, notices, state, notifyMs, resumed }: SeenNotices,
   rules: DrillRules,
 ): Judgement {
   const { habits, limits } = rules
@@ -421,10 +446,10 @@ function judgeNotices(
         : 'The platform tells by mail alone, and the drill has no mailbox to see one.',
     )
   }
-  const isLost = notices.some(({ cause }) => isLostWithIt(cause, cutOff, rules))
+  const isLost = notices.some(({ cause }) => isLostWithIt(cause, resumed, rules))
   const wrong = notices.find(
     ({ cause }) =>
-      cause !== null && !RIGHT_CAUSES.has(cause) && !isLostWithIt(cause, cutOff, rules),
+      cause !== null && !RIGHT_CAUSES.has(cause) && !isLostWithIt(cause, resumed, rules),
   )
   const late = tooLong('to tell anybody', notifyMs, limits.notifyMs)
   const cameNone =
@@ -443,7 +468,7 @@ function judgeNotices(
       wrong !== undefined &&
         habits.tellsCause &&
         `The notice gives the wrong cause: ${wrong.cause}.`,
-      cutOff === null && late,
+      !resumed?.isUnjudged && late,
     ],
     `One notice, ${formatDuration(notifyMs ?? 0)} after the revocation.`,
   )

@@ -320,6 +320,7 @@ export const applyStep: StepOf<SeenApply> = {
       // An answer that never comes may have brought a grant: that is on the disk before it is asked for.
       if (memory.codesLost > 0) await clock.sleep(GRANTS_APART_MS, signal)
       memory.codesLost += 1
+      if (callback.code !== null) secrets.codes = [...secrets.codes, callback.code]
       context.save()
       const { ok, route, cause, why, mayBeTaken } = await apply(context, link, callback)
       tries.push({ route, ok, cause })
