@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // Drills, leases and kills wait more than they work: two cores take twice as many.
+    maxWorkers: 4,
   },
 })

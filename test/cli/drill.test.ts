@@ -163,6 +163,40 @@ describe.concurrent('rescind drill', () => {
     refuseSecrets(everythingIn(out), secrets())
   }, 120_000)
 
+  test('a drill that died, and whose instance was deleted since, can be forgotten', async (context) => {
+    const { run, home, env, instance } = await openHome(context)
+    const out = join(home, 'deleted')
+    const begun = ['drill', instance, '--via', 'open-connectors', '--out', out, ...CONSENT]
+    const child = spawnRescind([...begun, '--load', '4s'], { home, env })
+    await until(() => linesOf(out).includes('"kind":"intent","step":6,'))
+    const [{ drill: id = '' } = {}] = (await run('drill', 'status', '--json')).json.drills
+    const running = await run('drill', 'forget', id)
+    expect([running.exitCode, running.stderr]).toEqual([4, expect.stringMatching(/runs \(process/)])
+    child.process.kill('SIGKILL')
+    await child.done
+    const deleted = await run('open-connectors', 'delete', instance, '--confirm')
+    expect(deleted.exitCode, deleted.stderr).toBe(0)
+    const resumed = await run('drill', 'resume', id, ...CONSENT)
+    expect([resumed.exitCode, resumed.stderr]).toEqual([
+      2,
+      expect.stringMatching(
+        new RegExp(
+          `404, .* If it was deleted, end the drill with: rescind drill forget ${id}`,
+          's',
+        ),
+      ),
+    ])
+    const forgotten = await run('drill', 'forget', id)
+    expect([forgotten.exitCode, forgotten.stdout]).toEqual([
+      0,
+      expect.stringMatching(
+        /^The drill drl_\w+ is forgotten, and has no verdict\. \d+ may be dead: it was drilled on purpose at .* UTC\. If it is there, bring it back with: rescind open-connectors reauthorize \d+\nEvidence {2}.*evidence\.jsonl$/m,
+      ),
+    ])
+    expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
+    expect((await run('drill', 'forget', id)).stderr).toMatch(/There is no drill drl_\w+/)
+  }, 60_000)
+
   test.for([
     ['a revocation', 'where it was', ['--depth', 'grant'], '"kind":"intent","step":5,'],
     ['a revocation', 'here, for it cannot be where it was', [], '"kind":"intent","step":5,'],

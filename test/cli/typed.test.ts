@@ -49,7 +49,14 @@ test.each(SLIPS)('a token %s is repeated by no command', async (_title, argsOf) 
 
 const PLACES = [
   ...['connection show', 'connection link', 'connection disconnect'],
-  ...['drill', 'drill resume', 'drill verify', 'drill con_x --inject', 'drill con_x --depth'],
+  ...[
+    'drill',
+    'drill resume',
+    'drill forget',
+    'drill verify',
+    'drill con_x --inject',
+    'drill con_x --depth',
+  ],
   ...['report', 'resume', 'apply', 'show', 'verify', 'serve --workers'],
   ...['open-connectors reauthorize', 'connection notices send-again'],
   'connection invite --owner a --tenant',

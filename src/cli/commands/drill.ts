@@ -22,12 +22,14 @@ import { INJECTION_NAMES, injectionsOf } from '../../connections/drill/injection
 import {
   type DrillAbout,
   type DrillJournal,
+  forgetDrill,
   listUnfinished,
   mayBeDead,
   openJournal,
   resumeJournal,
   sayRunning,
   type Unfinished,
+  whatIsLeft,
   whereItStands,
   whereItStood,
 } from '../../connections/drill/journal.ts'
@@ -80,7 +82,7 @@ interface DrillCliOptions extends RunOptions {
   readonly ownerConsent?: string
 }
 
-/** Makes `rescind drill CONNECTION|verify|resume`. */
+/** Makes `rescind drill CONNECTION|verify|resume|status|forget`. */
 export function drillCommand(io: Io): Command {
   const command = withLimits(withRunOptions(new Command('drill')))
     .argument('<connection>', 'con_…, or the number of an instance with --via open-connectors')
@@ -126,6 +128,15 @@ export function drillCommand(io: Io): Command {
       .option('--config <file>', 'the configuration (default: ./rescind.yaml, then ~/.rescind)')
       .action((options: TenantOptions) =>
         withContext(io, options, async (context) => status(context)),
+      ),
+  )
+  command.addCommand(
+    withCommonOptions(new Command('forget'))
+      .argument('<drill>', 'drl_…')
+      .description('end a drill that died and cannot be gone on with, without a verdict')
+      .option('--config <file>', 'the configuration (default: ./rescind.yaml, then ~/.rescind)')
+      .action((id: string, options: TenantOptions) =>
+        withContext(io, options, async (context) => forget(context, id)),
       ),
   )
   return command
@@ -270,7 +281,9 @@ async function resume(
       memory.hurt !== null || evidence.records.some(({ inject }) => typeof inject === 'string')
     const http = httpOf(context, options)
     const of = { connection, via, mode, tenant, isHurt }
-    await using target = await openTargetFor(context, http, of)
+    await using target = await openTargetFor(context, http, of).catch((error: unknown) => {
+      throw sayForget(error, drillId)
+    })
     const wish = { consent: begunWith.consent, ...options, folder: dirname(path) }
     await using consent = await consentOf(context, http, target, wish)
     const injections = isLost && memory.hurt ? injectionsOf([memory.hurt.fault]) : undefined
@@ -280,6 +293,15 @@ async function resume(
   } finally {
     journal.leave()
   }
+}
+
+/** What was deleted is never found again; what another account or vault has, is. */
+function sayForget(error: unknown, drill: string): unknown {
+  const isUnknown =
+    isRescindError(error, 'instance_unknown') || isRescindError(error, 'connection_unknown')
+  if (!isUnknown) return error
+  const said = `${error.message} If it was deleted, end the drill with: rescind drill forget ${drill}`
+  return new RescindError(error.code, said, { cause: error })
 }
 
 /** The drill ended, and died before its reports were written. */
@@ -355,6 +377,15 @@ async function status(context: Context): Promise<void> {
   })
   if (unfinished.length === 0) output.say('All drills have ended.')
   for (const one of unfinished) output.say(sayUnfinished(one))
+}
+
+async function forget(context: Context, id: string): Promise<void> {
+  const { output } = context
+  const { about, memory } = forgetDrill(id, await journalMeans(context))
+  const left = whatIsLeft(about, memory)
+  output.result({ ...about, forgotten: true, left })
+  output.say(`The drill ${about.drill} is forgotten, and has no verdict. ${left}`)
+  output.say(`Evidence  ${about.evidence}`)
 }
 
 function sayUnfinished({ about, memory, running }: Unfinished): string {

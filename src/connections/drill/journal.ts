@@ -270,6 +270,14 @@ function cameText({ reconnected }: DrillMemory): string {
   return reconnected ? 'was given a new grant' : 'healed by itself'
 }
 
+/** Says of a drill that is forgotten what it may leave behind. */
+export function whatIsLeft(about: DrillAbout, memory: DrillMemory | null): string {
+  const { subject } = about
+  if (memory === null || !mayBeDead(memory)) return `Nothing was revoked: ${subject} is as it was.`
+  if (memory.seenWell && memory.hurt === null) return `${subject} was back when the drill died.`
+  return `${subject} may be dead: it was drilled on purpose at ${momentOf(memory.revokedAt ?? memory.hurt?.at ?? null)} UTC. If it is there, bring it back with: ${byHand(about)}`
+}
+
 /** Says of a drill that ended what state it left its connection in, which is not well, or somebody else's. */
 export function whereItEnded(about: DrillAbout, memory: DrillMemory, isAnothers: boolean): string {
   const { subject, depth, via } = about

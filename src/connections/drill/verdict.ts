@@ -42,7 +42,7 @@ export async function finish(run: Run, cut?: string): Promise<DrillEnd> {
       `${formatCounted(failedFaults.length, 'fault')} failed: ${failedFaults.join(', ')}.`,
     cut,
     isEvidenceLost(run) && 'The evidence of what came before the drill died is lost.',
-    !isFailed && !isBack && 'At the end the connection is not well.',
+    !isFailed && !isBack && !memory.disconnected && 'At the end the connection is not well.',
   ].filter((one) => typeof one === 'string')
   const verdict = complaints.length === 0 ? 'passed' : 'failed'
   const notJudged = notJudgedIn(run)

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { Platform } from '../../../src/connections/drill/platform.ts'
+import type { DrillListener } from '../../../src/connections/drill/run.ts'
 import { drill, openPlainWorld, resume, story } from './world.ts'
 
 const TRAITS = { rotation: 'never' }
@@ -180,5 +182,36 @@ describe.concurrent('what the provider documents of its revocations is expected'
     expect((await platform.call()).ok).toBe(true)
     const drilled = await drill(world, { depth: 'grant', platform })
     expect(drilled.verdict, story(drilled)).toBe('passed')
+  })
+})
+
+test('a platform that never heals, and that somebody reconnected while the drill was dead, is not said to have healed', async () => {
+  const world = await openPlainWorld({ revokeRefresh: 'token' }, { refresh: 'token' })
+  const { platform, direct, app } = world
+  const stop = new AbortController()
+  const stuck: Platform = {
+    ...platform,
+    async call() {
+      const { access } = await platform.tokens()
+      const { verdict, status } = await direct.way.probe(app, access, direct.means)
+      const isAlive = verdict === 'alive'
+      return {
+        ...{ ok: isAlive, status, identity: null, requestId: null, providerRefused: !isAlive },
+        cause: isAlive ? null : 'revoked_or_expired',
+      }
+    },
+    scheduledCheck: async () => {},
+  }
+  const listen: DrillListener = ({ kind, step }) => {
+    if (kind === 'intent' && step === 5) stop.abort()
+  }
+  const dying = { depth: 'access', platform: stuck, signal: stop.signal, more: { listen } } as const
+  await expect(drill(world, dying)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+  const link = await platform.reconnectLink()
+  const { callback } = await world.consent.visit(link, 'allow')
+  expect(callback && (await platform.applyCallback(link, callback)).ok).toBe(true)
+  const resumed = await resume(world, { platform: stuck })
+  expect(resumed.step(5), story(resumed)).toMatchObject({
+    ...{ verdict: 'skipped', why: expect.stringMatching(/no refresh was counted/) },
   })
 })

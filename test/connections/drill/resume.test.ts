@@ -336,6 +336,160 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
   })
 })
 
+/** The grant that the platform holds, as the org numbers it. */
+async function heldGrantOf({ platform, lab }: DrilledWorld): Promise<unknown> {
+  const { refresh } = await platform.tokens()
+  const provider = lab?.provider ?? expect.unreachable()
+  return provider.tell('grant-of', { refreshToken: refresh?.reveal() })
+}
+
+/** Stops a drill of a platform in the middle of a step: the next thing that it does there never ends. */
+async function dieAt(world: DrilledWorld, depth: Depth, no: number): Promise<void> {
+  const stop = new AbortController()
+  const platform: Platform = { ...world.platform }
+  const die = async () => {
+    stop.abort()
+    stop.signal.throwIfAborted()
+    return expect.unreachable()
+  }
+  const listen: DrillListener = ({ kind, step }) => {
+    if (kind === 'intent' && step === no)
+      Object.assign(platform, { call: die, snapshot: die, tokens: die })
+  }
+  const wish = { depth, platform, signal: stop.signal, more: { listen } }
+  await expect(drill(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+}
+
+describe.concurrent('what somebody did while the drill was dead is nobody’s fault, and is not undone', () => {
+  const WORLDS_OF = {
+    'our vault': () => openVaultWorld({ leaseMs: 400 }, { client: 'rotating' }),
+    'Open Connectors': () => openAccountWorld({}, { client: 'rotating' }),
+  } as const
+  type Row = readonly [keyof typeof WORLDS_OF, 'emulator' | 'real provider', Depth, number]
+  const rows: readonly Row[] = [
+    ['our vault', 'emulator', 'access', 4],
+    ['our vault', 'emulator', 'access', 5],
+    ['our vault', 'emulator', 'access', 14],
+    ['our vault', 'emulator', 'refresh', 14],
+    ['our vault', 'emulator', 'refresh', 15],
+    ['our vault', 'real provider', 'access', 5],
+    ['our vault', 'real provider', 'refresh', 14],
+    ['Open Connectors', 'emulator', 'access', 5],
+    ['Open Connectors', 'emulator', 'refresh', 14],
+  ]
+  test.each(rows)(
+    'via %s at the %s: reconnected by hand, depth %s, after a death in step %i',
+    async (via, provider, depth, no) => {
+      const world = await WORLDS_OF[via]()
+      await dieAt(world, depth, no)
+      await reconnectByHand(world)
+      const held = await heldGrantOf(world)
+      const { lab: _, ...unaided } = world
+      const resumed = await resume(provider === 'emulator' ? world : unaided, world)
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+      const unseen = no < 6 ? [5, 6, 7, 8, 9, 10, 11] : []
+      expect(skippedOf(resumed)).toEqual(expect.arrayContaining(unseen))
+      expect(resumed.records.at(-1)).toMatchObject({
+        ...{ isBack: true, appliedBy: expect.stringMatching(/^somebody/) },
+      })
+      expect(await heldGrantOf(world)).toEqual(held)
+    },
+  )
+
+  test.each(['our vault', 'Open Connectors'] as const)(
+    'via %s: a grant that somebody begins beside the one reconnected by hand lives',
+    async (via) => {
+      const world = await WORLDS_OF[via]()
+      await dieAt(world, 'refresh', 12)
+      await reconnectByHand(world)
+      const { refresh } = await world.grant()
+      const resumed = await resume(world, { platform: world.platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+      expect(resumed.step(15)?.verdict).toBe('skipped')
+      const { tokens } = await world.direct.way.refresh(world.app, refresh, world.direct.means)
+      expect(tokens).not.toBeNull()
+    },
+  )
+
+  test('what was lost in step 12 and reconnected by hand before a second resume is taken (access)', async () => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
+    const { platform } = world
+    await dieInRefresh(world, 'access', 12)
+    const stop = new AbortController()
+    const listen: DrillListener = ({ kind, step }) => {
+      if (kind === 'intent' && step === 9) stop.abort()
+    }
+    await expect(
+      resume(world, { platform, signal: stop.signal, more: { listen } }),
+    ).rejects.toMatchObject({ code: 'stopped_by_signal' })
+    await reconnectByHand(world)
+    const resumed = await resume(world, { platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    expect(resumed.records.at(-1)).toMatchObject({ appliedBy: expect.stringMatching(/^somebody/) })
+  })
+
+  test.each([5, 6])(
+    'two nights of Open Connectors, after a death in step %i, are no storm',
+    async (no) => {
+      const world = await openAccountWorld()
+      await dieAt(world, 'access', no)
+      for (let night = 0; night < 2; night += 1) await world.platform.scheduledCheck()
+      const resumed = await resume(world, { platform: world.platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+      expect(skippedOf(resumed)).toContain(6)
+      expect(resumed.step(6)?.why).toMatch(/refreshes came, .* cannot be told/)
+    },
+  )
+
+  test.each(['our vault', 'Open Connectors'] as const)(
+    'via %s: a platform that gives up by itself after a resume is not excused',
+    async (via) => {
+      const world = await WORLDS_OF[via]()
+      const { platform } = world
+      await stopIn(world, 4, platform, 'refresh')
+      const silent: Platform = {
+        ...platform,
+        call: async () => ({
+          ...{ ok: false, status: null, identity: null, requestId: null },
+          ...{ providerRefused: false, cause: 'no_refresh_token' },
+        }),
+      }
+      const resumed = await resume(world, { platform: silent, limits: { recoverMs: 1_000 } })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 5])
+    },
+  )
+
+  test('one that Open Connectors disabled meanwhile is not waited for until it is refused', async () => {
+    const world = await openAccountWorld()
+    await stopIn(world, 4, world.platform, 'refresh')
+    await world.platform.scheduledCheck()
+    expect((await world.platform.snapshot()).state).toBe('disabled')
+    const resumed = await resume(world, { platform: world.platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    expect(resumed.step(5)).toMatchObject({
+      ...{ verdict: 'skipped', why: expect.stringMatching(/had given the connection up before/) },
+      evidence: { calls: 1 },
+    })
+  })
+
+  test.each([4, 5, 12])(
+    'one that was disconnected after a death in step %i ends the drill so',
+    async (no) => {
+      const world = await openVaultWorld()
+      await stopIn(world, no)
+      await world.vault.vault.disconnect(world.connection)
+      const resumed = await resume(world, { platform: world.platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', null])
+      expect(resumed.records.at(-1)).toMatchObject({
+        why: expect.stringMatching(/^The connection was disconnected while the drill was dead\.$/),
+        stands: expect.stringMatching(/was disconnected while .* make a new connection\.$/),
+      })
+      expect(verifyEvidence(resumed.text)).toMatchObject({ ok: true })
+      expect(listUnfinished(join(world.folder, 'drills'))).toEqual([])
+    },
+  )
+})
+
 function loseEvidence({ folder }: OrgWorld): void {
   for (const name of readdirSync(folder)) {
     if (name.endsWith('.jsonl')) rmSync(join(folder, name))
