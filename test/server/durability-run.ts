@@ -22,6 +22,8 @@ export interface KillOptions {
   /** A path of an SQLite file, or a connection string of PostgreSQL. */
   readonly place: string
   readonly rounds: number
+  /** On a slow machine a round checks little: more follow, three times as many at most, until each kind has so many. */
+  readonly least?: number
   readonly seed: number
   /** In every other round a process of the database is killed first, and the load goes on. */
   readonly killsBackends?: boolean
@@ -29,11 +31,12 @@ export interface KillOptions {
 
 /** Kills the authority under load with SIGKILL at random moments, and holds its store against its answers. */
 export async function checkKills(options: KillOptions): Promise<Checked> {
-  const { place, rounds, seed, killsBackends = false } = options
+  const { place, rounds, least = 0, seed, killsBackends = false } = options
   const random = seededRandom(seed)
   const total = { dead: 0, alive: 0, deadAccess: 0, events: 0 }
   const all: Line[] = []
-  for (let round = 1; round <= rounds; round += 1) {
+  const isEnough = () => Math.min(total.dead, total.alive, total.deadAccess) > least
+  for (let round = 1; round <= (isEnough() ? 1 : 4) * rounds; round += 1) {
     const hurt = killsBackends && round % 2 === 0 ? () => killBackend(place, random) : undefined
     const lines = await loadAndKill(place, seed * 10_000 + round, random() * LOAD_MS_MAX, hurt)
     if (place.startsWith('postgres:')) await quiet(place)
