@@ -24,14 +24,10 @@ import {
   type DrillJournal,
   forgetDrill,
   listUnfinished,
-  mayBeDead,
   openJournal,
   resumeJournal,
   sayRunning,
   type Unfinished,
-  whatIsLeft,
-  whereItStands,
-  whereItStood,
 } from '../../connections/drill/journal.ts'
 import type { Depth } from '../../connections/drill/platform.ts'
 import { renderDrillHtml } from '../../connections/drill/report/html.ts'
@@ -40,6 +36,12 @@ import { renderDrillJunit } from '../../connections/drill/report/junit.ts'
 import { type DrillReport, headlineOf, readReport } from '../../connections/drill/report/model.ts'
 import { renderDrillEnd, renderRecord } from '../../connections/drill/report/terminal.ts'
 import type { DrillOptions } from '../../connections/drill/run.ts'
+import {
+  mayBeDead,
+  whatIsLeft,
+  whereItStands,
+  whereItStood,
+} from '../../connections/drill/standing.ts'
 import { type TracedCall, traceLine } from '../../connections/open-connectors/trace.ts'
 import { tracedHttp } from '../../connections/open-connectors/traced-http.ts'
 import { EXIT, isRescindError, RescindError } from '../../core/errors.ts'

@@ -1,6 +1,5 @@
 import { calmFirst } from './fault-run.ts'
 import { checkGuards, refusalOf, refusedBy } from './guards.ts'
-import { whereItStood } from './journal.ts'
 import { isOnAnotherGrant } from './live-grants.ts'
 import { callThrough, isBackNow, until } from './look.ts'
 import {
@@ -15,6 +14,7 @@ import {
   type Run,
   write,
 } from './run.ts'
+import { whereItStood } from './standing.ts'
 import { NEEDS_OWNER } from './steps/notice.ts'
 import { becomeReconnected } from './steps/reconnect.ts'
 

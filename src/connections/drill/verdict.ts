@@ -1,7 +1,6 @@
 import { formatCounted } from '../../core/counts.ts'
 import { isRescindError, RescindError } from '../../core/errors.ts'
 import type { EvidenceRecord } from './evidence.ts'
-import { mayBeDead, mayBeRevoked, whereItEnded, whereItStands } from './journal.ts'
 import { identityText, isAnothers, isBackNow } from './look.ts'
 import {
   APPLY_STEP,
@@ -14,6 +13,7 @@ import {
   type Run,
   write,
 } from './run.ts'
+import { mayBeDead, mayBeRevoked, whereItEnded, whereItStands } from './standing.ts'
 import { detectMsOf, sinceRevoked } from './steps/notice.ts'
 import { VERDICT_STEP } from './steps.ts'
 

@@ -1,7 +1,7 @@
 import { isRescindError } from '../../core/errors.ts'
 import type { EvidenceValue } from './evidence.ts'
-import { mayBeRevoked } from './journal.ts'
 import { APPLY_STEP, isEvidenceLost, LINK_STEP, NEW_STEP, type Run, write } from './run.ts'
+import { mayBeRevoked } from './standing.ts'
 import type { Judgement, Step } from './step.ts'
 
 /** Does each step that has no result yet, or says why it is left out. */
