@@ -194,7 +194,9 @@ describe.concurrent('rescind drill', () => {
       ),
     ])
     expect((await run('drill', 'status')).stdout).toMatch(/All drills have ended/)
-    expect((await run('drill', 'forget', id)).stderr).toMatch(/There is no drill drl_\w+/)
+    expect((await run('drill', 'forget', id)).stderr).toMatch(
+      /There is no drill "drl_\w+" here that did not end/,
+    )
   }, 60_000)
 
   test.for([
@@ -329,6 +331,7 @@ describe.concurrent('rescind drill', () => {
   test.for([
     ['the grant of its code was made, and nobody heard of it', 'grant', 11],
     ['it was about to be revoked', 'refresh', 3],
+    ['nothing was revoked', 'refresh', 1],
   ] as const)(
     'one that is killed when %s: what is said is true, and it comes back',
     async ([_name, depth, step], context) => {

@@ -281,6 +281,11 @@ async function resume(
     // A fault is written down before it is injected, and in the memory only after.
     const isHurt =
       memory.hurt !== null || evidence.records.some(({ inject }) => typeof inject === 'string')
+    // What it remembers of the connection may be another's by now.
+    if (memory.revokedAt === null && !isHurt) {
+      evidence.close()
+      throw nothingToResume(journal, memory)
+    }
     const http = httpOf(context, options)
     const of = { connection, via, mode, tenant, isHurt }
     await using target = await openTargetFor(context, http, of).catch((error: unknown) => {

@@ -70,6 +70,8 @@ export interface Resumed {
   readonly at: number
   /** One died before step 5 was judged: its times went on while nobody looked. */
   readonly isUnjudged: boolean
+  /** The same moment of the last time that the connection was not seen to be back by then; null where it was. */
+  readonly unrecoveredAt: number | null
   /** One died within step 5: a refresh of the platform's may have been under way that nobody saw the end of. */
   readonly inDetection: boolean
   /** The platform said that it needs its owner when the drill was gone on with, with step 5 not judged. */
@@ -124,8 +126,10 @@ export interface DrillMemory {
   appliedBy: string | null
   /** Set where a process of the drill died. */
   resumed?: Resumed
-  /** What had come back was lost again with a process that died, or was replaced while the drill was dead. */
-  cameBackAnew?: true
+  /** How often what had come back was lost with a process that died, or was replaced while the drill was dead. */
+  cameBackAnew?: number
+  /** Set where step 3 died before it sent anything, and the platform has changed its tokens since. */
+  nothingRevoked?: true
   /** Set where the connection was disconnected while the drill was dead: nothing can bring it back. */
   disconnected?: true
   refreshAttempts: number | null

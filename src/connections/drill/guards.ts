@@ -145,6 +145,11 @@ export const GUARDS: readonly Guard[] = [
       // A fault may have put somebody else there; of a dead connection nobody else may know it.
       const identity = (hurt && ours) ?? (await whoseGrant(context)) ?? ours
       const text = identityText(identity)
+      if (ours !== null && text !== identityText(ours)) {
+        return bad(
+          `The connection holds a grant of the provider user ${text} now, and was drilled as ${identityText(ours)}.`,
+        )
+      }
       return isAllowed(identity, allowedUsers)
         ? good(`The provider user ${text} is on the list.`)
         : bad(

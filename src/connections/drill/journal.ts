@@ -119,11 +119,11 @@ interface Kept {
  * @throws RescindError `drill_busy` when it runs, `usage` when there is none
  */
 export function forgetDrill(drill: string, means: JournalMeans): Pick<Kept, 'about' | 'memory'> {
-  const { journal, memory } = resumeJournal(drill, means)
-  const { about } = journal
+  // Its secrets stay sealed: the key may be what is not there any more.
+  const { journal, kept } = takeOver(drill, means)
   journal.close()
   journal.leave()
-  return { about, memory }
+  return kept
 }
 
 /**
@@ -151,6 +151,11 @@ export function openJournal(about: DrillAbout, means: JournalMeans): DrillJourna
  * @throws RescindError `drill_busy` when it runs, `usage` when there is none
  */
 export function resumeJournal(drill: string, means: JournalMeans) {
+  const { journal, kept } = takeOver(drill, means)
+  return { journal, memory: kept.memory, secrets: openSecrets(kept, means.sealer) }
+}
+
+function takeOver(drill: string, means: JournalMeans) {
   const found = readUnfinished(means.folder, drill)
   const { no } = takeLock(means.folder, found.about, (held) => {
     if (held.drill !== drill) refuseBusy(means.folder, held)
@@ -158,14 +163,19 @@ export function resumeJournal(drill: string, means: JournalMeans) {
   })
   // Another may have gone on with it, and have ended it, before the lock was ours.
   const kept = readUnfinished(means.folder, drill)
-  const journal = journalOf(kept.about, means, no)
-  return { journal, memory: kept.memory, secrets: openSecrets(kept, means.sealer) }
+  return { journal: journalOf(kept.about, means, no), kept }
 }
 
+/** As ids are made: no path leads elsewhere by it. */
+const DRILL_ID = /^drl_\w+$/
+
 function readUnfinished(folder: string, drill: string): Kept {
-  const kept = readKept(journalPath(folder, drill))
+  const kept = DRILL_ID.test(drill) ? readKept(journalPath(folder, drill)) : undefined
   if (kept === undefined) {
-    throw new RescindError('usage', `There is no drill ${drill} to resume here.`)
+    throw new RescindError(
+      'usage',
+      `There is no drill "${drill}" here that did not end. See them with: rescind drill status`,
+    )
   }
   return kept
 }

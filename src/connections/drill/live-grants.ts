@@ -173,25 +173,23 @@ export async function isOnAnotherGrant(context: DrillContext): Promise<boolean> 
   const held = await heldGrant(context).catch(orNull)
   if (reconnected) {
     if (ownGrant === null) return false
-    return held === null ? isSucceeded(context, [ownGrant]) : held !== ownGrant
+    return held === null ? isSucceeded(context, ownGrant) : held !== ownGrant
   }
   if (held !== null && grantsBefore !== null) return !grantsBefore.includes(held)
   const { depth, traits } = context.rules
   const isRenewed = await holdsAnotherRefreshToken(context)
   if (!isRenewed || traits.rotation === 'never') return isRenewed
   // A platform that rotates changes its tokens by itself, while the old ones live.
-  if (depth !== 'access' || cameBackAnew) {
-    return context.memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
-  }
-  return grantsBefore !== null && isSucceeded(context, grantsBefore)
+  const wasGivenUp = depth !== 'access' || cameBackAnew !== undefined
+  if (!wasGivenUp) return false
+  return context.memory.accessSurvives || (await probeDirectly(context)).verdict === 'dead'
 }
 
-/** A provider that does not tell which grant is held shows all the same that one is gone, and that another began since. */
-async function isSucceeded(context: DrillContext, some: readonly Fingerprint[]): Promise<boolean> {
+/** A provider that does not tell which grant is held shows all the same that ours is gone, and that another began since. */
+async function isSucceeded(context: DrillContext, own: Fingerprint): Promise<boolean> {
   const now = await listGrants(context).catch(orNull)
-  if (now === null) return false
-  const isGone = some.some((print) => !now.some((grant) => grant.print === print))
-  return isGone && beganSince(context.memory.grantsBefore, now).length > 0
+  if (now === null || now.some(({ print }) => print === own)) return false
+  return beganSince(context.memory.grantsBefore, now).length > 0
 }
 
 async function holdsAnotherRefreshToken(context: DrillContext): Promise<boolean> {

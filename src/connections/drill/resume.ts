@@ -1,7 +1,7 @@
 import { calmFirst } from './fault-run.ts'
 import { checkGuards, refusalOf, refusedBy } from './guards.ts'
 import { isOnAnotherGrant } from './live-grants.ts'
-import { callThrough, isBackNow, until } from './look.ts'
+import { callThrough, isAnothers, isBackNow, until } from './look.ts'
 import {
   DETECTION_STEP,
   faultsOf,
@@ -14,7 +14,7 @@ import {
   type Run,
   write,
 } from './run.ts'
-import { whereItStood } from './standing.ts'
+import { whereItEnded, whereItStood } from './standing.ts'
 import { NEEDS_OWNER } from './steps/notice.ts'
 import { becomeReconnected } from './steps/reconnect.ts'
 
@@ -33,7 +33,10 @@ export async function goOn(run: Run): Promise<void> {
   })
   const refusal = refusalOf(guards)
   if (refusal !== undefined) {
-    throw refusedBy('The drill does not go on.', refusal, whereItStood(about, memory))
+    const stands = (await isAnothers(context))
+      ? whereItEnded(about, memory, true)
+      : whereItStood(about, memory)
+    throw refusedBy('The drill does not go on.', refusal, stands)
   }
   const isNowLost = options.evidence.records.length === 0
   if (isNowLost) write(run, { ...header(options), evidenceLost: true })
@@ -60,6 +63,7 @@ async function rememberDeath(run: Run): Promise<void> {
   memory.resumed = {
     at: clock.now(),
     isUnjudged: isUnjudged || before?.isUnjudged === true,
+    unrecoveredAt: memory.recoveredAt === null ? clock.now() : (before?.unrecoveredAt ?? null),
     inDetection: isCutOff || before?.inDetection === true,
     gaveUp: (isUnjudged && NEEDS_OWNER.has(state)) || before?.gaveUp === true,
   }
@@ -73,11 +77,12 @@ async function takeAsItIs({ context }: Run): Promise<void> {
   const wasBack = memory.reconnected || memory.healedAlone
   const isBack = await isBackNow(context)
   if (!isBack && !memory.reconnected) return
-  if (wasBack) memory.cameBackAnew = true
+  if (wasBack) memory.cameBackAnew = (memory.cameBackAnew ?? 0) + 1
   await becomeReconnected(context, 'somebody, before the drill was gone on with')
   memory.seenWell = isBack
   // Who brought it back may have been told once more.
   memory.deathNotices = undefined
+  memory.duplicateNotices = null
 }
 
 /**
@@ -110,9 +115,12 @@ const SETTLE_LOOK_MS = 2_000
 function bringBackAnew(run: Run): void {
   write(run, { kind: 'lost', step: NEW_STEP, why: LOST_IN_REFRESH })
   forgetReconnect(run.judged)
-  Object.assign(run.context.memory, {
+  const { memory } = run.context
+  const { resumed } = memory
+  Object.assign(memory, {
+    ...(resumed && { resumed: { ...resumed, unrecoveredAt: resumed.at } }),
     ...{ reconnected: false, healedAlone: false, ownGrant: null, appliedBy: null },
-    cameBackAnew: true,
+    ...{ recoveredAt: null, cameBackAnew: (memory.cameBackAnew ?? 0) + 1 },
   })
 }
 

@@ -218,7 +218,9 @@ describe.concurrent('a stranger’s grant that a fault had put in when the drill
     await putStranger(world)
     await expect(resume()).rejects.toMatchObject({
       code: 'drill_refused',
-      message: expect.stringMatching(/is not on the list of users who may be drilled/),
+      message: expect.stringMatching(
+        /holds a grant of the provider user \S+ now, and was drilled as/,
+      ),
     })
   })
 })

@@ -102,7 +102,7 @@ const told = {
 } as const
 
 /** Of a drill that goes on after a process of it died. */
-const resumed = { at: 1, isUnjudged: true, inDetection: true, gaveUp: false }
+const resumed = { at: 1, isUnjudged: true, unrecoveredAt: 1, inDetection: true, gaveUp: false }
 const goneOn = { resumed, refreshesSince: { platform: 1, provider: 1 } }
 
 const held = { id: 'con_1', state: 'connected', scopes: [], facts: {} }
@@ -119,7 +119,7 @@ const recovered = {
     calls: 5,
     failed: 0,
     healedNotices: 1,
-    cameBackAnew: false,
+    ...{ healedMost: 1, workedMs: 1 },
     recoverMs: 1,
     gap: { from: 1, to: 2 },
   },
@@ -556,9 +556,18 @@ describe('judges, by hand-made evidence', () => {
       'fail',
       /2 notices of one healing/,
     ],
+    ...(
+      [
+        ['without a death', 1_800_000, 'fail', /^It took 30 min to recover/],
+        ['while the drill was dead', 9, 'skipped', /^It took 30 min .* it cannot be judged/],
+      ] as const
+    ).map(([title, workedMs, verdict, why]) => {
+      const seen = { ...recovered, recoverMs: 1_800_000, workedMs }
+      return [`14 back late ${title}`, recoveryStep.judge(seen, rules()), verdict, why] as const
+    }),
     [
       '14 healed, told once for each time that it came back',
-      recoveryStep.judge({ ...recovered, healedNotices: 2, cameBackAnew: true }, rules()),
+      recoveryStep.judge({ ...recovered, healedNotices: 2, healedMost: 2 }, rules()),
       'pass',
       /Well again/,
     ],
@@ -582,8 +591,8 @@ describe('judges, by hand-made evidence', () => {
           'told again, and somebody else was at it',
           'refresh',
           { notices: 2, most: null, lastMs: 9 },
-          'pass',
-          /Well again/,
+          'skipped',
+          /^All calls go well\. How often .* is not judged/,
         ],
         [
           'told of what healed',

@@ -92,7 +92,7 @@ describe.concurrent.each(WORLDS)('a drill via %s that was stopped', (_name, open
     await reconnectByHand(world)
     const resumed = await resume(world, { platform: world.platform })
     expect(resumed.verdict, story(resumed)).toBe('passed')
-    expect(skippedOf(resumed)).toEqual([6, 7, 8, 9, 10, 11])
+    expect(skippedOf(resumed)).toEqual([6, 7, 8, 9, 10, 11, 14])
     expect(resumed.step(11)?.why).toMatch(/was reconnected before the drill was gone on with/)
     expect(world.org.truth.counts().alive).toBe(alive)
   })
@@ -126,7 +126,7 @@ describe.concurrent.each(WORLDS)('a drill via %s that was stopped', (_name, open
     })
     const resumed = await resume(world, { platform: world.platform })
     expect(resumed.verdict, story(resumed)).toBe('passed')
-    expect(skippedOf(resumed)).toEqual([11])
+    expect(skippedOf(resumed)).toEqual([11, 14])
     expect(world.org.truth.counts().alive).toBe(alive)
   })
 })
@@ -322,6 +322,23 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
     },
   )
 
+  test('and a platform that tells of the death once more is blamed for it', async () => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
+    const { platform } = world
+    await dieInRefresh(world, 'refresh', 12)
+    const again: Platform = {
+      ...platform,
+      async notices(since) {
+        const notices = await platform.notices(since)
+        const [death] = notices.filter(({ kind }) => kind === 'needs_reauth')
+        return death ? [...notices, ...['x', 'y'].map((id) => ({ ...death, id }))] : notices
+      },
+    }
+    const resumed = await resume(world, { platform: again })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 14])
+    expect(resumed.step(14)?.why).toMatch(/^4 notices of one death came/)
+  })
+
   test('at a provider in trouble it is not pressed', async () => {
     const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
     await dieInRefresh(world, 'refresh', 12)
@@ -372,7 +389,6 @@ describe.concurrent('what somebody did while the drill was dead is nobody’s fa
     ['our vault', 'emulator', 'access', 14],
     ['our vault', 'emulator', 'refresh', 14],
     ['our vault', 'emulator', 'refresh', 15],
-    ['our vault', 'real provider', 'access', 5],
     ['our vault', 'real provider', 'refresh', 14],
     ['Open Connectors', 'emulator', 'access', 5],
     ['Open Connectors', 'emulator', 'refresh', 14],
@@ -471,6 +487,54 @@ describe.concurrent('what somebody did while the drill was dead is nobody’s fa
       evidence: { calls: 1 },
     })
   })
+
+  test('the time that went by while it was dead is no delay of the platform’s', async () => {
+    const world = await openVaultWorld()
+    const { platform } = world
+    await stopIn(world, 4, platform, 'refresh')
+    await systemClock.sleep(1_100)
+    const from = systemClock.now() + 400
+    const slow: Platform = {
+      ...platform,
+      async snapshot(signal) {
+        const snapshot = await platform.snapshot(signal)
+        const isShown = systemClock.now() > from || snapshot.state !== 'reconnect_needed'
+        return isShown ? snapshot : { ...snapshot, state: 'connected' }
+      },
+    }
+    const limits = { detectMs: 1_000, notifyMs: 1_000, falseHealthyMs: 1_000 }
+    const resumed = await resume(world, { platform: slow, limits })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    expect(resumed.step(5)?.why).toMatch(
+      /^It took .* the drill was dead, so that it cannot be judged/,
+    )
+  })
+
+  test.each(['our vault', 'Open Connectors'] as const)(
+    'via %s: tokens that changed after a death before the revocation was sent: nothing is revoked',
+    async (via) => {
+      const world = await WORLDS_OF[via]()
+      const { platform, direct } = world
+      const stop = new AbortController()
+      const revoke = async () => {
+        stop.abort()
+        stop.signal.throwIfAborted()
+        return expect.unreachable()
+      }
+      const dying = { ...world, direct: { ...direct, way: { ...direct.way, revoke } } }
+      await expect(
+        drill(dying, { depth: 'refresh', platform, signal: stop.signal }),
+      ).rejects.toMatchObject({ code: 'stopped_by_signal' })
+      expect((await platform.forceRefresh()).ok).toBe(true)
+      const held = await heldGrantOf(world)
+      const resumed = await resume(world, { platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 3])
+      expect(resumed.step(3)?.why).toMatch(/^Nothing was revoked: .* Begin a new drill\.$/)
+      expect(skippedOf(resumed)).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
+      expect(resumed.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+      expect(await heldGrantOf(world)).toEqual(held)
+    },
+  )
 
   test.each([4, 5, 12])(
     'one that was disconnected after a death in step %i ends the drill so',
@@ -587,33 +651,6 @@ describe.concurrent('what the platform keeps of its notices is judged after a re
     expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 7])
     expect(resumed.step(7)?.why).toMatch(/to tell anybody, and at most 1 ms is allowed/)
   })
-})
-
-test('tokens that the platform changed by itself, while the old ones live, are no reconnect', async () => {
-  const world = await openVaultWorld({}, { client: 'rotating' })
-  const stop = new AbortController()
-  const { direct, platform } = world
-  const way: typeof direct.way = {
-    ...direct.way,
-    async revoke() {
-      stop.abort()
-      stop.signal.throwIfAborted()
-      return expect.unreachable()
-    },
-  }
-  const dying = { ...world, direct: { ...direct, way } }
-  await expect(
-    drill(dying, { depth: 'refresh', platform, signal: stop.signal }),
-  ).rejects.toMatchObject({ code: 'stopped_by_signal' })
-  const { refresh } = await platform.tokens()
-  expect((await platform.forceRefresh()).ok).toBe(true)
-  const changed = (await platform.tokens()).refresh
-  expect(changed?.reveal()).not.toBe(refresh?.reveal())
-  const resumed = await resume(world, { platform })
-  expect(resumed.records.filter(({ why }) => /was reconnected before/.test(String(why)))).toEqual(
-    [],
-  )
-  expect(resumed.step(11)?.verdict, story(resumed)).toBe('pass')
 })
 
 test('a drill that was taken over writes nothing more, and revokes nothing', async () => {

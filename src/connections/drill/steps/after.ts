@@ -12,9 +12,9 @@ import {
   type SeenProbe,
   until,
 } from '../look.ts'
-import { fail, failFirst, type Judgement, type StepOf, skip } from '../step.ts'
+import { fail, failFirst, type Judgement, type StepOf, skip, unless } from '../step.ts'
 import { countLive } from './before.ts'
-import { noticesOfDeath } from './notice.ts'
+import { lateOnly, noticesOfDeath } from './notice.ts'
 import { enableAgain } from './reconnect.ts'
 import { expectedOf } from './revoke.ts'
 
@@ -276,8 +276,10 @@ export interface SeenRecovery {
   readonly calls: number
   readonly failed: number
   readonly healedNotices: number
-  /** It came back more than once, as a drill that died may lose what did: so often its healing may be told. */
-  readonly cameBackAnew: boolean
+  /** Once for each time that it came back, as a drill that died may lose what did; null where somebody else was at it. */
+  readonly healedMost: number | null
+  /** That of `recoverMs` in which the drill was at work: all of it, where none of its processes died before that. */
+  readonly workedMs: number | null
   readonly deaths: SeenDeaths
   readonly recoverMs: number | null
   /** The gap in which jobs had to wait. */
@@ -320,17 +322,22 @@ export const recoveryStep: StepOf<SeenRecovery> = {
       calls: CALLS_AFTER,
       failed,
       healedNotices: await isHealed(),
-      cameBackAnew: memory.cameBackAnew === true,
+      healedMost: memory.deathNotices === undefined ? null : 1 + (memory.cameBackAnew ?? 0),
+      workedMs: to === null ? null : to - Math.max(from ?? to, memory.resumed?.unrecoveredAt ?? 0),
       deaths: await lookAtDeaths(context, { since, isWell: failed === 0 }),
       recoverMs,
       gap: { from, to },
     }
   },
   judge(
-    { failed, calls, healedNotices, cameBackAnew, deaths, recoverMs },
+    { failed, calls, healedNotices, healedMost, workedMs, deaths, recoverMs },
     { depth, habits, limits },
   ) {
-    return failFirst(
+    const late =
+      recoverMs !== null &&
+      recoverMs > limits.recoverMs &&
+      `It took ${formatDuration(recoverMs)} to recover, and at most ${formatDuration(limits.recoverMs)} is allowed.`
+    const judged = failFirst(
       [
         failed > 0 && `${failed} of ${calls} calls failed after the connection came back.`,
         recoverMs === null && 'It never recovered.',
@@ -338,28 +345,32 @@ export const recoveryStep: StepOf<SeenRecovery> = {
           depth !== 'access' &&
           healedNotices === 0 &&
           'Nobody was told that it is well again.',
-        !cameBackAnew && healedNotices > 1 && `${healedNotices} notices of one healing came.`,
+        healedMost !== null &&
+          healedNotices > healedMost &&
+          `${healedNotices} notices of one healing came.`,
         tooMany(deaths),
-        recoverMs !== null &&
-          recoverMs > limits.recoverMs &&
-          `It took ${formatDuration(recoverMs)} to recover, and at most ${formatDuration(limits.recoverMs)} is allowed.`,
+        (workedMs ?? 0) > limits.recoverMs && late,
       ],
       `Well again ${formatDuration(recoverMs ?? 0)} after the revocation.`,
     )
+    return unless(judged, [lateOnly(late), deaths.most === null && NOT_ALL_SEEN])
   },
 }
+
+const NOT_ALL_SEEN =
+  'All calls go well. How often the death and the healing were told is not judged: somebody else brought the connection back, or the drill did not see all of it.'
 
 async function lookAtDeaths(
   context: DrillContext,
   { since, isWell }: { readonly since: number; readonly isWell: boolean },
 ): Promise<SeenDeaths> {
   const { memory, rules } = context
-  const { deathNotices, locksLifted = 0, cameBackAnew, recoveredAt } = memory
+  const { deathNotices, locksLifted = 0, cameBackAnew = 0, recoveredAt } = memory
   // What died again is told again, rightly.
   const end = isWell ? Number.POSITIVE_INFINITY : (recoveredAt ?? since)
   const times = (await noticesOfDeath(context, since)).map(({ at }) => at).filter((at) => at <= end)
-  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1)
-  const most = deathNotices === undefined || cameBackAnew ? null : Math.max(deathNotices, right)
+  const right = Math.max(locksLifted, rules.depth === 'access' ? 0 : 1) + cameBackAnew
+  const most = deathNotices === undefined ? null : Math.max(deathNotices, right)
   if (most !== null && times.length > most) memory.duplicateNotices = times.length - right
   const lastMs = times.length === 0 ? null : Math.max(...times) - since
   return { notices: times.length, most, lastMs }

@@ -90,7 +90,7 @@ export const detectionStep: StepOf<SeenDetection> = {
     await platform.scheduledCheck(signal)
     const snapshot = await until(
       context,
-      { ms: isDead ? Math.max(0, since + limits.detectMs - clock.now()) : 0, everyMs: LOOK_MS },
+      { ms: isDead ? leftOf(context, limits.detectMs) : 0, everyMs: LOOK_MS },
       look,
       ({ state }) => NEEDS_OWNER.has(state) === isDead,
     )
@@ -146,11 +146,6 @@ function isLostWithIt(
 const LOST_WITH_IT =
   'The answer to a refresh went with the process that died, or was lost since: that the owner is asked for a token that was lost is right, and says nothing of the revocation.'
 
-/** A time that went on while the drill was dead is no fault of the platform's, and shows nothing. */
-function lateOnly(late: string | false): string | false {
-  return late && `${late} For a part of that the drill was dead, so that it cannot be judged.`
-}
-
 /** Refreshes that are too many, or too few: of a drill that died, those alone that it saw. */
 function isOff(
   { refreshes, refreshesSince }: SeenCounts,
@@ -196,6 +191,17 @@ function isGivenUp({ ok, providerRefused, cause }: SeenCall, resumed: Resumed | 
 
 const GIVEN_UP =
   'The platform had given the connection up before the drill was gone on with, and asks the provider no more: whether it was refused a call by then, nobody saw.'
+
+/** What is left of a time since the revocation; since the drill was gone on with, where it died. */
+function leftOf({ memory, clock }: DrillContext, limitMs: number): number {
+  const since = Math.max(memory.revokedAt ?? clock.now(), memory.resumed?.at ?? 0)
+  return Math.max(0, since + limitMs - clock.now())
+}
+
+/** A time that went on while the drill was dead is no fault of the platform's, and shows nothing. */
+export function lateOnly(late: string | false): string | false {
+  return late && `${late} For a part of that the drill was dead, so that it cannot be judged.`
+}
 
 /** A dead grant is detected when the platform says so: that a call was refused tells nobody to reconnect. */
 export function detectMsOf({ memory, rules }: Pick<DrillContext, 'memory' | 'rules'>) {
@@ -380,7 +386,7 @@ export const noticeStep: StepOf<SeenNotices> = {
     // What the history alone has may still come.
     const mustCome = rules.habits.signsNotices && isHeard(platform.receiver)
     const isHere = ({ signatureGood }: Notice) => !mustCome || signatureGood !== null
-    const left = Math.max(0, since + rules.limits.notifyMs - clock.now())
+    const left = leftOf(context, rules.limits.notifyMs)
     const mayCome = rules.habits.signsNotices || isHeard(platform.receiver)
     await until(
       context,

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../../core/moments.ts'
 import type { HeldToken, RevokeAnswer } from '../../../providers/connection-way.ts'
 import type { DrillContext, DrillMemory, DrillRules } from '../context.ts'
-import { callThrough, probeDirectly, type SeenProbe, until } from '../look.ts'
+import { callThrough, heldNow, isBackNow, probeDirectly, type SeenProbe, until } from '../look.ts'
 import type { Depth, HeldTokens } from '../platform.ts'
 import { fail, failFirst, pass, type StepOf } from '../step.ts'
 
@@ -46,11 +46,15 @@ export const revokeStep: StepOf<SeenRevoke> = {
     const first = tokens[0]
     const isRefused = context.rules.traits.revokesTwice === 'refused' && first !== undefined
     const again = isRefused ? await revoke(context, first) : null
-    const effect = await effectOf(context, { answers, inDoubt })
+    const isSpent = inDoubt && answers.every(({ alreadyDead }) => alreadyDead)
+    const isAsItWas = isSpent && !memory.reconnected && (await isChangedByPlatform(context))
+    if (isAsItWas) memory.nothingRevoked = true
+    const effect = memory.nothingRevoked ? 'no' : await effectOf(context, { answers, inDoubt })
     memory.effect = effect
     return { at: memory.revokedAt, inDoubt, answers, effect, again }
   },
-  judge({ answers, again, inDoubt }) {
+  judge({ answers, again, inDoubt, effect }) {
+    if (inDoubt && effect === 'no') return fail(NOTHING_REVOKED)
     const unsaid = answers.find(({ revoked, alreadyDead }) => revoked !== 'yes' && !alreadyDead)
     return failFirst(
       [
@@ -66,6 +70,21 @@ export const revokeStep: StepOf<SeenRevoke> = {
       `Revoked by the provider: ${answers.map(({ token }) => `the ${token} token`).join(' and ')}.`,
     )
   },
+}
+
+/** The reason of a drill that died in this step, before anything was sent. */
+export const NOTHING_REVOKED =
+  'Nothing was revoked: the drill died before that, and the platform has changed its tokens since, which work. Begin a new drill.'
+
+/** Whether the platform holds other tokens than those of before, which the provider takes. */
+async function isChangedByPlatform(context: DrillContext): Promise<boolean> {
+  const { secrets, fingerprint } = context
+  const held = await heldNow(context)
+  const old = secrets.old?.access
+  if (held === null || old === undefined || fingerprint(held.access) === fingerprint(old))
+    return false
+  // An access token that was revoked is renewed as well: only a grant that lives shows that nothing was.
+  return context.rules.depth !== 'access' && (await isBackNow(context))
 }
 
 /**
