@@ -217,6 +217,21 @@ describe.concurrent('a drill that died in step 5, with a refresh under way, blam
     expect(world.org.truth.counts().alive).toBe(alive + (nos.includes(15) ? 1 : 0))
   })
 
+  test('in a second resume neither', async () => {
+    const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
+    const { platform } = world
+    await dieInRefresh(world, 'refresh', 5)
+    const stop = new AbortController()
+    const listen: DrillListener = ({ kind, step }) => {
+      if (kind === 'intent' && step === 6) stop.abort()
+    }
+    const wish = { platform, signal: stop.signal, more: { listen } }
+    await expect(resume(world, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+    const resumed = await resume(world, { platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['passed', null])
+    expect(resumed.step(7)?.why).toMatch(lost)
+  })
+
   test('and still blames a platform that storms the provider', async () => {
     const world = await openVaultWorld({ leaseMs: 400 })
     await dieInRefresh(world, 'refresh', 5)
@@ -322,6 +337,16 @@ describe.concurrent('a drill that died in a refresh of its own, in step 12', () 
     },
   )
 
+  test('and a platform elsewhere that loses the rotated token itself is blamed for it', async () => {
+    const world = await openAccountWorld({}, { client: 'rotating' })
+    const { platform, account } = world
+    await stopIn(world, 12, platform, 'refresh')
+    account.setSwitches({ rotatedToken: 'lost' })
+    const resumed = await resume(world, { platform })
+    expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 12])
+    expect(resumed.records.filter(({ kind }) => kind === 'lost')).toEqual([])
+  })
+
   test('and a platform that tells of the death once more is blamed for it', async () => {
     const world = await openVaultWorld({ leaseMs: 400 }, { client: 'rotating' })
     const { platform } = world
@@ -408,6 +433,7 @@ describe.concurrent('what somebody did while the drill was dead is nobody’s fa
       expect(resumed.records.at(-1)).toMatchObject({
         ...{ isBack: true, appliedBy: expect.stringMatching(/^somebody/) },
       })
+      expect(resumed.step(14)?.verdict).toBe(no === 15 ? 'pass' : 'skipped')
       expect(await heldGrantOf(world)).toEqual(held)
     },
   )
