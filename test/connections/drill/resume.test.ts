@@ -536,9 +536,14 @@ describe.concurrent('what somebody did while the drill was dead is nobody’s fa
     )
   })
 
-  test.each(['our vault', 'Open Connectors'] as const)(
-    'via %s: tokens that changed after a death before the revocation was sent: nothing is revoked',
-    async (via) => {
+  test.each([
+    ['our vault', 'refresh'],
+    ['our vault', 'grant'],
+    ['Open Connectors', 'refresh'],
+    ['Open Connectors', 'grant'],
+  ] as const)(
+    'via %s, depth %s: tokens that changed after a death before the revocation was sent: nothing is revoked',
+    async (via, depth) => {
       const world = await WORLDS_OF[via]()
       const { platform, direct } = world
       const stop = new AbortController()
@@ -548,9 +553,9 @@ describe.concurrent('what somebody did while the drill was dead is nobody’s fa
         return expect.unreachable()
       }
       const dying = { ...world, direct: { ...direct, way: { ...direct.way, revoke } } }
-      await expect(
-        drill(dying, { depth: 'refresh', platform, signal: stop.signal }),
-      ).rejects.toMatchObject({ code: 'stopped_by_signal' })
+      await expect(drill(dying, { depth, platform, signal: stop.signal })).rejects.toMatchObject({
+        code: 'stopped_by_signal',
+      })
       expect((await platform.forceRefresh()).ok).toBe(true)
       const held = await heldGrantOf(world)
       const resumed = await resume(world, { platform })

@@ -46,7 +46,8 @@ export const revokeStep: StepOf<SeenRevoke> = {
     const first = tokens[0]
     const isRefused = context.rules.traits.revokesTwice === 'refused' && first !== undefined
     const again = isRefused ? await revoke(context, first) : null
-    const isSpent = inDoubt && answers.every(({ alreadyDead }) => alreadyDead)
+    // The first is that of the grant: an old access token may be revoked beside it, which nobody uses any more.
+    const isSpent = inDoubt && answers[0]?.alreadyDead === true
     const isAsItWas = isSpent && !memory.reconnected && (await isChangedByPlatform(context))
     if (isAsItWas) memory.nothingRevoked = true
     const effect = memory.nothingRevoked ? 'no' : await effectOf(context, { answers, inDoubt })
