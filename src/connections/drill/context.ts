@@ -128,8 +128,8 @@ export interface DrillMemory {
   resumed?: Resumed
   /** How often what had come back was lost with a process that died, or was replaced while the drill was dead. */
   cameBackAnew?: number
-  /** Set where step 3 died before it sent anything, and the platform has changed its tokens since. */
-  nothingRevoked?: true
+  /** Set where the drill died in step 3, and its platform holds other tokens since, which work: it revokes no more. */
+  revocationPast?: true | undefined
   /** Set where the connection was disconnected while the drill was dead: nothing can bring it back. */
   disconnected?: true
   refreshAttempts: number | null

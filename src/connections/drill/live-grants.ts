@@ -192,7 +192,8 @@ async function isSucceeded(context: DrillContext, own: Fingerprint): Promise<boo
   return beganSince(context.memory.grantsBefore, now).length > 0
 }
 
-async function holdsAnotherRefreshToken(context: DrillContext): Promise<boolean> {
+/** Whether the platform holds another refresh token than before the drill. */
+export async function holdsAnotherRefreshToken(context: DrillContext): Promise<boolean> {
   const { secrets, fingerprint } = context
   const old = secrets.old?.refresh ?? null
   const held = (await heldNow(context))?.refresh ?? null

@@ -9,8 +9,8 @@ export function mayBeDead(memory: DrillMemory): boolean {
 
 /** Whether a revocation was begun and not shown to have had no effect. */
 export function mayBeRevoked(memory: DrillMemory): boolean {
-  const { revokedAt, effect, deadAt, nothingRevoked } = memory
-  return revokedAt !== null && !nothingRevoked && (effect !== 'no' || deadAt !== null)
+  const { revokedAt, effect, deadAt, revocationPast } = memory
+  return revokedAt !== null && !revocationPast && (effect !== 'no' || deadAt !== null)
 }
 
 /** Where access tokens outlive the grant, the provider's word is all that there is before a refresh fails. */

@@ -3,7 +3,7 @@ import type { EvidenceValue } from './evidence.ts'
 import { APPLY_STEP, isEvidenceLost, LINK_STEP, NEW_STEP, type Run, write } from './run.ts'
 import { mayBeRevoked } from './standing.ts'
 import type { Judgement, Step } from './step.ts'
-import { NOTHING_REVOKED } from './steps/revoke.ts'
+import { PAST_REVOKING } from './steps/revoke.ts'
 
 /** Does each step that has no result yet, or says why it is left out. */
 export async function walkSteps(run: Run, steps: readonly Step[]): Promise<void> {
@@ -36,7 +36,7 @@ export function whySkipped(run: Run, no: number): string | undefined {
   if (early !== undefined && no > early) {
     return `Step ${early} failed: nothing was revoked.`
   }
-  if (no > 3 && memory.nothingRevoked) return NOTHING_REVOKED
+  if (no > 3 && memory.revocationPast) return PAST_REVOKING
   if (no > 4 && memory.revokedAt !== null && !mayBeRevoked(memory)) {
     return 'The revocation had no effect: the connection is as it was.'
   }

@@ -219,7 +219,7 @@ describe('judges, by hand-made evidence', () => {
       revokeStep.judge(
         {
           at: 1,
-          inDoubt: false,
+          ...{ inDoubt: false, isPast: false },
           effect: 'unknown',
           again: null,
           answers: [
@@ -242,7 +242,7 @@ describe('judges, by hand-made evidence', () => {
       revokeStep.judge(
         {
           at: 1,
-          inDoubt: true,
+          ...{ inDoubt: true, isPast: false },
           effect: 'yes',
           again: null,
           answers: [

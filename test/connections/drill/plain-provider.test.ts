@@ -215,3 +215,44 @@ test('a platform that never heals, and that somebody reconnected while the drill
     ...{ verdict: 'skipped', why: expect.stringMatching(/no refresh was counted/) },
   })
 })
+
+describe.concurrent('a drill that died in step 3, where spent tokens are revoked with a 200 (RFC 7009, section 2.2)', () => {
+  const rows = (['grant', 'token'] as const).flatMap((refresh) =>
+    (['refresh', 'grant'] as const).flatMap((depth) => [
+      { refresh, depth, sent: false, meanwhile: 'refreshed' as const },
+      { refresh, depth, sent: false, meanwhile: 'reconnected' as const },
+      { refresh, depth, sent: true, meanwhile: 'reconnected' as const },
+    ]),
+  )
+  test.each(rows)(
+    'revokes no more, and blames nobody: $refresh, depth $depth, sent $sent, $meanwhile since',
+    async ({ refresh, depth, sent, meanwhile }) => {
+      const traits = { rotation: 'always', revokeRefresh: refresh }
+      const world = await openPlainWorld(traits, { refresh, rotates: true })
+      const { platform, direct, consent } = world
+      const stop = new AbortController()
+      const revoke: typeof direct.way.revoke = async (...asked) => {
+        if (sent) await direct.way.revoke(...asked)
+        stop.abort()
+        throw stop.signal.reason
+      }
+      const dying = { ...world, direct: { ...direct, way: { ...direct.way, revoke } } }
+      const wish = { depth, platform, signal: stop.signal } as const
+      await expect(drill(dying, wish)).rejects.toMatchObject({ code: 'stopped_by_signal' })
+      if (meanwhile === 'reconnected') {
+        const link = await platform.reconnectLink()
+        const { callback } = await consent.visit(link, 'allow')
+        expect(callback && (await platform.applyCallback(link, callback)).ok).toBe(true)
+      } else expect((await platform.forceRefresh()).ok).toBe(true)
+      const held = await platform.tokens()
+      const resumed = await resume(world, { platform })
+      expect([resumed.verdict, resumed.failedAt], story(resumed)).toEqual(['failed', 3])
+      expect(resumed.step(3)).toMatchObject({
+        ...{ why: expect.stringMatching(/^Whether anything was revoked cannot be told/) },
+        evidence: { answers: [] },
+      })
+      expect(resumed.records.at(-1)).toMatchObject({ isBack: true, stands: null })
+      expect((await platform.tokens()).refresh?.reveal()).toBe(held.refresh?.reveal())
+    },
+  )
+})

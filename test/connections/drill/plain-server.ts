@@ -4,7 +4,7 @@ import { answer, type RawRequest, startRawServer } from '../../cli/raw-server.ts
 
 export const PLAIN_USER = 'u1'
 
-/** How the server's revocation endpoint behaves (RFC 7009). */
+/** How the server's revocation endpoint behaves (RFC 7009), and whether its refresh tokens rotate. */
 export interface Revoking {
   /** What an access token, and a refresh token, takes along. */
   readonly access: 'token' | 'grant'
@@ -14,6 +14,8 @@ export interface Revoking {
    * after it acted, `none` gives none and does nothing.
    */
   readonly answers: 'revoked' | 'access_unsupported' | 'refused' | 'lost' | 'none'
+  /** A refresh spends its token, and gives another; to a spent one the endpoint answers 200, without effect. */
+  readonly rotates: boolean
 }
 
 export interface PlainServer {
@@ -30,10 +32,10 @@ interface Grant {
   isDead: boolean
 }
 
-/** Starts an authorization server that has what RFC 6749 and 7009 ask for and userinfo; refresh tokens do not rotate. */
+/** Starts an authorization server that has what RFC 6749 and 7009 ask for and userinfo; refresh tokens rotate where told. */
 export async function startPlainServer(wish: Partial<Revoking>): Promise<PlainServer> {
-  const settings = { access: 'token', refresh: 'token', answers: 'revoked', ...wish } as Revoking
-  let revoking = settings
+  const usual = { access: 'token', refresh: 'token', answers: 'revoked', rotates: false } as const
+  let revoking: Revoking = { ...usual, ...wish }
   const [codes, dead] = [new Set<string>(), new Set<string>()]
   const tokens = { access: new Map<string, Grant>(), refresh: new Map<string, Grant>() }
   const refreshedAt: number[] = []
@@ -69,7 +71,9 @@ export async function startPlainServer(wish: Partial<Revoking>): Promise<PlainSe
     refreshedAt.push(Date.now())
     const grant = lives('refresh', asked.get('refresh_token') ?? '')
     if (!grant) return answer(response, 400, { error: 'invalid_grant' })
-    return give(response, issue('access', grant))
+    if (!revoking.rotates) return give(response, issue('access', grant))
+    dead.add(asked.get('refresh_token') ?? '')
+    return give(response, issue('access', grant), issue('refresh', grant))
   }
 
   const revoke = ({ body }: RawRequest, response: ServerResponse) => {
@@ -80,6 +84,7 @@ export async function startPlainServer(wish: Partial<Revoking>): Promise<PlainSe
       return answer(response, 400, { error: 'unsupported_token_type' })
     }
     if (answers === 'none') return response.destroy()
+    if (dead.has(asked)) return answer(response, 200, {})
     dead.add(asked)
     const grant = tokens[kind].get(asked)
     if (grant && revoking[kind] === 'grant') grant.isDead = true

@@ -1,7 +1,8 @@
 import { formatDuration } from '../../../core/moments.ts'
 import type { HeldToken, RevokeAnswer } from '../../../providers/connection-way.ts'
 import type { DrillContext, DrillMemory, DrillRules } from '../context.ts'
-import { callThrough, heldNow, isBackNow, probeDirectly, type SeenProbe, until } from '../look.ts'
+import { holdsAnotherRefreshToken } from '../live-grants.ts'
+import { callThrough, isBackNow, probeDirectly, type SeenProbe, until } from '../look.ts'
 import type { Depth, HeldTokens } from '../platform.ts'
 import { fail, failFirst, pass, type StepOf } from '../step.ts'
 
@@ -13,6 +14,8 @@ export interface SeenRevoke {
   readonly at: number
   /** The drill died in this step before, and may have revoked then. */
   readonly inDoubt: boolean
+  /** The platform holds another grant's tokens since, or others of the same, which work: nothing was sent. */
+  readonly isPast: boolean
   readonly answers: readonly SeenRevokeAnswer[]
   readonly effect: NonNullable<DrillMemory['effect']>
   /** The first token once more, where the provider refuses that: a free proof of death. */
@@ -40,22 +43,21 @@ export const revokeStep: StepOf<SeenRevoke> = {
     const inDoubt = memory.revokedAt !== null
     memory.revokedAt ??= clock.now()
     context.save()
-    const tokens = tokensAt(context.rules.depth, secrets.old)
+    // A spent token is taken for revoked where the provider does not say so (RFC 7009, section 2.2): it is not sent.
+    const isPast = inDoubt && (await isPastRevoking(context))
+    memory.revocationPast = isPast || undefined
+    const tokens = isPast ? [] : tokensAt(context.rules.depth, secrets.old)
     const answers: SeenRevokeAnswer[] = []
     for (const token of tokens) answers.push(await revoke(context, token))
     const first = tokens[0]
     const isRefused = context.rules.traits.revokesTwice === 'refused' && first !== undefined
     const again = isRefused ? await revoke(context, first) : null
-    // The first is that of the grant: an old access token may be revoked beside it, which nobody uses any more.
-    const isSpent = inDoubt && answers[0]?.alreadyDead === true
-    const isAsItWas = isSpent && !memory.reconnected && (await isChangedByPlatform(context))
-    if (isAsItWas) memory.nothingRevoked = true
-    const effect = memory.nothingRevoked ? 'no' : await effectOf(context, { answers, inDoubt })
+    const effect = isPast ? 'unknown' : await effectOf(context, { answers, inDoubt })
     memory.effect = effect
-    return { at: memory.revokedAt, inDoubt, answers, effect, again }
+    return { at: memory.revokedAt, inDoubt, isPast, answers, effect, again }
   },
-  judge({ answers, again, inDoubt, effect }) {
-    if (inDoubt && effect === 'no') return fail(NOTHING_REVOKED)
+  judge({ answers, again, inDoubt, isPast }) {
+    if (isPast) return fail(PAST_REVOKING)
     const unsaid = answers.find(({ revoked, alreadyDead }) => revoked !== 'yes' && !alreadyDead)
     return failFirst(
       [
@@ -73,19 +75,14 @@ export const revokeStep: StepOf<SeenRevoke> = {
   },
 }
 
-/** The reason of a drill that died in this step, before anything was sent. */
-export const NOTHING_REVOKED =
-  'Nothing was revoked: the drill died before that, and the platform has changed its tokens since, which work. Begin a new drill.'
+/** The reason of a drill that died in this step, and whose connection went on without it. */
+export const PAST_REVOKING =
+  'Whether anything was revoked cannot be told: the drill died in this step, and the platform holds other tokens since, which work. Nothing more was revoked: begin a new drill.'
 
-/** Whether the platform holds other tokens than those of before, which the provider takes. */
-async function isChangedByPlatform(context: DrillContext): Promise<boolean> {
-  const { secrets, fingerprint } = context
-  const held = await heldNow(context)
-  const old = secrets.old?.access
-  if (held === null || old === undefined || fingerprint(held.access) === fingerprint(old))
-    return false
-  // An access token that was revoked is renewed as well: only a grant that lives shows that nothing was.
-  return context.rules.depth !== 'access' && (await isBackNow(context))
+/** Whether the grant is another one by now, or its tokens are: one of access alone renews them at any time. */
+async function isPastRevoking(context: DrillContext): Promise<boolean> {
+  if (context.rules.depth === 'access') return false
+  return (await holdsAnotherRefreshToken(context)) && (await isBackNow(context))
 }
 
 /**
