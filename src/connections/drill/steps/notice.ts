@@ -163,10 +163,8 @@ function mixed(
 ): string | false {
   const count = mostOf(refreshes)
   if (resumed === null || count === null) return false
-  if (refreshes.provider === null) {
-    return resumed.inDetection
-      ? 'The drill died while the connection was looked at, and the refreshes of the process that died are not counted.'
-      : count < bound.least && NOT_SEEN
+  if (refreshes.provider === null && resumed.inDetection) {
+    return 'The drill died while the connection was looked at, and the refreshes of the process that died are not counted.'
   }
   if (count < bound.least) return NOT_SEEN
   return (
